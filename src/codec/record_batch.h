@@ -1,0 +1,79 @@
+/*
+ * Kafka's RecordBatch v2 (magic 2): the bytes of a row of the local log, and of Kafka's own files and wire.
+ * Source of the format: https://kafka.apache.org/documentation/#recordbatch
+ *
+ *   0  i64 base offset            21 i16 attributes: bits 0–2 codec (0 none, 3 lz4, 4 zstd), bit 3 timestamp kind (1 = log append)
+ *   8  i32 length (from byte 12)  23 i32 last offset delta
+ *  12  i32 leader epoch (-1)      27 i64 base timestamp (ms)     35 i64 max timestamp (ms)
+ *  16  i8  magic 2                43 i64 producer id   51 i16 producer epoch   53 i32 base sequence
+ *  17  u32 CRC-32C of byte 21 on  57 i32 record count  61 … records (compressed when the codec says so)
+ *
+ * Big-endian; a record is varint length, i8 attributes, varint timestamp delta, varint offset delta, varint-sized key and value (-1 null),
+ * varint count of headers, each varint-sized name and value. lz4 is the frame format.
+ *
+ * The BUILDER collects records uncompressed (record bytes as they will stand), so that closing it is compress + checksum. The
+ * READER checks magic, lengths, CRC and counts, and bounds decompression by `max_bytes`.
+ */
+#ifndef WEIR_CODEC_RECORD_BATCH_H
+#define WEIR_CODEC_RECORD_BATCH_H
+
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "batch/batch.h"
+
+enum compression { COMPRESSION_NONE = 0, COMPRESSION_LZ4 = 3, COMPRESSION_ZSTD = 4 };
+
+#define RECORD_BATCH_HEADER_BYTES 61u
+
+struct record_batch_builder {
+    struct buffer records;
+    uint32_t count;
+};
+
+/* Zero-initialise a builder. Appends one record with offset delta = count and timestamp delta 0. */
+void record_batch_append(struct record_batch_builder *builder, struct bytes key, struct bytes value,
+                         const struct record_header *headers, uint32_t header_count);
+void record_batch_clear(struct record_batch_builder *builder);
+void record_batch_fini(struct record_batch_builder *builder);
+
+struct record_batch_stamp {
+    int64_t base_offset;
+    int64_t timestamp_ms;      /* of all records */
+    bool log_append_time;
+    int64_t producer_id;       /* -1 none */
+    int16_t producer_epoch;    /* -1 none */
+    int32_t base_sequence;     /* -1 none */
+};
+
+/* Appends the finished batch to `out`. A batch that compression does not shrink is stored uncompressed. */
+void record_batch_finish(const struct record_batch_builder *builder,
+                         const struct record_batch_stamp *stamp, enum compression compression,
+                         struct buffer *out);
+
+struct record_batch_info {
+    struct record_batch_stamp stamp;
+    uint32_t record_count;
+    enum compression compression;
+    int64_t max_timestamp_ms;
+};
+
+/* An iterator over one batch; the uncompressed records live in `arena`. */
+struct record_batch_reader {
+    struct record_batch_info info;
+    struct arena *arena;
+    const uint8_t *at;
+    const uint8_t *end;
+    uint32_t next_index;
+};
+
+/* FATAL "log.corrupt" with what is wrong (the caller adds topic, partition and offset). Exactly one batch must fill `bytes`. */
+enum status record_batch_open(struct record_batch_reader *reader, struct arena *arena,
+                              struct bytes bytes, size_t max_bytes, struct error *err)
+    WEIR_MUST_USE;
+/* The next record (offset, next_offset = offset + 1, timestamp in µs, kind, key, value, headers; slices of arena or of `bytes`); *out_end at the end. */
+enum status record_batch_next(struct record_batch_reader *reader, struct record *out, bool *out_end,
+                              struct error *err) WEIR_MUST_USE;
+
+#endif

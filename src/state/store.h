@@ -1,0 +1,80 @@
+/*
+ * Keyed stores: what the stages remember, per source partition.
+ *
+ * SEEN (dedup): 128-bit key hash → greatest event time of its sightings, offset of the latest. 32 bytes a slot, open addressing, no
+ * pointers. LAST (fill last_by): key hash → event time and offset of the latest value, and the value (numbers inline, texts copied).
+ *
+ * An entry is remembered while watermark ≤ event time + horizon; lookups themselves apply that rule, so purging is invisible at any time.
+ * Nothing is ever evicted. Memory is accounted in a shared budget; when a store would grow beyond the budget after a purge, the
+ * insertion fails with FATAL "state.memory" and a message that says what to do.
+ *
+ * Threads: a store belongs to one worker. A budget may be shared (atomic).
+ */
+#ifndef WEIR_STATE_STORE_H
+#define WEIR_STATE_STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "batch/value.h"
+
+struct state_budget {
+    uint64_t limit_bytes;
+    _Atomic uint64_t used_bytes;
+};
+
+struct seen_entry {
+    int64_t event_time_us; /* greatest of its sightings */
+    int64_t offset;        /* of the latest sighting */
+};
+
+struct seen_store;
+struct seen_store *seen_store_new(struct state_budget *budget, int64_t horizon_us);
+void seen_store_free(struct seen_store *store);
+/* Hints for a group of keys that will be looked up next (prefetch). */
+void seen_store_prefetch(const struct seen_store *store, struct hash128 key);
+/* NULL when the key is not remembered at this watermark. The entry may be changed in place; it is valid until the next insert or purge. */
+struct seen_entry *seen_store_find(struct seen_store *store, struct hash128 key,
+                                   int64_t watermark_us);
+/* The key must not be remembered at this watermark (an expired entry is replaced). */
+enum status seen_store_insert(struct seen_store *store, struct hash128 key,
+                              struct seen_entry entry, int64_t watermark_us, struct error *err)
+    WEIR_MUST_USE;
+void seen_store_purge(struct seen_store *store, int64_t watermark_us);
+uint64_t seen_store_count(const struct seen_store *store);
+
+struct last_entry {
+    int64_t event_time_us;
+    int64_t offset;
+    struct value value; /* texts are owned by the store */
+};
+
+struct last_store;
+struct last_store *last_store_new(struct state_budget *budget, int64_t horizon_us);
+void last_store_free(struct last_store *store);
+/* NULL when there is none that is remembered at this watermark. */
+const struct last_entry *last_store_find(const struct last_store *store, struct hash128 key,
+                                         int64_t watermark_us);
+/* Takes the value if its event time is not below the remembered one (at equal ones the later call wins). Copies texts. */
+enum status last_store_put(struct last_store *store, struct hash128 key, struct last_entry entry,
+                           int64_t watermark_us, struct error *err) WEIR_MUST_USE;
+void last_store_purge(struct last_store *store, int64_t watermark_us);
+uint64_t last_store_count(const struct last_store *store);
+
+/* For snapshots: all entries that are remembered at `watermark_us`, as u64 count and the entries; read back with the same horizon. */
+void seen_store_write(const struct seen_store *store, int64_t watermark_us, struct buffer *out);
+enum status seen_store_read(struct seen_store *store, struct reader *in, struct error *err)
+    WEIR_MUST_USE;
+void last_store_write(const struct last_store *store, int64_t watermark_us, struct buffer *out);
+enum status last_store_read(struct last_store *store, struct reader *in, struct error *err)
+    WEIR_MUST_USE;
+/* Order-free digest of the remembered entries: equal states have equal digests. */
+struct hash128 seen_store_digest(const struct seen_store *store, int64_t watermark_us);
+struct hash128 last_store_digest(const struct last_store *store, int64_t watermark_us);
+
+#endif
