@@ -184,6 +184,8 @@ void batch_decide(struct batch *batch, uint32_t row, enum verdict verdict, uint3
                   reason_id reason, uint32_t field, struct bytes detail);
 void batch_add_repair(struct batch *batch, uint32_t row, uint32_t field, enum repair_kind kind);
 void batch_add_warning(struct batch *batch, uint32_t row, uint32_t check_index);
+/* Rows ascending; texts are slices that live as long as the batch. */
+void batch_add_replay(struct batch *batch, const struct replay_origin *origin);
 
 /* Sorts violations by (row, order), stable, and cuts each row to VIOLATIONS_PER_ROW. */
 void batch_sort_violations(struct batch *batch);
