@@ -36,7 +36,8 @@ static struct value value_canonical(const struct value *value)
 struct hash128 value_hash(const struct hash_secret *secret, const struct value *values,
                           uint32_t count)
 {
-    uint8_t stack[HASH_STACK_BYTES] = {0};
+    uint8_t stack[HASH_STACK_BYTES];
+    stack[0] = 0; /* No values at all are hashed from here, too. */
     size_t size = 0;
     for (uint32_t i = 0; i < count; i++) {
         bool sized = values[i].type == VALUE_TEXT || values[i].type == VALUE_JSON;
