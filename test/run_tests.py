@@ -1,0 +1,212 @@
+"""Runs all tests of weir and adds up their results; script/test starts it.
+
+Steps: build release and asan (and tsan for the tests that start threads), run the unit tests in
+each, then everything below test/ with pytest. A step that does not come to an end, a build that
+fails, a test program that crashes or runs no test: each counts as failed. The results are read from
+what the tools write for machines: Meson's test log, cmocka's own lines in it, pytest's JUnit file.
+"""
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import xml.etree.ElementTree
+from collections import namedtuple
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# Lines of a failed unit test that are shown; the rest is in Meson's log.
+SHOWN_LINES = 60
+
+Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
+
+
+def add(*all_counts):
+    """The sum; of nothing it is zero."""
+    return Counts(*map(sum, zip(*all_counts))) if all_counts else Counts()
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+def build(kind):
+    """Builds weir and the unit tests of a kind. Each that fails counts as one failed test."""
+    total = Counts()
+    for what, command in (
+            ("weir", ["script/build", kind]),
+            ("the unit tests", ["ninja", "-C", f"build/{kind}", "--quiet", "-k", "0",
+                                "meson-test-prereq"])):
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace")
+        if done.returncode != 0:
+            say(done.stdout.rstrip())
+            say(f"FAILED  building {what} ({kind})")
+            total = add(total, Counts(failed=1))
+    return total
+
+
+def count_cases(test):
+    """One test program of Meson's log: how many of its cases passed, failed and were skipped."""
+    output = test.get("stdout", "") + "\n" + test.get("stderr", "")
+    begun = len(re.findall(r"\[ RUN {6}\] ", output))
+    passed = len(re.findall(r"\[ {7}OK \] ", output))
+    skipped = len(re.findall(r"^\[ {2}SKIPPED \] (?!\d+ test)", output, re.MULTILINE))
+    # cmocka names the skipped ones again in its summary.
+    listed = re.search(r"^\[ {2}SKIPPED \] (\d+) test\(s\), listed below", output, re.MULTILINE)
+    skipped -= int(listed.group(1)) if listed else 0
+    planned = sum(map(int, re.findall(r"Running (\d+) test\(s\)", output)))
+    failed = max(begun, planned) - passed - skipped
+    if failed < 0:
+        raise ValueError(f"{test['name']}: more cases ended than began")
+    if test["result"] == "SKIP" and planned == 0:
+        skipped = 1
+    elif failed == 0 and (test["result"] != "OK" or passed + skipped == 0):
+        # It crashed before its lines were out, leaked at the end, ran too long, or holds no test.
+        failed = 1
+    return Counts(passed, failed, skipped)
+
+
+def show_failure(kind, test, counts):
+    ended = {"returncode": test.get("returncode"), "result": test["result"]}
+    if counts.passed + counts.failed + counts.skipped == 1 and test["result"] == "OK":
+        ended["note"] = "it ran no test"
+    say(f"FAILED  unit {kind}: {test['name']} {ended}")
+    lines = (test.get("stdout", "") + "\n" + test.get("stderr", "")).splitlines()
+    lines = [line for line in lines if line.strip() and not re.match(r"\[( RUN| {7}OK)", line)]
+    for line in lines[:SHOWN_LINES]:
+        say("    " + line)
+    if len(lines) > SHOWN_LINES:
+        say(f"    … {len(lines) - SHOWN_LINES} more lines in build/{kind}/meson-logs/testlog.txt")
+
+
+def run_unit_tests(kind, suite):
+    """Runs a suite of the unit tests of a build; it has tests, so running none is a failure."""
+    folder = ROOT / "build" / kind
+    log = folder / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    # Standard output is what count_cases() reads, whatever the caller's shell prefers.
+    environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
+    done = subprocess.run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild", "--quiet"],
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace")
+    tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    total = Counts()
+    for test in tests:
+        counts = count_cases(test)
+        total = add(total, counts)
+        if counts.failed:
+            show_failure(kind, test, counts)
+    if not tests or (done.returncode != 0) != (total.failed > 0):
+        say(done.stdout.rstrip())
+        say(f"FAILED  unit {kind}: meson test ended with {done.returncode} after {len(tests)} tests")
+        total = add(total, Counts(failed=1))
+    return total
+
+
+def has_threaded_tests():
+    """Whether a unit test is marked as one that starts threads."""
+    listed = subprocess.run(["meson", "introspect", "--tests", ROOT / "build/release"], check=True,
+                            capture_output=True, text=True).stdout
+    return any(suite.endswith("threads") for test in json.loads(listed) for suite in test["suite"])
+
+
+def pytest_environment(long_run):
+    """What the tests below test/ know about the build: see test/conftest.py."""
+    values = {
+        "WEIR": ROOT / "build/release/src/cli/weir",
+        "WEIR_ASAN": ROOT / "build/asan/src/cli/weir",
+        "WEIR_TSAN": ROOT / "build/tsan/src/cli/weir",
+        "WEIR_BUILD_DIR": ROOT / "build",
+        "WEIR_LONG": "1" if long_run else "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    if "WEIR_SHARED" not in os.environ and (ROOT.parent / "shared").is_dir():
+        values["WEIR_SHARED"] = ROOT.parent / "shared"
+    return {**os.environ, **{name: str(value) for name, value in values.items()}}
+
+
+def run_pytest(long_run):
+    with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
+        results = Path(folder) / "results.xml"
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--tb=short", "-rfEs", "--no-header",
+             f"--junitxml={results}", "test"], cwd=ROOT, env=pytest_environment(long_run))
+        total = count_junit(results)
+    # 0 = all passed, 1 = some failed; the rest means that pytest itself did not get through.
+    if (done.returncode != 0) != (total.failed > 0) or done.returncode not in (0, 1):
+        say(f"FAILED  pytest ended with {done.returncode}")
+        total = add(total, Counts(failed=1))
+    return total
+
+
+def count_junit(results):
+    if not results.exists():
+        return Counts()
+    total = Counts()
+    for case in xml.etree.ElementTree.parse(results).iter("testcase"):
+        kinds = {child.tag for child in case}
+        if kinds & {"failure", "error"}:
+            total = add(total, Counts(failed=1))
+        elif "skipped" in kinds:
+            total = add(total, Counts(skipped=1))
+        else:
+            total = add(total, Counts(passed=1))
+    return total
+
+
+def run_step(results, title, step, *arguments):
+    """Runs one step, adds what came of it to `results` and prints it. One that breaks has failed."""
+    begun = time.monotonic()
+    say(f"--- {title}")
+    try:
+        counts = step(*arguments)
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        counts = Counts(failed=1)
+    results.append(counts)
+    say(f"    {title}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped, "
+        f"{time.monotonic() - begun:.0f} s")
+
+
+def run_everything(results, long_run):
+    def build_and_run(kind, suite):
+        run_step(results, f"build {kind}", build, kind)
+        run_step(results, f"unit {kind}", run_unit_tests, kind, suite)
+
+    build_and_run("release", "unit")
+    build_and_run("asan", "unit")
+    if long_run or has_threaded_tests():
+        build_and_run("tsan", "unit" if long_run else "threads")
+    run_step(results, "pytest", run_pytest, long_run)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="script/test", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--long", action="store_true", help="more rounds, more under TSan")
+    options = parser.parse_args()
+    # A request to stop becomes an exception, so that the last line is printed all the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    results = []
+    try:
+        run_everything(results, options.long)
+    except BaseException as stop:
+        say(f"FAILED  stopped by {type(stop).__name__}: {stop}")
+        results.append(Counts(failed=1))
+    total = add(*results)
+    if total.passed + total.failed == 0:
+        say("FAILED  no test ran")
+        total = Counts(failed=1)
+    skipped = f", {total.skipped} skipped" if total.skipped else ""
+    say(f"{total.passed} passed, {total.failed} failed{skipped}")
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
