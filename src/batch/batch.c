@@ -57,6 +57,8 @@ struct batch *batch_new(const struct layout *layout)
         column_init(&batch->columns[i], layout->fields[i].type, arrays);
     }
     batch->verdicts = memset(arena_alloc_wide(arrays, BATCH_ROWS_MAX), 0, BATCH_ROWS_MAX);
+    batch->routes = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->routes);
+    batch->outputs = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->outputs);
     size_t time_bytes = BATCH_ROWS_MAX * sizeof *batch->event_times_us;
     batch->event_times_us = memset(arena_alloc_wide(arrays, time_bytes), 0, time_bytes);
     batch->watermarks_us = memset(arena_alloc_wide(arrays, time_bytes), 0, time_bytes);

@@ -149,6 +149,8 @@ struct batch {
     int64_t *watermarks_us;   /* after the row */
     struct value **set_values;/* [set expression][row], VALID rows only; made by stage/transform */
     uint32_t set_count;
+    uint64_t *routes;         /* VALID rows: a bit per sink of the plan; 0 for all others */
+    struct bytes *outputs;    /* VALID rows: the value that goes out; the record's own where nothing changed */
 
     struct violation *violations;
     uint32_t violation_count, violation_capacity;
@@ -166,6 +168,9 @@ struct batch *batch_new(const struct layout *layout);
 void batch_free(struct batch *batch);
 /* Empties it for the next records; every slice taken from it dangles afterwards. */
 void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment);
+
+/* The keyed hash of an input: over offset, key and value, each of the two by its own hash (none: zeros). */
+struct hash128 record_hash(const struct hash_secret *secret, const struct record *record);
 
 /* The next record, to be filled by the source; NULL when the batch is full. Slices that do not outlive the
  * batch are copied into batch->arena by the source. */

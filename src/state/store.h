@@ -46,6 +46,8 @@ enum status seen_store_insert(struct seen_store *store, struct hash128 key,
                               struct seen_entry entry, int64_t watermark_us, struct error *err)
     WEIR_MUST_USE;
 void seen_store_purge(struct seen_store *store, int64_t watermark_us);
+/* Another horizon from now on: after a purge by the old one (a plan change). */
+void seen_store_set_horizon(struct seen_store *store, int64_t horizon_us);
 uint64_t seen_store_count(const struct seen_store *store);
 
 struct last_entry {
@@ -64,6 +66,7 @@ const struct last_entry *last_store_find(const struct last_store *store, struct 
 enum status last_store_put(struct last_store *store, struct hash128 key, struct last_entry entry,
                            int64_t watermark_us, struct error *err) WEIR_MUST_USE;
 void last_store_purge(struct last_store *store, int64_t watermark_us);
+void last_store_set_horizon(struct last_store *store, int64_t horizon_us);
 uint64_t last_store_count(const struct last_store *store);
 
 /* For snapshots: all entries that are remembered at `watermark_us`, as u64 count and the entries; read back with the same horizon. */

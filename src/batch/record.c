@@ -1,0 +1,23 @@
+#include <string.h>
+
+#include "batch/batch.h"
+
+static struct hash128 hash_or_zero(const struct hash_secret *secret, struct bytes b)
+{
+    return bytes_is_none(b) ? (struct hash128){0, 0} : hash_bytes(secret, b.data, b.size);
+}
+
+struct hash128 record_hash(const struct hash_secret *secret, const struct record *record)
+{
+    struct {
+        uint64_t offset;
+        struct hash128 key;
+        struct hash128 value;
+    } form = {
+        .offset = (uint64_t)record->offset,
+        .key = hash_or_zero(secret, record->key),
+        .value = hash_or_zero(secret, record->value),
+    };
+    _Static_assert(sizeof form == 40, "the form has no padding");
+    return hash_bytes(secret, &form, sizeof form);
+}

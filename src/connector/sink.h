@@ -1,0 +1,173 @@
+/*
+ * Sinks and systems: the port through which rows go out, exactly once.
+ *
+ * A SYSTEM is the scope of a transaction: one SQLite file (its log topics and its tables), one folder of files. Each system keeps its own progress
+ * record R per source partition and commits it together with its rows (progress/progress.h). A SINK is one place in a system: a topic, a table, a folder.
+ *
+ * Two threads meet here:
+ *   worker   sink->ops->append_*: copies rows of a batch into the sink's OUTBOX of the open epoch (plain data, no I/O, cannot fail)
+ *   committer (one thread per system) system->ops->commit: writes the outboxes of a closed epoch and R in one transaction
+ * An epoch and its outboxes belong to one of the two at a time. The committer's calls (open_session … close_session, load, take_over, commit) come from one thread.
+ *
+ * Life: connector opens the system and its sinks (open, from the pipeline file) → load R of every partition → first start (begin) or take_over → commit … → close.
+ */
+#ifndef WEIR_CONNECTOR_SINK_H
+#define WEIR_CONNECTOR_SINK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "batch/batch.h"
+#include "doc/grammar.h"
+#include "progress/progress.h"
+
+struct sink;
+struct system;
+
+/* A column of a table sink: where its value comes from. Made by plan/ from the schema, `set` and `drop`. */
+struct output_column {
+    const char *name;       /* path with '_' for '.' */
+    enum column_type type;
+    bool is_time;           /* a date-time text: stored as ISO 8601 in UTC (time_format) so that it sorts by time where fractions agree */
+    bool required;          /* never null */
+    uint32_t field;         /* index in the layout, FIELD_NONE when it comes from `set` */
+    uint32_t set_index;     /* index in batch->set_values when field is FIELD_NONE */
+};
+
+/* What all sinks of a pipeline may know of it; lives in the plan. */
+struct output_shape {
+    const char *pipeline;
+    const char *plan_hash;  /* 32 hexadecimal digits */
+    const struct layout *layout;
+    const struct reason_table *reasons;
+    const struct output_column *columns;
+    uint32_t column_count;
+};
+
+/* A row on its way out. `value` is the record's value after repair, set and drop: JSON; the original bytes where nothing changed. */
+struct output_row {
+    const struct batch *batch;
+    uint32_t row;
+    struct bytes value;
+    const struct source_partition *origin;
+};
+
+/* A dead letter on its way out (design: Dead letter). All slices are the caller's and are copied. */
+struct dead_letter {
+    struct bytes key;
+    struct bytes value;
+    const struct record_header *headers; /* original ones */
+    uint32_t header_count;
+    const char *reason;
+    const char *field;        /* "" where there is none */
+    struct bytes detail;
+    struct bytes violations;  /* JSON array of {"reason","field","detail"} */
+    const char *topic;
+    const char *partition;    /* label */
+    int64_t offset;
+    int64_t timestamp_us;     /* TIME_NEVER: none */
+    const char *pipeline;
+    const char *plan;
+    uint32_t attempt;         /* 1 for the first failure */
+    const char *sink;         /* "" unless a sink refused it */
+};
+
+/* What one epoch holds for one sink; made by the sink's ops, which alone know what is inside. */
+struct outbox {
+    size_t size_bytes; /* memory it holds for rows; for the epoch's limit */
+    uint64_t row_count;
+};
+
+struct sink_ops {
+    const char *kind;                    /* "local", "sqlite", "file" */
+    const struct grammar_field *grammar; /* of the map behind that key */
+    struct outbox *(*outbox_new)(struct sink *sink);
+    void (*outbox_clear)(struct outbox *outbox); /* keeps some memory for the next epoch */
+    void (*outbox_free)(struct outbox *outbox);
+    /* Both add to `delta` (the ledger of the row's segment for this sink): written + 1 and the row's hash to its sum; the caller counts routed. Rows of one source partition come in offset
+     * order; partitions interleave. `source_partition` is the index in the source's list. */
+    void (*append_row)(struct sink *sink, struct outbox *outbox, const struct output_row *row,
+                       const struct hash_secret *secret, struct ledger_sink *delta);
+    void (*append_dead_letter)(struct sink *sink, struct outbox *outbox,
+                               uint32_t source_partition, const struct dead_letter *letter,
+                               const struct hash_secret *secret, struct ledger_sink *delta);
+    /* True when nothing has been written to the place yet (absent or empty): allows a first start. Committer's session. */
+    enum status (*is_empty)(struct sink *sink, bool *out_empty, struct error *err);
+    /* Every row that stands in the place now, in any order, for audit: its hash as append_* computed it, its origin where the place stores it (else offset −1), and a short text for people. */
+    enum status (*scan)(struct sink *sink, const struct hash_secret *secret,
+                        enum status (*row)(void *context, struct hash128 hash,
+                                           const char *origin_topic, const char *origin_partition,
+                                           int64_t origin_offset, struct bytes text,
+                                           struct error *err),
+                        void *context, struct error *err);
+    /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint. */
+    const char *(*guarantee)(const struct sink *sink);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+    const char *name;      /* of the pipeline file, or "dlq" */
+    struct system *system;
+    bool is_dlq;
+    const struct output_shape *shape;
+    uint32_t index;        /* in the system's list */
+};
+
+/* One epoch of one system. */
+struct epoch_part {
+    uint32_t partition; /* index in the source's list */
+    struct progress_step step;
+};
+struct epoch {
+    uint64_t number;              /* counts the closes of this process; for logs */
+    struct epoch_part *parts;     /* at most one per partition */
+    uint32_t part_count;
+    struct outbox **outboxes;     /* per sink of the system, by sink->index */
+};
+
+struct system_ops {
+    const char *kind;
+    /* The identity of the place (a real path), so that sinks of one place share one system. */
+    const char *(*place)(const struct system *system);
+    /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the group's ownership (CONFIG "group.owned" at once when another process has it). */
+    enum status (*open_session)(struct system *system, const char *pipeline, struct error *err);
+    void (*close_session)(struct system *system);
+    /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
+    enum status (*load)(struct system *system, const struct source_partition *partition,
+                        struct progress *progress, bool *out_found, struct error *err);
+    /* Epoch 0: R is stored as it is given (owner included), the plan's text too, in one transaction for all partitions. Makes topics and tables. FENCED when R is there already. */
+    enum status (*begin)(struct system *system, const struct progress *progresses, uint32_t count,
+                         struct bytes plan_text, struct error *err);
+    /* Compare-and-swap of the owner of all partitions: FENCED when epoch or owner in the system are not those of `progresses`. Stores the plan's text if it is new; makes topics and
+     * tables that are not there yet. `progresses[i].owner` are the old ones; the new owner is `owner`. */
+    enum status (*take_over)(struct system *system, const struct progress *progresses,
+                             uint32_t count, uint64_t owner, struct bytes plan_text,
+                             struct error *err);
+    /* Rows, dead letters, rejects, segments, R: together or not at all. On OK every progresses[part.partition] has become R after the step (progress_apply, rejects booked). RETRY: nothing
+     * happened, send the same epoch again. FENCED: somebody else's R. */
+    enum status (*commit)(struct system *system, const struct epoch *epoch,
+                          struct progress *progresses, struct error *err);
+    /* The stored text of a plan by its hash. */
+    enum status (*load_plan)(struct system *system, struct hash128 plan_hash, struct buffer *out,
+                             bool *out_found, struct error *err);
+    /* The segments of a partition, ascending: calls `segment` with the stored form (progress/progress.h segment_read). */
+    enum status (*load_segments)(struct system *system, const char *pipeline,
+                                 const struct source_partition *partition,
+                                 enum status (*segment)(void *context, struct bytes form,
+                                                        struct error *err),
+                                 void *context, struct error *err);
+    /* Advice for lag tools, where the system has groups and is the source's: done inside commit. */
+    void (*close)(struct system *system); /* frees system and sinks */
+};
+
+struct system {
+    const struct system_ops *ops;
+    const char *name;      /* for people: "iot.db" */
+    struct sink **sinks;
+    uint32_t sink_count;
+};
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * Dedup, and lateness behind it (design: dedup; models: stages.py).
+ *
+ * A key is remembered while the watermark after this row ≤ e + window, e being the greatest event time of its sightings. Rows that are not late register and
+ * refresh; a late row is only looked up: remembered → DUPLICATE, else LATE. INVALID and FILTERED rows never come here, so
+ * a corrected resend counts. A null in the key: the row is not deduplicated.
+ *
+ * Re-injected dead letters skip lateness, and only look up, as they did the first time; what a sink had refused skips dedup too.
+ */
+#include "base/time.h"
+#include "stage/stage_private.h"
+
+#define PREFETCH_ROWS 16u
+
+static void hash_keys(struct stage_runner *runner, const struct batch *batch)
+{
+    const struct stage_plan *plan = runner->plan;
+    struct value values[16];
+    check(plan->dedup_field_count <= sizeof values / sizeof values[0]);
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        runner->key_known[row] = false;
+        if (batch->verdicts[row] != VERDICT_NONE) {
+            continue;
+        }
+        bool known = true;
+        for (uint32_t i = 0; i < plan->dedup_field_count; i++) {
+            values[i] = batch_value(batch, plan->dedup_fields[i], row);
+            known &= values[i].type != VALUE_NULL;
+        }
+        runner->key_known[row] = known;
+        if (known) {
+            runner->key_hashes[row] =
+                value_hash(&runner->secret, values, plan->dedup_field_count);
+        }
+    }
+}
+
+static void decide_late(struct batch *batch, uint32_t row)
+{
+    char text[TIME_TEXT_BYTES + 16] = "watermark ";
+    size_t size = strlen(text);
+    size += time_format(batch->watermarks_us[row], text + size);
+    batch_decide(batch, row, VERDICT_LATE, ORDER_LATER + 3, REASON_LATE, FIELD_NONE,
+                 bytes_of(text, size));
+}
+
+/* Decides the row as DUPLICATE of the sighting at `witness`. */
+static enum status decide_duplicate(const struct stage_plan *plan, struct batch *batch,
+                                    uint32_t row, int64_t witness, struct error *err)
+{
+    if (witness >= batch->records[row].offset) {
+        return error_set(err, STATUS_FATAL, "state.witness",
+                         "the record at offset %lld is a duplicate of one at offset %lld, which "
+                         "is not before it: the state does not belong to this log; remove the "
+                         "snapshots and start again",
+                         (long long)batch->records[row].offset, (long long)witness);
+    }
+    char text[40];
+    int size = snprintf(text, sizeof text, "of offset %lld", (long long)witness);
+    batch_decide(batch, row, VERDICT_DUPLICATE, ORDER_LATER + 2, REASON_DUPLICATE,
+                 plan->dedup_fields[0], bytes_of(text, (size_t)size));
+    return STATUS_OK;
+}
+
+static enum status dedup_row(struct stage_runner *runner, struct stage_state *state,
+                             struct batch *batch, uint32_t row, bool only_look_up,
+                             struct error *err)
+{
+    struct hash128 key = runner->key_hashes[row];
+    int64_t watermark_us = batch->watermarks_us[row];
+    int64_t event_time_us = batch->event_times_us[row];
+    struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
+    if (known != NULL) {
+        int64_t witness = known->offset;
+        if (!only_look_up) {
+            if (event_time_us > known->event_time_us) {
+                known->event_time_us = event_time_us;
+            }
+            known->offset = batch->records[row].offset;
+        }
+        return decide_duplicate(runner->plan, batch, row, witness, err);
+    }
+    if (only_look_up) {
+        return STATUS_OK;
+    }
+    struct seen_entry entry = {.event_time_us = event_time_us,
+                               .offset = batch->records[row].offset};
+    return seen_store_insert(state->seen, key, entry, watermark_us, err);
+}
+
+enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
+                        struct batch *batch, struct error *err)
+{
+    bool dedups = state->seen != NULL;
+    if (dedups) {
+        hash_keys(runner, batch);
+    }
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        uint32_t ahead = row + PREFETCH_ROWS;
+        if (dedups && ahead < batch->row_count && runner->key_known[ahead]) {
+            seen_store_prefetch(state->seen, runner->key_hashes[ahead]);
+        }
+        if (batch->verdicts[row] != VERDICT_NONE) {
+            continue;
+        }
+        const struct replay_origin *replay = batch_replay(batch, row);
+        bool was_refused = replay != NULL && !bytes_is_none(replay->sink);
+        if (dedups && runner->key_known[row] && !was_refused) {
+            enum status status = dedup_row(runner, state, batch, row, runner->late[row], err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+        }
+        if (batch->verdicts[row] == VERDICT_NONE && runner->late[row] && replay == NULL) {
+            decide_late(batch, row);
+        }
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,177 @@
+/*
+ * Event time and watermark, row by row (design: The stages and their law).
+ *
+ * watermark = greatest vetted event time so far − lateness. A row is vetted when it has an event time that nothing speaks against; every vetted row
+ * moves the watermark, whatever becomes of the row. A row is late when its event time lies below the watermark BEFORE it; what is
+ * remembered expires by the watermark AFTER it.
+ *
+ * Two guards against clocks that run ahead, because one such row would make all that follow LATE:
+ *   max_future  compares with the record's timestamp where the broker set it
+ *   max_jump    elsewhere: a row that far ahead of the greatest event time is time.future and a candidate; when three distinct keys
+ *               are candidates within 1,000 offsets the world has moved on, and the lowest of them becomes the greatest event time
+ */
+#include "base/time.h"
+#include "stage/stage_private.h"
+
+#define CANDIDATE_OFFSETS 1000
+
+static void violate(struct batch *batch, uint32_t row, uint32_t field, reason_id reason,
+                    struct bytes detail)
+{
+    batch_add_violation(batch, row, ORDER_EVENT_TIME, reason, field, detail);
+}
+
+/* The event time that the row claims; false when it has none, with the violation added. */
+static bool claimed_time(const struct stage_plan *plan, struct batch *batch, uint32_t row,
+                         int64_t *out_us)
+{
+    uint32_t field = plan->event_time_field;
+    if (field == FIELD_NONE) {
+        *out_us = batch->records[row].timestamp_us;
+        return *out_us != TIME_NEVER;
+    }
+    const struct column *column = &batch->columns[field];
+    switch ((enum cell)column->cells[row]) {
+    case CELL_VALUE:
+    case CELL_INVALID:
+        if (column->type == COLUMN_TEXT && time_parse_rfc3339(column->texts[row], out_us)) {
+            return true;
+        }
+        violate(batch, row, field, REASON_TIME_UNPARSABLE,
+                column->type == COLUMN_TEXT ? column->texts[row] : BYTES_NONE);
+        return false;
+    case CELL_MISFIT:
+        violate(batch, row, field, REASON_TIME_UNPARSABLE,
+                batch_find_misfit(batch, field, row)->raw);
+        return false;
+    case CELL_ABSENT:
+    case CELL_NULL:
+        break;
+    }
+    violate(batch, row, field, REASON_TIME_MISSING, BYTES_NONE);
+    return false;
+}
+
+/* What tells the sender of a candidate: false when the row does not say. */
+static bool candidate_key(const struct stage_runner *runner, const struct batch *batch,
+                          uint32_t row, struct hash128 *out)
+{
+    uint32_t field = runner->plan->jump_field;
+    if (field == FIELD_NONE) {
+        struct bytes key = batch->records[row].key;
+        *out = hash_bytes(&runner->secret, key.data, key.size);
+        return !bytes_is_none(key);
+    }
+    if (batch->columns[field].cells[row] != CELL_VALUE) {
+        return false;
+    }
+    struct value value = batch_value(batch, field, row);
+    *out = value_hash(&runner->secret, &value, 1);
+    return true;
+}
+
+static void drop_old_candidates(struct candidates *candidates, int64_t offset)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        if (offset - candidates->items[i].offset <= CANDIDATE_OFFSETS) {
+            candidates->items[kept++] = candidates->items[i];
+        }
+    }
+    candidates->count = kept;
+}
+
+/* A row whose event time lies too far ahead votes for a jump; the third key carries it. */
+static void vote_for_jump(struct stage_state *state, struct hash128 key, int64_t offset,
+                          int64_t event_time_us)
+{
+    struct candidates *candidates = &state->candidates;
+    drop_old_candidates(candidates, offset);
+    struct candidate vote = {.key = key, .offset = offset, .event_time_us = event_time_us};
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        if (hash_equal(candidates->items[i].key, key)) {
+            candidates->items[i] = vote;
+            return;
+        }
+    }
+    if (candidates->count < CANDIDATES_MAX) {
+        candidates->items[candidates->count++] = vote;
+        return;
+    }
+    int64_t lowest_us = event_time_us;
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        if (candidates->items[i].event_time_us < lowest_us) {
+            lowest_us = candidates->items[i].event_time_us;
+        }
+    }
+    candidates->count = 0;
+    if (lowest_us > state->greatest_us) {
+        state->greatest_us = lowest_us;
+    }
+}
+
+/* True when the claimed time lies too far ahead. */
+static bool is_future(struct stage_runner *runner, struct stage_state *state,
+                      const struct batch *batch, uint32_t row, int64_t claimed_us)
+{
+    const struct stage_plan *plan = runner->plan;
+    const struct record *record = &batch->records[row];
+    if (record->timestamp_kind == TIMESTAMP_BROKER) {
+        return plan->max_future_us != DURATION_NONE &&
+               claimed_us > record->timestamp_us + plan->max_future_us;
+    }
+    if (plan->max_jump_us == DURATION_NONE || state->greatest_us == TIME_NEVER ||
+        claimed_us <= state->greatest_us + plan->max_jump_us) {
+        return false;
+    }
+    struct hash128 key;
+    if (candidate_key(runner, batch, row, &key)) {
+        vote_for_jump(state, key, record->offset, claimed_us);
+    }
+    return true;
+}
+
+static void offer_anchor(const struct stage_runner *runner, struct stage_state *state,
+                         const struct record *record)
+{
+    if (!anchors_wants(&state->anchors, state->greatest_us)) {
+        return;
+    }
+    struct anchor anchor = {
+        .offset = record->offset,
+        .greatest_us = state->greatest_us,
+        .candidates = state->candidates,
+        .record_hash = record_hash(&runner->secret, record),
+    };
+    anchors_offer(&state->anchors, &anchor);
+}
+
+void stage_event_time(struct stage_runner *runner, struct stage_state *state, struct batch *batch)
+{
+    const struct stage_plan *plan = runner->plan;
+    const int64_t lateness_us = plan->lateness_us;
+    const bool judges_lateness = plan->event_time_field != FIELD_NONE;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        offer_anchor(runner, state, &batch->records[row]);
+        runner->late[row] = false;
+        int64_t claimed_us = TIME_NEVER;
+        if (batch->verdicts[row] == VERDICT_NONE &&
+            claimed_time(plan, batch, row, &claimed_us)) {
+            if (is_future(runner, state, batch, row, claimed_us)) {
+                char text[TIME_TEXT_BYTES];
+                size_t size = time_format(claimed_us, text);
+                violate(batch, row, plan->event_time_field, REASON_TIME_FUTURE,
+                        bytes_of(text, size));
+            } else {
+                batch->event_times_us[row] = claimed_us;
+                runner->late[row] =
+                    judges_lateness && claimed_us < state->greatest_us - lateness_us;
+                if (claimed_us > state->greatest_us) {
+                    state->greatest_us = claimed_us;
+                }
+            }
+        }
+        batch->watermarks_us[row] = state->greatest_us - lateness_us;
+    }
+    anchors_advance(&state->anchors, state->greatest_us);
+}

@@ -1,0 +1,112 @@
+/* The runner, and the order of the stages. */
+#include "stage/stage.h"
+
+#include <string.h>
+
+#include "stage/stage_private.h"
+
+static enum status compile_expressions(struct stage_runner *runner, struct error *err)
+{
+    const struct stage_plan *plan = runner->plan;
+    if (plan->expression_count == 0) {
+        return STATUS_OK;
+    }
+    runner->results = memory_alloc(size_mul(size_mul(plan->expression_count, BATCH_ROWS_MAX),
+                                            sizeof *runner->results));
+    return sql_program_compile(runner->arena, plan->layout, plan->is_time, plan->expressions,
+                               plan->expression_count, &runner->program, err);
+}
+
+enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_key[HASH_KEY_BYTES],
+                             struct stage_runner **out, struct error *err)
+{
+    struct stage_runner *runner = memory_alloc_zero(1, sizeof *runner);
+    runner->plan = plan;
+    hash_secret_init(&runner->secret, hash_key);
+    runner->arena = arena_new(16 * 1024);
+    runner->decoder = json_decoder_new(plan->layout, &plan->json);
+    runner->checker = schema_checker_new(plan->schema);
+    runner->late = memory_alloc(BATCH_ROWS_MAX);
+    runner->has_violation = memory_alloc(BATCH_ROWS_MAX);
+    runner->rows = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->rows);
+    runner->key_hashes = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->key_hashes);
+    runner->key_known = memory_alloc(BATCH_ROWS_MAX);
+    runner->rendered_ends = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->rendered_ends);
+    enum status status = compile_expressions(runner, err);
+    if (status != STATUS_OK) {
+        stage_runner_free(runner);
+        return status;
+    }
+    *out = runner;
+    return STATUS_OK;
+}
+
+void stage_runner_free(struct stage_runner *runner)
+{
+    if (runner == NULL) {
+        return;
+    }
+    sql_program_free(runner->program);
+    json_decoder_free(runner->decoder);
+    schema_checker_free(runner->checker);
+    memory_free(runner->late);
+    memory_free(runner->has_violation);
+    memory_free(runner->rows);
+    memory_free(runner->results);
+    memory_free(runner->key_hashes);
+    memory_free(runner->key_known);
+    memory_free(runner->repairs_by_row);
+    memory_free(runner->rendered_ends);
+    buffer_fini(&runner->rendered);
+    arena_free(runner->arena);
+    memory_free(runner);
+}
+
+const struct stage_plan *stage_runner_plan(const struct stage_runner *runner)
+{
+    return runner->plan;
+}
+
+const struct hash_secret *stage_runner_secret(const struct stage_runner *runner)
+{
+    return &runner->secret;
+}
+
+struct batch *stage_runner_batch(struct stage_runner *runner)
+{
+    return batch_new(runner->plan->layout);
+}
+
+enum status stage_run(struct stage_runner *runner, struct stage_state *state, struct batch *batch,
+                      enum stage_mode mode, struct error *err)
+{
+    if (batch->row_count == 0) {
+        return STATUS_OK;
+    }
+    check(batch->records[0].offset >= state->next_offset);
+    stage_read_replay_headers(batch);
+    json_decode(runner->decoder, batch);
+    stage_null_values(runner, batch);
+    stage_event_time(runner, state, batch);
+    stage_coerce(runner, batch);
+    schema_check_values(runner->checker, batch);
+    enum status status = stage_fill(runner, state, batch, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    schema_check_required(runner->checker, batch, runner->plan->filled);
+    stage_close_contract(runner, batch);
+    if ((status = stage_expressions(runner, batch, err)) != STATUS_OK ||
+        (status = stage_dedup(runner, state, batch, err)) != STATUS_OK) {
+        return status;
+    }
+    stage_route(runner, batch);
+    batch_sort_violations(batch);
+    if (mode == STAGE_FULL) {
+        stage_render(runner, batch);
+    }
+    const struct record *last = &batch->records[batch->row_count - 1];
+    state->next_offset = last->next_offset;
+    state->last_record_hash = record_hash(&runner->secret, last);
+    return STATUS_OK;
+}

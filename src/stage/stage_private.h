@@ -1,0 +1,51 @@
+/* What the files of stage/ share. Not for other folders. */
+#ifndef WEIR_STAGE_STAGE_PRIVATE_H
+#define WEIR_STAGE_STAGE_PRIVATE_H
+
+#include "stage/stage.h"
+
+struct stage_runner {
+    const struct stage_plan *plan;
+    struct hash_secret secret;
+    struct json_decoder *decoder;
+    struct schema_checker *checker;
+    struct sql_program *program;   /* NULL without expressions */
+    struct arena *arena;           /* of the program */
+
+    /* scratch, [BATCH_ROWS_MAX] unless said otherwise */
+    uint8_t *late;                 /* event time below the watermark before the row */
+    uint8_t *has_violation;
+    uint32_t *rows;                /* row numbers that go on */
+    struct sql_result *results;    /* [expression][BATCH_ROWS_MAX] */
+    struct hash128 *key_hashes;    /* dedup */
+    uint8_t *key_known;            /* dedup: the row has a key */
+    struct repair *repairs_by_row; /* grows */
+    uint32_t repairs_by_row_capacity;
+    struct buffer rendered;
+    size_t *rendered_ends;         /* where the row's text ends in `rendered`; 0: the record's own bytes */
+};
+
+/* replay.c: reads the `weir.replay` headers into batch->replays. */
+void stage_read_replay_headers(struct batch *batch);
+/* event_time.c */
+void stage_event_time(struct stage_runner *runner, struct stage_state *state, struct batch *batch);
+/* repair.c */
+void stage_null_values(struct stage_runner *runner, struct batch *batch);
+void stage_coerce(struct stage_runner *runner, struct batch *batch);
+/* fill.c */
+enum status stage_fill(struct stage_runner *runner, struct stage_state *state, struct batch *batch,
+                       struct error *err) WEIR_MUST_USE;
+/* contract.c: rows with violations become INVALID. */
+void stage_close_contract(struct stage_runner *runner, struct batch *batch);
+/* expressions.c: checks, where, set, and the routes' conditions. */
+enum status stage_expressions(struct stage_runner *runner, struct batch *batch, struct error *err)
+    WEIR_MUST_USE;
+/* dedup.c: dedup, and lateness behind it. */
+enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
+                        struct batch *batch, struct error *err) WEIR_MUST_USE;
+/* route.c: VALID or FILTERED for all that is left. */
+void stage_route(struct stage_runner *runner, struct batch *batch);
+/* render.c */
+void stage_render(struct stage_runner *runner, struct batch *batch);
+
+#endif
