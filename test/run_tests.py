@@ -35,6 +35,11 @@ def say(*words):
     print(*words, flush=True)
 
 
+def is_set_up(kind):
+    """Whether Meson has configured this kind; where it could not, building it has failed already."""
+    return (ROOT / "build" / kind / "build.ninja").exists()
+
+
 def build(kind):
     """Builds weir and the unit tests of a kind. Each that fails counts as one failed test."""
     total = Counts()
@@ -48,6 +53,8 @@ def build(kind):
             say(done.stdout.rstrip())
             say(f"FAILED  building {what} ({kind})")
             total = add(total, Counts(failed=1))
+            if not is_set_up(kind):
+                break
     return total
 
 
@@ -76,7 +83,8 @@ def show_failure(kind, test, counts):
     ended = {"returncode": test.get("returncode"), "result": test["result"]}
     if counts.passed + counts.failed + counts.skipped == 1 and test["result"] == "OK":
         ended["note"] = "it ran no test"
-    say(f"FAILED  unit {kind}: {test['name']} {ended}")
+    # Meson's name is "weir:SUITE / NAME".
+    say(f"FAILED  unit {kind}: {test['name'].split(' / ')[-1]} {ended}")
     lines = (test.get("stdout", "") + "\n" + test.get("stderr", "")).splitlines()
     lines = [line for line in lines if line.strip() and not re.match(r"\[( RUN| {7}OK)", line)]
     for line in lines[:SHOWN_LINES]:
@@ -111,6 +119,8 @@ def run_unit_tests(kind, suite):
 
 def has_threaded_tests():
     """Whether a unit test is marked as one that starts threads."""
+    if not is_set_up("release"):
+        return False
     listed = subprocess.run(["meson", "introspect", "--tests", ROOT / "build/release"], check=True,
                             capture_output=True, text=True).stdout
     return any(suite.endswith("threads") for test in json.loads(listed) for suite in test["suite"])
@@ -177,7 +187,8 @@ def run_step(results, title, step, *arguments):
 def run_everything(results, long_run):
     def build_and_run(kind, suite):
         run_step(results, f"build {kind}", build, kind)
-        run_step(results, f"unit {kind}", run_unit_tests, kind, suite)
+        if is_set_up(kind):
+            run_step(results, f"unit {kind}", run_unit_tests, kind, suite)
 
     build_and_run("release", "unit")
     build_and_run("asan", "unit")
