@@ -84,6 +84,7 @@ struct outbox {
 struct sink_ops {
     const char *kind;                    /* "local", "sqlite", "file" */
     const struct grammar_field *grammar; /* of the map behind that key */
+    bool can_reject;                     /* the place may refuse a row for the row's own fault */
     struct outbox *(*outbox_new)(struct sink *sink);
     void (*outbox_clear)(struct outbox *outbox); /* keeps some memory for the next epoch */
     void (*outbox_free)(struct outbox *outbox);

@@ -1,0 +1,66 @@
+/* The columns of a row as it goes out, for table sinks: the schema's fields without what is dropped, with what is set in its place, and
+ * the new fields behind them. Members of nested objects are columns of their own; '.' becomes '_'. */
+#include <string.h>
+
+#include "plan/plan_private.h"
+
+static bool is_dropped(const struct stage_plan *stage, uint32_t field)
+{
+    for (; field != FIELD_NONE; field = stage->layout->fields[field].parent) {
+        for (uint32_t i = 0; i < stage->drop_count; i++) {
+            if (stage->drop_fields[i] == field) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static uint32_t find_set(const struct stage_plan *stage, uint32_t field)
+{
+    for (uint32_t i = 0; i < stage->set_count; i++) {
+        if (stage->sets[i].field == field) {
+            return i;
+        }
+    }
+    return FIELD_NONE;
+}
+
+static const char *column_name(struct arena *arena, const char *path)
+{
+    char *name = arena_copy_string(arena, path);
+    for (char *c = name; *c != '\0'; c++) {
+        *c = *c == '.' ? '_' : *c;
+    }
+    return name;
+}
+
+void plan_make_columns(struct plan_maker *maker)
+{
+    const struct stage_plan *stage = &maker->plan->stage;
+    const struct layout *layout = stage->layout;
+    struct output_column *columns =
+        arena_alloc_zero(maker->arena, layout->field_count + 1, sizeof *columns);
+    uint32_t count = 0;
+    for (uint32_t field = 0; field < layout->field_count; field++) {
+        const struct field *f = &layout->fields[field];
+        uint32_t set = find_set(stage, field);
+        bool is_extra = field >= layout->schema_field_count;
+        if (f->type == COLUMN_OBJECT || is_dropped(stage, field) ||
+            (is_extra && set == FIELD_NONE)) {
+            continue;
+        }
+        bool top_level = f->parent == FIELD_NONE;
+        columns[count++] = (struct output_column){
+            .name = column_name(maker->arena, f->path),
+            .type = set == FIELD_NONE ? f->type : COLUMN_JSON,
+            .is_time = set == FIELD_NONE && stage->is_time[field],
+            .required = set == FIELD_NONE && top_level && !f->nullable &&
+                        schema_is_required(stage->schema, field),
+            .field = set == FIELD_NONE ? field : FIELD_NONE,
+            .set_index = set,
+        };
+    }
+    maker->plan->shape.columns = columns;
+    maker->plan->shape.column_count = count;
+}

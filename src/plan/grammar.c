@@ -1,0 +1,251 @@
+/*
+ * The pipeline file as a table. What the design names and this version does not build stands here too, with what to do instead, so that it is
+ * refused and never ignored.
+ */
+#include "plan/grammar.h"
+
+#include <string.h>
+
+#include "connector/registry.h"
+
+static const char *const formats[] = {"json", NULL};
+static const char *const repeated_keys[] = {"error", "last", NULL};
+static const char *const severities[] = {"error", "warn", NULL};
+static const char *const guarantees[] = {"exactly_once", "at_least_once", NULL};
+
+static const struct grammar_field json_fields[] = {
+    {.key = "repeated_key", .type = GRAMMAR_CHOICE, .choices = repeated_keys,
+     .help = "a key that stands twice in an object: error (decode.syntax), or the last one counts"},
+    {.key = "max_record", .type = GRAMMAR_SIZE,
+     .help = "larger records are decode.too_large; 1MiB unless set"},
+    {.key = "max_depth", .type = GRAMMAR_INT, .minimum = 1, .maximum = 1000,
+     .help = "deeper nesting is decode.syntax; 128 unless set"},
+    {0},
+};
+
+static const struct grammar_field fill_fields[] = {
+    {.key = "value", .type = GRAMMAR_ANY, .help = "a constant"},
+    {.key = "last_by", .type = GRAMMAR_STRING,
+     .help = "the field whose last record with a value gives it"},
+    {.key = "max_age", .type = GRAMMAR_DURATION, .help = "how old that value may be"},
+    {0},
+};
+
+static const struct grammar_field repair_fields[] = {
+    {.key = "null_values", .type = GRAMMAR_ANY, .help = "values that stand for null"},
+    {.key = "coerce", .type = GRAMMAR_STRINGS,
+     .help = "fields whose text is taken as a number, true or false"},
+    {.key = "fill", .type = GRAMMAR_MAP_OF, .fields = fill_fields,
+     .help = "what absent fields get"},
+    {0},
+};
+
+static const struct grammar_field event_time_fields[] = {
+    {.key = "field", .type = GRAMMAR_STRING, .required = true, .help = "a date-time field"},
+    {.key = "lateness", .type = GRAMMAR_DURATION,
+     .help = "how far behind the greatest event time a record may be; 0 unless set"},
+    {.key = "max_future", .type = GRAMMAR_DURATION,
+     .help = "how far ahead of the broker's timestamp a record may be"},
+    {.key = "max_jump", .type = GRAMMAR_DURATION,
+     .help = "how far ahead of the greatest event time a record may be, where no broker sets "
+             "timestamps"},
+    {.key = "jump_by", .type = GRAMMAR_STRING,
+     .help = "the field that tells senders apart for max_jump; the record's key unless set"},
+    {.key = "format", .type = GRAMMAR_ANY, .help = "other forms of time",
+     .unsupported = "leave it out: event times are RFC 3339 date-times"},
+    {0},
+};
+
+static const struct grammar_field check_fields[] = {
+    {.key = "name", .type = GRAMMAR_NAME, .required = true, .help = "the reason is check.<name>"},
+    {.key = "expect", .type = GRAMMAR_STRING, .required = true,
+     .help = "an SQL expression that must hold; NULL passes"},
+    {.key = "severity", .type = GRAMMAR_CHOICE, .choices = severities,
+     .help = "error: INVALID; warn: delivered, and counted"},
+    {0},
+};
+
+static const struct grammar_field dedup_fields[] = {
+    {.key = "key", .type = GRAMMAR_STRINGS, .required = true,
+     .help = "the field or fields that name a record"},
+    {.key = "window", .type = GRAMMAR_DURATION_OR_UNLIMITED, .required = true,
+     .help = "how long a key is remembered, in event time"},
+    {0},
+};
+
+static const struct grammar_field transform_fields[] = {
+    {.key = "where", .type = GRAMMAR_STRING, .help = "records for which it does not hold are FILTERED"},
+    {.key = "set", .type = GRAMMAR_ANY, .help = "field: SQL expression"},
+    {.key = "drop", .type = GRAMMAR_STRINGS, .help = "fields that do not go out"},
+    {0},
+};
+
+static const struct grammar_field delivery_fields[] = {
+    {.key = "guarantee", .type = GRAMMAR_CHOICE, .choices = guarantees,
+     .help = "exactly_once: run refuses when it cannot be kept"},
+    {.key = "commit_interval", .type = GRAMMAR_DURATION, .help = "the least time between commits; 100ms unless set"},
+    {.key = "max_behind", .type = GRAMMAR_SIZE, .help = "how far a system may be behind",
+     .unsupported = "leave it out: the intake waits for the slowest system"},
+    {.key = "atomic", .type = GRAMMAR_ANY, .help = "systems that commit together",
+     .unsupported = "leave it out: places in one SQLite file are committed together anyway"},
+    {0},
+};
+
+static const struct grammar_field state_fields[] = {
+    {.key = "memory", .type = GRAMMAR_SIZE,
+     .help = "the most that remembered keys and values may take; 256MiB unless set"},
+    {.key = "path", .type = GRAMMAR_STRING, .help = "the folder of snapshots"},
+    {.key = "snapshot_interval", .type = GRAMMAR_DURATION, .help = "30s unless set"},
+    {0},
+};
+
+#define NO_CONNECTOR "this version reads and writes local logs, SQLite files and NDJSON files"
+
+static const struct grammar_field later_connectors[] = {
+    {.key = "kafka", .type = GRAMMAR_ANY, .help = "Apache Kafka",
+     .unsupported = "use 'local: {path: …, topic: …}' instead; " NO_CONNECTOR},
+    {.key = "event_hubs", .type = GRAMMAR_ANY, .help = "Azure Event Hubs",
+     .unsupported = "use 'local: {path: …, topic: …}' instead; " NO_CONNECTOR},
+    {.key = "postgres", .type = GRAMMAR_ANY, .help = "PostgreSQL",
+     .unsupported = "use 'sqlite: {path: …, table: …}' instead; " NO_CONNECTOR},
+    {.key = "mysql", .type = GRAMMAR_ANY, .help = "MySQL, MariaDB",
+     .unsupported = "use 'sqlite: {path: …, table: …}' instead; " NO_CONNECTOR},
+    {.key = "delta", .type = GRAMMAR_ANY, .help = "Delta Lake",
+     .unsupported = "use 'file: {path: …}' instead; " NO_CONNECTOR},
+    {0},
+};
+
+static uint32_t count_fields(const struct grammar_field *fields)
+{
+    uint32_t count = 0;
+    while (fields[count].key != NULL) {
+        count++;
+    }
+    return count;
+}
+
+struct table {
+    struct grammar_field *fields;
+    uint32_t count;
+};
+
+static void table_add(struct arena *arena, struct table *table, struct grammar_field field)
+{
+    struct grammar_field *grown =
+        arena_alloc_zero(arena, table->count + 2, sizeof *table->fields);
+    if (table->count > 0) {
+        memcpy(grown, table->fields, table->count * sizeof *grown);
+    }
+    grown[table->count++] = field;
+    table->fields = grown;
+}
+
+static void table_add_all(struct arena *arena, struct table *table,
+                          const struct grammar_field *fields)
+{
+    for (uint32_t i = 0; i < count_fields(fields); i++) {
+        table_add(arena, table, fields[i]);
+    }
+}
+
+static const struct grammar_field *source_grammar(struct arena *arena)
+{
+    struct table table = {0};
+    for (uint32_t i = 0; registry_sources[i] != NULL; i++) {
+        table_add(arena, &table,
+                  (struct grammar_field){.key = registry_sources[i]->kind,
+                                         .type = GRAMMAR_MAP,
+                                         .fields = registry_sources[i]->grammar,
+                                         .help = "where records come from"});
+    }
+    table_add_all(arena, &table, later_connectors);
+    table_add(arena, &table,
+              (struct grammar_field){.key = "format", .type = GRAMMAR_CHOICE, .choices = formats,
+                                     .help = "what a record's value is"});
+    table_add(arena, &table,
+              (struct grammar_field){.key = "json", .type = GRAMMAR_MAP, .fields = json_fields,
+                                     .help = "how JSON is read"});
+    return table.fields;
+}
+
+static void add_sink_kinds(struct arena *arena, struct table *table)
+{
+    for (uint32_t i = 0; registry_sinks[i] != NULL; i++) {
+        table_add(arena, table,
+                  (struct grammar_field){.key = registry_sinks[i]->ops->kind,
+                                         .type = GRAMMAR_MAP,
+                                         .fields = registry_sinks[i]->ops->grammar,
+                                         .help = "where rows go"});
+    }
+    table_add_all(arena, table, later_connectors);
+}
+
+static const struct grammar_field *sink_grammar(struct arena *arena)
+{
+    struct table table = {0};
+    add_sink_kinds(arena, &table);
+    table_add(arena, &table,
+              (struct grammar_field){.key = "when", .type = GRAMMAR_STRING,
+                                     .help = "only rows for which this SQL expression holds"});
+    table_add(arena, &table,
+              (struct grammar_field){.key = "batch", .type = GRAMMAR_ANY, .help = "own cadence",
+                                     .unsupported = "leave it out: delivery.commit_interval "
+                                                    "paces all sinks"});
+    return table.fields;
+}
+
+static const struct grammar_field *dlq_grammar(struct arena *arena)
+{
+    struct table table = {0};
+    add_sink_kinds(arena, &table);
+    table_add(arena, &table,
+              (struct grammar_field){
+                  .key = "include", .type = GRAMMAR_STRINGS,
+                  .help = "of invalid, late, rejected, duplicate, filtered; the first three "
+                          "unless set"});
+    return table.fields;
+}
+
+const struct grammar_field *plan_grammar(struct arena *arena)
+{
+    const struct grammar_field fixed[] = {
+        {.key = "version", .type = GRAMMAR_INT, .required = true, .minimum = 1, .maximum = 1000,
+         .help = "1"},
+        {.key = "name", .type = GRAMMAR_NAME, .required = true,
+         .help = "consumer group, prefix of ids, metric label"},
+        {.key = "connections", .type = GRAMMAR_ANY, .help = "places by name",
+         .unsupported = "write the path where it is used: 'local: {path: …}'"},
+        {.key = "source", .type = GRAMMAR_MAP, .required = true, .fields = source_grammar(arena),
+         .help = "where records come from"},
+        {.key = "schema", .type = GRAMMAR_ANY, .required = true,
+         .help = "JSON Schema: a file, or in place"},
+        {.key = "repair", .type = GRAMMAR_MAP, .fields = repair_fields,
+         .help = "what is mended before the schema is asked"},
+        {.key = "event_time", .type = GRAMMAR_MAP, .fields = event_time_fields,
+         .help = "when records happened, and how late they may be"},
+        {.key = "checks", .type = GRAMMAR_LIST_OF, .fields = check_fields,
+         .help = "rules over several fields"},
+        {.key = "dedup", .type = GRAMMAR_MAP, .fields = dedup_fields,
+         .help = "records that came before"},
+        {.key = "transform", .type = GRAMMAR_MAP, .fields = transform_fields,
+         .help = "what goes out"},
+        {.key = "sinks", .type = GRAMMAR_MAP_OF, .required = true, .fields = sink_grammar(arena),
+         .help = "where valid rows go, by name"},
+        {.key = "dlq", .type = GRAMMAR_MAP, .fields = dlq_grammar(arena),
+         .help = "where dead letters go"},
+        {.key = "monitors", .type = GRAMMAR_ANY, .help = "alerts",
+         .unsupported = "leave it out: 'weir audit --json' has the counts"},
+        {.key = "delivery", .type = GRAMMAR_MAP, .fields = delivery_fields,
+         .help = "guarantee and pace"},
+        {.key = "state", .type = GRAMMAR_MAP, .fields = state_fields,
+         .help = "memory and snapshots of what is remembered"},
+        {.key = "retry", .type = GRAMMAR_ANY, .help = "what to do when a system is away",
+         .unsupported = "leave it out: weir repeats until the system is back, and says so"},
+        {.key = "http", .type = GRAMMAR_ANY, .help = "metrics and health",
+         .unsupported = "leave it out: run prints its counts"},
+        {.key = "contract", .type = GRAMMAR_ANY, .help = "Open Data Contract Standard",
+         .unsupported = "leave it out: write schema and checks"},
+        {0},
+    };
+    return memcpy(arena_alloc(arena, sizeof fixed), fixed, sizeof fixed);
+}

@@ -1,0 +1,211 @@
+/* The blocks source, sinks and dlq: which connector, which system. */
+#include <string.h>
+
+#include "plan/plan_private.h"
+
+/* The one key of `map` that is a kind of connector; CONFIG when there is none, or two. */
+static enum status find_kind(const struct doc *map, const char *what,
+                             bool (*is_kind)(const char *key), const char *kinds, size_t *out,
+                             struct error *err)
+{
+    size_t found = SIZE_MAX;
+    for (size_t i = 0; i < map->count; i++) {
+        if (!is_kind(map->keys[i]->text)) {
+            continue;
+        }
+        if (found != SIZE_MAX) {
+            return doc_error(map->keys[i], err, "config.value",
+                             "%s is one place, but '%s' and '%s' are both there", what,
+                             map->keys[found]->text, map->keys[i]->text);
+        }
+        found = i;
+    }
+    if (found == SIZE_MAX) {
+        return doc_error(map, err, "config.missing_key", "%s needs a place: one of %s", what,
+                         kinds);
+    }
+    *out = found;
+    return STATUS_OK;
+}
+
+static bool is_source_kind(const char *key)
+{
+    return registry_source(key) != NULL;
+}
+
+static bool is_sink_kind(const char *key)
+{
+    return registry_sink(key) != NULL;
+}
+
+static const char *source_kinds(struct arena *arena)
+{
+    const char *list = "";
+    for (uint32_t i = 0; registry_sources[i] != NULL; i++) {
+        list = arena_printf(arena, "%s%s%s", list, i == 0 ? "" : ", ", registry_sources[i]->kind);
+    }
+    return list;
+}
+
+static const char *sink_kinds(struct arena *arena)
+{
+    const char *list = "";
+    for (uint32_t i = 0; registry_sinks[i] != NULL; i++) {
+        list =
+            arena_printf(arena, "%s%s%s", list, i == 0 ? "" : ", ", registry_sinks[i]->ops->kind);
+    }
+    return list;
+}
+
+enum status plan_make_source(struct plan_maker *maker, struct error *err)
+{
+    const struct doc *source = doc_get(maker->pipeline, "source");
+    size_t index = 0;
+    enum status status = find_kind(source, "the source", is_source_kind,
+                                   source_kinds(maker->arena), &index, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    maker->plan->source_ops = registry_source(source->keys[index]->text);
+    maker->plan->source_config = source->items[index];
+    return STATUS_OK;
+}
+
+/* The system of that kind and place, made when it is the first sink of it. */
+static struct system *system_for(struct plan_maker *maker, const struct sink_kind *kind,
+                                 const char *place)
+{
+    struct plan *plan = maker->plan;
+    for (uint32_t i = 0; i < plan->system_count; i++) {
+        struct system *system = plan->systems[i];
+        if (strcmp(system->ops->place(system), place) == 0) {
+            return system;
+        }
+    }
+    struct system *system = kind->system_new(place);
+    plan->systems[plan->system_count++] = system;
+    return system;
+}
+
+static enum status make_sink(struct plan_maker *maker, const char *name, const struct doc *node,
+                             bool is_dlq, struct sink **out, struct error *err)
+{
+    struct plan *plan = maker->plan;
+    size_t index = 0;
+    const char *what = arena_printf(maker->arena, is_dlq ? "dlq" : "sink '%s'", name);
+    enum status status =
+        find_kind(node, what, is_sink_kind, sink_kinds(maker->arena), &index, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct sink_kind *kind = registry_sink(node->keys[index]->text);
+    const struct doc *config = node->items[index];
+    char *place = NULL;
+    status = kind->system_place(maker->arena, config, plan->folder, &place, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct system *system = system_for(maker, kind, place);
+    return kind->sink_add(system, name, is_dlq, config, &plan->shape, out, err);
+}
+
+static enum status read_includes(struct plan_maker *maker, const struct doc *dlq,
+                                 struct error *err)
+{
+    struct plan *plan = maker->plan;
+    static const struct {
+        const char *name;
+        enum verdict verdict; /* VERDICT_NONE: rejected by a sink */
+    } words[] = {{"invalid", VERDICT_INVALID},
+                 {"late", VERDICT_LATE},
+                 {"rejected", VERDICT_NONE},
+                 {"duplicate", VERDICT_DUPLICATE},
+                 {"filtered", VERDICT_FILTERED}};
+    const struct doc *include = doc_get(dlq, "include");
+    if (include == NULL) {
+        plan->dlq_includes[VERDICT_INVALID] = plan->dlq_includes[VERDICT_LATE] = true;
+        plan->dlq_includes_rejected = true;
+        return STATUS_OK;
+    }
+    size_t count = include->kind == DOC_LIST ? include->count : 1;
+    for (size_t i = 0; i < count; i++) {
+        const struct doc *item = include->kind == DOC_LIST ? include->items[i] : include;
+        bool found = false;
+        for (size_t k = 0; k < sizeof words / sizeof words[0]; k++) {
+            if (strcmp(item->text, words[k].name) == 0) {
+                found = true;
+                if (words[k].verdict == VERDICT_NONE) {
+                    plan->dlq_includes_rejected = true;
+                } else {
+                    plan->dlq_includes[words[k].verdict] = true;
+                }
+            }
+        }
+        if (!found) {
+            return doc_error(item, err, "config.value",
+                             "dlq.include takes invalid, late, rejected, duplicate and filtered, "
+                             "not '%s'",
+                             item->text);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Rejects of a table reach the dead-letter place in the table's own transaction, so they must share a system. */
+static enum status check_rejects(const struct plan_maker *maker, const struct doc *dlq,
+                                 struct error *err)
+{
+    const struct plan *plan = maker->plan;
+    for (uint32_t i = 0; i < plan->stage.sink_count && plan->dlq_includes_rejected; i++) {
+        const struct sink *sink = plan->sinks[i];
+        if (sink->ops->can_reject && sink->system != plan->dlq->system) {
+            const struct doc *include = doc_get(dlq, "include");
+            return doc_error(include != NULL ? include : dlq, err, "config.unsupported",
+                             "rows that the table of sink '%s' refuses can go to a dead-letter "
+                             "place in the same SQLite file only: put the dlq there, or leave "
+                             "'rejected' out of dlq.include (refused rows stay in the table "
+                             "weir_rejects)",
+                             sink->name);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status check_places(const struct plan_maker *maker, const struct doc *sinks,
+                                struct error *err)
+{
+    const struct plan *plan = maker->plan;
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        if (strcmp(plan->sinks[i]->name, "dlq") == 0) {
+            return doc_error(sinks->keys[i], err, "config.value",
+                             "'dlq' is the name of the dead-letter place; call the sink something "
+                             "else");
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status plan_make_sinks(struct plan_maker *maker, struct error *err)
+{
+    struct plan *plan = maker->plan;
+    const struct doc *sinks = doc_get(maker->pipeline, "sinks");
+    plan->systems = arena_alloc_zero(maker->arena, sinks->count + 1, sizeof *plan->systems);
+    plan->sinks = arena_alloc_zero(maker->arena, sinks->count + 1, sizeof *plan->sinks);
+    for (uint32_t i = 0; i < sinks->count; i++) {
+        enum status status = make_sink(maker, sinks->keys[i]->text, sinks->items[i], false,
+                                       &plan->sinks[i], err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    enum status status = check_places(maker, sinks, err);
+    const struct doc *dlq = doc_get(maker->pipeline, "dlq");
+    if (status != STATUS_OK || dlq == NULL) {
+        return status;
+    }
+    if ((status = make_sink(maker, "dlq", dlq, true, &plan->dlq, err)) != STATUS_OK ||
+        (status = read_includes(maker, dlq, err)) != STATUS_OK) {
+        return status;
+    }
+    return check_rejects(maker, dlq, err);
+}

@@ -1,0 +1,267 @@
+/* Making a plan: read, check against the grammar, compile, hash. */
+#include "plan/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "os/file.h"
+#include "plan/grammar.h"
+#include "plan/plan_private.h"
+
+#define FILE_BYTES_MAX (4u * 1024u * 1024u)
+
+/* Keys of the pipeline file that judge no record: they may change without making another plan. */
+static const char *const knobs[] = {"delivery", "state"};
+
+static bool is_knob(const char *key)
+{
+    for (size_t i = 0; i < sizeof knobs / sizeof knobs[0]; i++) {
+        if (strcmp(key, knobs[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON. */
+static void write_text(const struct doc *pipeline, const struct doc *schema, struct buffer *out)
+{
+    struct doc judged = *pipeline;
+    judged.count = 0;
+    judged.keys = memory_alloc_zero(pipeline->count + 1, sizeof *judged.keys);
+    judged.items = memory_alloc_zero(pipeline->count + 1, sizeof *judged.items);
+    for (size_t i = 0; i < pipeline->count; i++) {
+        const char *key = pipeline->keys[i]->text;
+        if (!is_knob(key) && strcmp(key, "schema") != 0) {
+            judged.keys[judged.count] = pipeline->keys[i];
+            judged.items[judged.count++] = pipeline->items[i];
+        }
+    }
+    buffer_append_string(out, "{\"pipeline\":");
+    doc_write_canonical(&judged, out);
+    buffer_append_string(out, ",\"schema\":");
+    doc_write_canonical(schema, out);
+    buffer_append_string(out, "}");
+    memory_free(judged.keys);
+    memory_free(judged.items);
+}
+
+static void set_text(struct plan *plan, const struct doc *pipeline, const struct doc *schema)
+{
+    struct buffer text = {0};
+    write_text(pipeline, schema, &text);
+    plan->text = bytes_of(arena_copy(plan->arena, text.data, text.size), text.size);
+    plan->hash = hash_plain(text.data, text.size);
+    hash_format(plan->hash, plan->hash_text);
+    buffer_fini(&text);
+}
+
+static enum status read_doc(struct arena *arena, const char *path, doc_environment environment,
+                            struct doc **out, struct error *err)
+{
+    struct buffer content = {0};
+    enum status status = file_read(path, FILE_BYTES_MAX, &content, err);
+    if (status == STATUS_OK) {
+        status = doc_parse(arena, path, bytes_of(content.data, content.size), environment, out,
+                           err);
+    }
+    buffer_fini(&content);
+    return status;
+}
+
+static const char *join_path(struct arena *arena, const char *folder, const char *path)
+{
+    return path[0] == '/' ? path : arena_printf(arena, "%s%s", folder, path);
+}
+
+/* The schema's document: in place, or the file that is named. */
+static enum status load_schema(struct plan_maker *maker, const struct doc *node,
+                               doc_environment environment, struct error *err)
+{
+    if (node->kind == DOC_MAP) {
+        maker->schema = node;
+        return STATUS_OK;
+    }
+    if (node->kind != DOC_STRING) {
+        return doc_error(node, err, "config.type",
+                         "schema must be the name of a file or a JSON Schema in place, not %s",
+                         doc_kind_name(node->kind));
+    }
+    const char *path = join_path(maker->arena, maker->plan->folder, node->text);
+    if (!file_exists(path)) {
+        return doc_error(node, err, "config.missing_file",
+                         "the schema file %s is not there; name an existing file, relative to the "
+                         "pipeline file, or write the schema in place",
+                         path);
+    }
+    struct doc *schema = NULL;
+    enum status status = read_doc(maker->arena, path, environment, &schema, err);
+    maker->schema = schema;
+    return status;
+}
+
+static enum status check_version(const struct doc *pipeline, struct error *err)
+{
+    const struct doc *version = doc_get(pipeline, "version");
+    if (version->integer != 1) {
+        return doc_error(version, err, "config.version",
+                         "this weir reads pipeline files of version 1, not %lld",
+                         (long long)version->integer);
+    }
+    return STATUS_OK;
+}
+
+static void read_knobs(struct plan_maker *maker)
+{
+    struct plan *plan = maker->plan;
+    static const struct doc empty = {.kind = DOC_MAP};
+    const struct doc *delivery = doc_get(maker->pipeline, "delivery");
+    delivery = delivery == NULL ? &empty : delivery;
+    const char *guarantee = grammar_string(delivery, "guarantee", "exactly_once");
+    plan->guarantee = strcmp(guarantee, "exactly_once") == 0 ? GUARANTEE_EXACTLY_ONCE
+                                                             : GUARANTEE_AT_LEAST_ONCE;
+    plan->commit_interval_us = grammar_duration_us(delivery, "commit_interval", 100 * 1000);
+    const struct doc *state = doc_get(maker->pipeline, "state");
+    state = state == NULL ? &empty : state;
+    plan->state_memory_bytes = grammar_size_bytes(state, "memory", UINT64_C(256) << 20);
+    plan->snapshot_interval_us =
+        grammar_duration_us(state, "snapshot_interval", 30 * TIME_US_PER_SECOND);
+    const char *path = grammar_string(state, "path", NULL);
+    plan->state_folder = path == NULL ? NULL : join_path(maker->arena, plan->folder, path);
+}
+
+/* A source that cannot be read again cannot be accounted exactly once. */
+static enum status check_guarantee(const struct plan_maker *maker, struct error *err)
+{
+    const struct plan *plan = maker->plan;
+    if (plan->guarantee == GUARANTEE_AT_LEAST_ONCE || plan->source_ops->can_replay) {
+        return STATUS_OK;
+    }
+    const struct doc *delivery = doc_get(maker->pipeline, "delivery");
+    const struct doc *place = delivery != NULL ? delivery : doc_get(maker->pipeline, "source");
+    return doc_error(place, err, "config.guarantee",
+                     "a %s source cannot be read again after a crash, so exactly_once cannot be "
+                     "kept; write 'delivery: {guarantee: at_least_once}', or send the records to "
+                     "a local log first: weir produce local:FILE#topic",
+                     plan->source_ops->kind);
+}
+
+static enum status make(struct plan_maker *maker, struct error *err)
+{
+    struct plan *plan = maker->plan;
+    enum status status = check_version(maker->pipeline, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    plan->name = grammar_string(maker->pipeline, "name", "");
+    read_knobs(maker);
+    set_text(plan, maker->pipeline, maker->schema);
+    if ((status = plan_make_source(maker, err)) != STATUS_OK ||
+        (status = check_guarantee(maker, err)) != STATUS_OK ||
+        (status = plan_make_stages(maker, err)) != STATUS_OK) {
+        return status;
+    }
+    plan_make_columns(maker);
+    plan->shape.pipeline = plan->name;
+    plan->shape.plan_hash = plan->hash_text;
+    plan->shape.layout = plan->stage.layout;
+    plan->shape.reasons = &plan->reasons;
+    return plan_make_sinks(maker, err);
+}
+
+static struct plan *plan_new(const char *folder)
+{
+    struct arena *arena = arena_new(64 * 1024);
+    struct plan *plan = arena_alloc_zero(arena, 1, sizeof *plan);
+    plan->arena = arena;
+    plan->folder = arena_copy_string(arena, folder);
+    reason_table_init(&plan->reasons);
+    return plan;
+}
+
+void plan_free(struct plan *plan)
+{
+    if (plan == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < plan->system_count; i++) {
+        plan->systems[i]->ops->close(plan->systems[i]);
+    }
+    reason_table_fini(&plan->reasons);
+    arena_free(plan->arena);
+}
+
+static enum status finish(struct plan_maker *maker, enum status status, struct plan **out,
+                          struct error *err)
+{
+    if (status == STATUS_OK) {
+        status = make(maker, err);
+    }
+    memory_free(maker->expressions);
+    if (status != STATUS_OK) {
+        plan_free(maker->plan);
+        return status;
+    }
+    *out = maker->plan;
+    return STATUS_OK;
+}
+
+enum status plan_load(const char *path, doc_environment environment, struct plan **out,
+                      struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = memory_copy_string(path);
+    folder[slash == NULL ? 0 : slash - path + 1] = '\0';
+    struct plan_maker maker = {.plan = plan_new(folder)};
+    memory_free(folder);
+    maker.arena = maker.plan->arena;
+    struct doc *pipeline = NULL;
+    enum status status = read_doc(maker.arena, path, environment, &pipeline, err);
+    if (status == STATUS_OK && pipeline->kind != DOC_MAP) {
+        status = doc_error(pipeline, err, "config.type",
+                           "a pipeline file is a map with the keys version, name, source, schema, "
+                           "sinks …, not %s",
+                           doc_kind_name(pipeline->kind));
+    }
+    if (status == STATUS_OK) {
+        status = grammar_check(plan_grammar(maker.arena), pipeline, "the pipeline file", err);
+    }
+    maker.pipeline = pipeline;
+    if (status == STATUS_OK) {
+        status = load_schema(&maker, doc_get(pipeline, "schema"), environment, err);
+    }
+    return finish(&maker, status, out, err);
+}
+
+enum status plan_from_text(struct bytes text, const char *folder, struct plan **out,
+                           struct error *err)
+{
+    struct plan_maker maker = {.plan = plan_new(folder)};
+    maker.arena = maker.plan->arena;
+    struct doc *stored = NULL;
+    enum status status = doc_parse(maker.arena, "(stored plan)", text, NULL, &stored, err);
+    if (status == STATUS_OK) {
+        maker.pipeline = stored->kind == DOC_MAP ? doc_get(stored, "pipeline") : NULL;
+        maker.schema = maker.pipeline == NULL ? NULL : doc_get(stored, "schema");
+        if (maker.schema == NULL) {
+            status = error_set(err, STATUS_FATAL, "plan.corrupt",
+                               "the stored text of a plan is broken; restore the system from a "
+                               "backup");
+        }
+    }
+    return finish(&maker, status, out, err);
+}
+
+struct sink *plan_find_sink(const struct plan *plan, const char *name)
+{
+    if (strcmp(name, "dlq") == 0) {
+        return plan->dlq;
+    }
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        if (strcmp(plan->sinks[i]->name, name) == 0) {
+            return plan->sinks[i];
+        }
+    }
+    return NULL;
+}

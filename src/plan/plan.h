@@ -1,0 +1,64 @@
+/*
+ * Plan: a pipeline file, read, checked and compiled. Making a plan opens no source and no sink: it reads the pipeline file and its schema, and nothing else.
+ *
+ * The canonical text of a plan (what judges records: everything but the operating knobs `delivery`, `state`; the schema inside it) is hashed; systems store the text under
+ * that hash beside R, so that replay, recovery and audit judge each row under the plan that judged it first (plan_from_text).
+ *
+ * A plan owns its systems and sinks (connector/sink.h), which are closed objects until run/ opens sessions. Stage parts are read-only and may be used by any thread.
+ */
+#ifndef WEIR_PLAN_PLAN_H
+#define WEIR_PLAN_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/status.h"
+#include "connector/registry.h"
+#include "doc/doc.h"
+#include "stage/stage.h"
+
+enum guarantee { GUARANTEE_EXACTLY_ONCE, GUARANTEE_AT_LEAST_ONCE };
+
+struct plan {
+    struct arena *arena;
+    const char *name;
+    const char *folder;             /* of the pipeline file, "" or with a '/' at the end; relative paths start there */
+    struct bytes text;              /* canonical */
+    struct hash128 hash;            /* of the text */
+    char hash_text[33];
+
+    struct reason_table reasons;
+    struct stage_plan stage;
+
+    const struct source_ops *source_ops;
+    const struct doc *source_config;
+
+    struct system **systems;        /* in the order in which they are named; the source's own (if it is one) last */
+    uint32_t system_count;
+    struct sink **sinks;            /* in the file's order, [stage.sink_count] */
+    struct sink *dlq;               /* NULL: dead letters are counted and dropped, lint says so */
+    bool dlq_includes[VERDICT_COUNT];
+    bool dlq_includes_rejected;
+    struct output_shape shape;
+
+    enum guarantee guarantee;
+    int64_t commit_interval_us;
+    uint64_t state_memory_bytes;
+    int64_t snapshot_interval_us;   /* 0: only at a clean stop */
+    const char *state_folder;       /* for snapshots; NULL: none are kept */
+};
+
+/* CONFIG with file:line:column for every mistake. `environment` gives the values of ${NAME} (getenv, usually). */
+enum status plan_load(const char *path, doc_environment environment, struct plan **out,
+                      struct error *err) WEIR_MUST_USE;
+/* From a stored canonical text; `folder` as in the plan that is running. */
+enum status plan_from_text(struct bytes text, const char *folder, struct plan **out,
+                           struct error *err) WEIR_MUST_USE;
+/* Closes its systems. Takes NULL. */
+void plan_free(struct plan *plan);
+
+/* The place of a sink by its name in the file ("dlq" too); NULL when there is none. */
+struct sink *plan_find_sink(const struct plan *plan, const char *name);
+
+#endif

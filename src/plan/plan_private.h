@@ -1,0 +1,32 @@
+/* What the files of plan/ share. Not for other folders. */
+#ifndef WEIR_PLAN_PLAN_PRIVATE_H
+#define WEIR_PLAN_PLAN_PRIVATE_H
+
+#include "plan/plan.h"
+
+/* Shorthand while a plan is being made. */
+struct plan_maker {
+    struct plan *plan;
+    struct arena *arena;
+    const struct doc *pipeline; /* checked against the grammar */
+    const struct doc *schema;
+    /* expressions collected so far */
+    struct sql_expression *expressions;
+    uint32_t expression_count, expression_capacity;
+};
+
+/* places.c: source first, then (stages), then sinks and dlq, which need the stages' columns. */
+enum status plan_make_source(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+enum status plan_make_sinks(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* stages.c */
+enum status plan_make_stages(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* columns.c */
+void plan_make_columns(struct plan_maker *maker);
+
+/* The field that a node of the pipeline file names; CONFIG "config.unknown_field" with the nearest right spelling. */
+enum status plan_find_field(const struct plan_maker *maker, const struct doc *name,
+                            const char *path, uint32_t *out, struct error *err) WEIR_MUST_USE;
+/* Index of a new expression. */
+uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what);
+
+#endif
