@@ -3,6 +3,7 @@
 script/test sets the variables; by hand `python3 -m pytest test/FOLDER` finds the same places.
 """
 import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -56,3 +57,11 @@ def shared():
 def long_run():
     """Whether more rounds are wanted (script/test --long)."""
     return os.environ.get("WEIR_LONG", "0") == "1"
+
+
+@pytest.fixture
+def seed():
+    """For a test with randomness. Printed, so that the report of a failure shows it."""
+    value = int(os.environ.get("WEIR_SEED", secrets.randbits(32)))
+    print(f"WEIR_SEED={value}")
+    return value
