@@ -235,12 +235,12 @@ struct bytes reader_sized(struct reader *reader)
 
 size_t base64_encode(struct bytes b, char *out)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *to = out;
     size_t at = 0;
     for (; b.size - at >= 3; at += 3) {
-        uint32_t group = (uint32_t)b.data[at] << 16 | (uint32_t)b.data[at + 1] << 8 | b.data[at + 2];
+        uint32_t group =
+            (uint32_t)b.data[at] << 16 | (uint32_t)b.data[at + 1] << 8 | b.data[at + 2];
         *to++ = digits[group >> 18];
         *to++ = digits[group >> 12 & 63];
         *to++ = digits[group >> 6 & 63];

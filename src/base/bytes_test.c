@@ -36,9 +36,9 @@ static void none_and_empty_differ(void **state)
 static void order_is_by_bytes(void **state)
 {
     (void)state;
-    const struct bytes sorted[] = {BYTES_NONE,         of(""),   bytes_of("\0", 1), bytes_of("\0a", 2),
-                                   of("a"),            of("ab"), of("b"),           of("\x7F"),
-                                   of("\x80"),         of("\xFF")};
+    const struct bytes sorted[] = {BYTES_NONE, of(""),    bytes_of("\0", 1), bytes_of("\0a", 2),
+                                   of("a"),    of("ab"),  of("b"),           of("\x7F"),
+                                   of("\x80"), of("\xFF")};
     size_t count = sizeof sorted / sizeof *sorted;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < count; j++) {
@@ -111,7 +111,8 @@ static void utf8_short_texts(void **state)
         for (unsigned b = 0; b < 256; b++) {
             text[1] = (uint8_t)b;
             utf8_check_one(text, 2);
-            static const uint8_t edges[] = {0, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xFF};
+            static const uint8_t edges[] = {0,    0x7F, 0x80, 0x8F, 0x90,
+                                            0x9F, 0xA0, 0xBF, 0xC0, 0xFF};
             for (size_t c = 0; c < sizeof edges; c++) {
                 text[2] = edges[c];
                 utf8_check_one(text, 3);
@@ -129,9 +130,8 @@ static void utf8_long_texts(void **state)
     (void)state;
     struct prng prng;
     prng_init(&prng, 5);
-    static const char *const parts[] = {"a",  "abcdefgh", "the quick brown fox jumps over the lazy",
-                                        "é",  "€",        "😀",
-                                        "\0", "\x7F"};
+    static const char *const parts[] = {
+        "a", "abcdefgh", "the quick brown fox jumps over the lazy", "é", "€", "😀", "\0", "\x7F"};
     for (unsigned round = 0; round < 20000; round++) {
         uint8_t text[200];
         size_t size = 0;
@@ -234,18 +234,22 @@ static void reader_fails_for_good(void **state)
 static void base64_known(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"", ""},          {"f", "Zg=="},
-                                           {"fo", "Zm8="},     {"foo", "Zm9v"},
-                                           {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
-                                           {"foobar", "Zm9vYmFy"}, {"\xFB\xFF\xBF", "+/+/"}};
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"},
+                                           {"\xFB\xFF\xBF", "+/+/"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         char text[32];
         size_t size = base64_encode(of(pairs[i][0]), text);
         assert_true(bytes_equal_string(bytes_of(text, size), pairs[i][1]));
     }
-    static const char *const bad[] = {"Z",    "Zg",   "Zg=",  "Zm8",  "====", "Z===", "Zh==",
-                                      "Zm9=", "Zm9v=", "Zg==Zg==", "Zm 9", "Zm-_", "=m9v", "Zm=v",
-                                      "Zm9\xC3"};
+    static const char *const bad[] = {
+        "Z",     "Zg",       "Zg=",  "Zm8",  "====", "Z===", "Zh==",   "Zm9=",
+        "Zm9v=", "Zg==Zg==", "Zm 9", "Zm-_", "=m9v", "Zm=v", "Zm9\xC3"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t out[16];
         size_t out_size = 77;
@@ -305,16 +309,11 @@ static void hex_is_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(none_and_empty_differ),
-        cmocka_unit_test(order_is_by_bytes),
-        cmocka_unit_test(utf8_short_texts),
-        cmocka_unit_test(utf8_long_texts),
-        cmocka_unit_test(distance_is_levenshtein),
-        cmocka_unit_test(nearest_name),
-        cmocka_unit_test(reader_fails_for_good),
-        cmocka_unit_test(base64_known),
-        cmocka_unit_test(encodings_round_trip),
-        cmocka_unit_test(hex_is_strict),
+        cmocka_unit_test(none_and_empty_differ),   cmocka_unit_test(order_is_by_bytes),
+        cmocka_unit_test(utf8_short_texts),        cmocka_unit_test(utf8_long_texts),
+        cmocka_unit_test(distance_is_levenshtein), cmocka_unit_test(nearest_name),
+        cmocka_unit_test(reader_fails_for_good),   cmocka_unit_test(base64_known),
+        cmocka_unit_test(encodings_round_trip),    cmocka_unit_test(hex_is_strict),
     };
     return cmocka_run_group_tests_name("base/bytes", tests, NULL, NULL);
 }

@@ -88,24 +88,23 @@ uint32_t hash_partition(struct bytes key, uint32_t partition_count)
  * the byte's bits. So eight constants a table are written down and the preprocessor makes 256 of
  * them. Table k is the CRC of a byte with k zero bytes behind it.
  */
-#define CRC_ENTRY(n, b0, b1, b2, b3, b4, b5, b6, b7)                                 \
-    (((n) & 1 ? UINT32_C(b0) : 0) ^ ((n) & 2 ? UINT32_C(b1) : 0) ^                   \
-     ((n) & 4 ? UINT32_C(b2) : 0) ^ ((n) & 8 ? UINT32_C(b3) : 0) ^                   \
-     ((n) & 16 ? UINT32_C(b4) : 0) ^ ((n) & 32 ? UINT32_C(b5) : 0) ^                 \
-     ((n) & 64 ? UINT32_C(b6) : 0) ^ ((n) & 128 ? UINT32_C(b7) : 0))
-#define CRC_4(n, ...)                                                                \
-    CRC_ENTRY(n, __VA_ARGS__), CRC_ENTRY((n) + 1, __VA_ARGS__),                      \
-        CRC_ENTRY((n) + 2, __VA_ARGS__), CRC_ENTRY((n) + 3, __VA_ARGS__)
-#define CRC_16(n, ...)                                                               \
+#define CRC_ENTRY(n, b0, b1, b2, b3, b4, b5, b6, b7) \
+    (((n)&1 ? UINT32_C(b0) : 0) ^ ((n)&2 ? UINT32_C(b1) : 0) ^ ((n)&4 ? UINT32_C(b2) : 0) ^ \
+     ((n)&8 ? UINT32_C(b3) : 0) ^ ((n)&16 ? UINT32_C(b4) : 0) ^ ((n)&32 ? UINT32_C(b5) : 0) ^ \
+     ((n)&64 ? UINT32_C(b6) : 0) ^ ((n)&128 ? UINT32_C(b7) : 0))
+#define CRC_4(n, ...) \
+    CRC_ENTRY(n, __VA_ARGS__), CRC_ENTRY((n) + 1, __VA_ARGS__), CRC_ENTRY((n) + 2, __VA_ARGS__), \
+        CRC_ENTRY((n) + 3, __VA_ARGS__)
+#define CRC_16(n, ...) \
     CRC_4(n, __VA_ARGS__), CRC_4((n) + 4, __VA_ARGS__), CRC_4((n) + 8, __VA_ARGS__), \
         CRC_4((n) + 12, __VA_ARGS__)
-#define CRC_64(n, ...)                                                               \
-    CRC_16(n, __VA_ARGS__), CRC_16((n) + 16, __VA_ARGS__),                           \
-        CRC_16((n) + 32, __VA_ARGS__), CRC_16((n) + 48, __VA_ARGS__)
-#define CRC_256(...)                                                                 \
-    {                                                                                \
-        CRC_64(0, __VA_ARGS__), CRC_64(64, __VA_ARGS__), CRC_64(128, __VA_ARGS__),   \
-            CRC_64(192, __VA_ARGS__)                                                 \
+#define CRC_64(n, ...) \
+    CRC_16(n, __VA_ARGS__), CRC_16((n) + 16, __VA_ARGS__), CRC_16((n) + 32, __VA_ARGS__), \
+        CRC_16((n) + 48, __VA_ARGS__)
+#define CRC_256(...) \
+    { \
+        CRC_64(0, __VA_ARGS__), CRC_64(64, __VA_ARGS__), CRC_64(128, __VA_ARGS__), \
+            CRC_64(192, __VA_ARGS__) \
     }
 
 static const uint32_t crc_tables[8][256] = {
@@ -165,8 +164,8 @@ static uint64_t load_u64(const uint8_t *at)
  * it while it multiplies by the x^33 that is left. */
 TARGET_CRC static inline uint64_t crc_shift(uint32_t state, uint32_t factor)
 {
-    __m128i product = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)state),
-                                           _mm_cvtsi32_si128((int)factor), 0);
+    __m128i product =
+        _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)state), _mm_cvtsi32_si128((int)factor), 0);
     return (uint64_t)_mm_cvtsi128_si64(product);
 }
 

@@ -82,8 +82,8 @@ static void buffer_too_much(void)
 static void exhaustion_ends_with_3(void **state)
 {
     (void)state;
-    void (*const runs[])(void) = {alloc_too_much, realloc_too_much,    alloc_zero_overflow,
-                                  add_overflow,   mul_overflow,        arena_too_much,
+    void (*const runs[])(void) = {alloc_too_much,      realloc_too_much, alloc_zero_overflow,
+                                  add_overflow,        mul_overflow,     arena_too_much,
                                   arena_zero_overflow, buffer_too_much};
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         char text[512];

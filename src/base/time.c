@@ -1,5 +1,6 @@
 #include "base/time.h"
 
+#include <endian.h>
 #include <stdio.h>
 
 #define SECONDS_PER_DAY INT64_C(86400)
@@ -14,16 +15,19 @@ static bool year_is_leap(int64_t year)
     return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 }
 
-/* The year is taken to start in March, so that the leap day is its last day; 400 years (an era) are
- * 146,097 days. 719,468 days lie between 0000-03-01 and 1970-01-01. */
-static int64_t days_of_date(int64_t year, unsigned month, unsigned day)
+/* Whole cycles of 400 years (146,097 days) that make any year of an int positive, because unsigned
+ * numbers divide faster. */
+#define CYCLE_COUNT 10737418
+
+/* The year is taken to start in March, so that the leap day is its last day. 719,468 days lie
+ * between 0000-03-01 and 1970-01-01. */
+static inline int64_t days_of_date(int64_t year, unsigned month, unsigned day)
 {
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (int64_t)(153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
+    uint64_t march_year = (uint64_t)(year + INT64_C(400) * CYCLE_COUNT) - (month <= 2);
+    unsigned march_month = month > 2 ? month - 3 : month + 9;
+    uint64_t days = march_year * 365 + march_year / 4 - march_year / 100 + march_year / 400 +
+                    (153 * march_month + 2) / 5 + day - 1;
+    return (int64_t)days - INT64_C(146097) * CYCLE_COUNT - 719468;
 }
 
 bool time_days_from_civil(int year, unsigned month, unsigned day, int64_t *out_days)
@@ -90,6 +94,28 @@ static bool offset_parse(const uint8_t *at, const uint8_t *end, int64_t *out_sec
     return true;
 }
 
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+#define BYTE_AT(value, index) ((uint64_t)(value) << (8 * (index)))
+
+/* Reads eight characters of which those of `separators` (0xFF in their places) are no digits. Each
+ * byte of the result is ten times its own digit plus the next one; adds to *wrong when a digit is
+ * none. */
+static inline uint64_t digit_pairs(const uint8_t *at, uint64_t separators, uint64_t *wrong)
+{
+    uint64_t text;
+    memcpy(&text, at, sizeof text);
+    uint64_t digits = (le64toh(text) ^ '0' * EACH_BYTE) & ~separators;
+    /* A byte above 9 gets its top bit by the sum or has it already; a carry only ever comes out of
+     * the latter. */
+    *wrong |= ((digits + (0x80 - 10) * EACH_BYTE) | digits) & 0x80 * EACH_BYTE;
+    return digits * 10 + (digits >> 8);
+}
+
+static inline unsigned byte_of(uint64_t value, unsigned index)
+{
+    return (unsigned)(value >> (8 * index)) & 0xFF;
+}
+
 bool time_parse_rfc3339(struct bytes text, int64_t *out_us)
 {
     if (text.size < 20) {
@@ -97,16 +123,20 @@ bool time_parse_rfc3339(struct bytes text, int64_t *out_us)
     }
     const uint8_t *p = text.data;
     const uint8_t *end = p + text.size;
-    unsigned wrong = 0;
-    unsigned year = two_digits(p, &wrong) * 100 + two_digits(p + 2, &wrong);
-    unsigned month = two_digits(p + 5, &wrong);
-    unsigned day = two_digits(p + 8, &wrong);
-    unsigned hour = two_digits(p + 11, &wrong);
-    unsigned minute = two_digits(p + 14, &wrong);
-    unsigned second = two_digits(p + 17, &wrong);
+    uint64_t wrong = 0;
+    unsigned wrong_second = 0;
+    uint64_t date = digit_pairs(p, BYTE_AT(0xFF, 4) | BYTE_AT(0xFF, 7), &wrong);
+    uint64_t hours = digit_pairs(p + 8, BYTE_AT(0xFF, 2) | BYTE_AT(0xFF, 5), &wrong);
+    unsigned year = byte_of(date, 0) * 100 + byte_of(date, 2);
+    unsigned month = byte_of(date, 5);
+    unsigned day = byte_of(hours, 0);
+    unsigned hour = byte_of(hours, 3);
+    unsigned minute = byte_of(hours, 6);
+    unsigned second = two_digits(p + 17, &wrong_second);
     wrong |= (unsigned)(p[4] != '-') | (unsigned)(p[7] != '-') | (unsigned)(p[13] != ':') |
              (unsigned)(p[16] != ':') | (unsigned)((p[10] | 0x20) != 't' && p[10] != ' ') |
-             (unsigned)(hour > 23) | (unsigned)(minute > 59) | (unsigned)(second > 60);
+             (unsigned)(hour > 23) | (unsigned)(minute > 59) | (unsigned)(second > 60) |
+             wrong_second;
     int64_t days;
     unsigned fraction_us;
     int64_t offset_seconds;
@@ -127,13 +157,20 @@ bool time_parse_rfc3339(struct bytes text, int64_t *out_us)
     return true;
 }
 
-static char *write_digits(char *at, uint64_t value, unsigned count)
+static inline char *write_digits(char *at, uint64_t value, unsigned count)
 {
     for (unsigned i = count; i > 0; i--) {
         at[i - 1] = (char)('0' + value % 10);
         value /= 10;
     }
     return at + count;
+}
+
+static inline char *write_two_digits(char *at, unsigned value)
+{
+    at[0] = (char)('0' + value / 10);
+    at[1] = (char)('0' + value % 10);
+    return at + 2;
 }
 
 static char *write_year(char *at, int64_t year)
@@ -143,7 +180,11 @@ static char *write_year(char *at, int64_t year)
         *at++ = '-';
         year = -year;
     }
-    return write_digits(at, (uint64_t)year, year > 99999 ? 6 : year > 9999 ? 5 : 4);
+    if (year > 9999) {
+        return write_digits(at, (uint64_t)year, year > 99999 ? 6 : 5);
+    }
+    at = write_two_digits(at, (unsigned)year / 100);
+    return write_two_digits(at, (unsigned)year % 100);
 }
 
 static char *write_fraction(char *at, uint64_t value, unsigned count)
@@ -182,15 +223,15 @@ size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES])
     unsigned second_of_day = (unsigned)(day_us / TIME_US_PER_SECOND);
     char *at = write_year(out, year);
     *at++ = '-';
-    at = write_digits(at, month, 2);
+    at = write_two_digits(at, month);
     *at++ = '-';
-    at = write_digits(at, day, 2);
+    at = write_two_digits(at, day);
     *at++ = 'T';
-    at = write_digits(at, second_of_day / 3600, 2);
+    at = write_two_digits(at, second_of_day / 3600);
     *at++ = ':';
-    at = write_digits(at, second_of_day / 60 % 60, 2);
+    at = write_two_digits(at, second_of_day / 60 % 60);
     *at++ = ':';
-    at = write_digits(at, second_of_day % 60, 2);
+    at = write_two_digits(at, second_of_day % 60);
     at = write_fraction(at, (uint64_t)(day_us % TIME_US_PER_SECOND), 6);
     *at++ = 'Z';
     *at = '\0';

@@ -200,9 +200,9 @@ static void format_agrees_with_the_c_library(void **state)
         struct tm tm;
         gmtime_r(&seconds, &tm);
         char wanted[96];
-        int length = snprintf(wanted, sizeof wanted, "%04d-%02d-%02dT%02d:%02d:%02d",
-                              tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-                              tm.tm_sec);
+        int length =
+            snprintf(wanted, sizeof wanted, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900,
+                     tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
         if (fraction_us != 0) {
             length += snprintf(wanted + length, 16, ".%06d", (int)fraction_us);
             while (wanted[length - 1] == '0') {
@@ -218,13 +218,15 @@ static void format_agrees_with_the_c_library(void **state)
 static void format_has_room_for_everything(void **state)
 {
     (void)state;
-    static const int64_t times[] = {INT64_MIN, INT64_MAX,      TIME_NEVER, TIME_UNLIMITED,
-                                    END_US,    FIRST_US - 1,   0};
-    static const char *const texts[] = {
-        "-290308-12-21T19:59:05.224192Z", "294247-01-10T04:00:54.775807Z",
-        "-71100-09-29T04:59:46.306048Z",  "75039-04-04T19:00:13.693951Z",
-        "10000-01-01T00:00:00Z",          "-0001-12-31T23:59:59.999999Z",
-        "1970-01-01T00:00:00Z"};
+    static const int64_t times[] = {INT64_MIN, INT64_MAX,    TIME_NEVER, TIME_UNLIMITED,
+                                    END_US,    FIRST_US - 1, 0};
+    static const char *const texts[] = {"-290308-12-21T19:59:05.224192Z",
+                                        "294247-01-10T04:00:54.775807Z",
+                                        "-71100-09-29T04:59:46.306048Z",
+                                        "75039-04-04T19:00:13.693951Z",
+                                        "10000-01-01T00:00:00Z",
+                                        "-0001-12-31T23:59:59.999999Z",
+                                        "1970-01-01T00:00:00Z"};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         char *text = memory_alloc(TIME_TEXT_BYTES);
         time_format(times[i], text);
@@ -273,10 +275,36 @@ static void duration_refuses(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",       "5",     "s",      "-5s",    "+5s",     " 5s",    "5s ",    "5 s",
-        "5S",     "5sec",  "5w",     "1m5",    "5m5m",    "30m1h",  "1..5s",  "1.s",
-        ".5s",    "1.5.5s", "0.5us", "1.0000001s", "1e3s", "0x10s", "00",     "26687998d",
-        "9223372036854775807us", "99999999999999999999d", "unlimited", "1,5s", "5µs", "1h30",
+        "",
+        "5",
+        "s",
+        "-5s",
+        "+5s",
+        " 5s",
+        "5s ",
+        "5 s",
+        "5S",
+        "5sec",
+        "5w",
+        "1m5",
+        "5m5m",
+        "30m1h",
+        "1..5s",
+        "1.s",
+        ".5s",
+        "1.5.5s",
+        "0.5us",
+        "1.0000001s",
+        "1e3s",
+        "0x10s",
+        "00",
+        "26687998d",
+        "9223372036854775807us",
+        "99999999999999999999d",
+        "unlimited",
+        "1,5s",
+        "5µs",
+        "1h30",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t us = 77;
@@ -321,17 +349,35 @@ static void sizes(void **state)
         const char *text;
         uint64_t bytes;
     } wanted[] = {
-        {"0B", 0},           {"512B", 512},      {"64KiB", 65536},     {"4MiB", 4194304},
-        {"1GiB", 1073741824}, {"10KB", 10000},   {"1MB", 1000000},     {"1GB", 1000000000},
-        {"1.5KiB", 1536},    {"0.5GB", 500000000}, {"18446744073709551615B", UINT64_MAX},
+        {"0B", 0},
+        {"512B", 512},
+        {"64KiB", 65536},
+        {"4MiB", 4194304},
+        {"1GiB", 1073741824},
+        {"10KB", 10000},
+        {"1MB", 1000000},
+        {"1GB", 1000000000},
+        {"1.5KiB", 1536},
+        {"0.5GB", 500000000},
+        {"18446744073709551615B", UINT64_MAX},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         uint64_t bytes = 77;
         assert_true(size_parse(wanted[i].text, &bytes));
         assert_true(bytes == wanted[i].bytes);
     }
-    static const char *const bad[] = {"",     "5",     "B",     "-1B",  "1.5B", "1kb", "1 KB", "1KBs",
-                                      "1KiBB", "1K",   "18446744073709551616B", "99999999999GiB",
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "B",
+                                      "-1B",
+                                      "1.5B",
+                                      "1kb",
+                                      "1 KB",
+                                      "1KBs",
+                                      "1KiBB",
+                                      "1K",
+                                      "18446744073709551616B",
+                                      "99999999999GiB",
                                       "0.0001KiB"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint64_t bytes = 77;
@@ -347,15 +393,25 @@ static void percents(void **state)
     static const struct {
         const char *text;
         double share;
-    } wanted[] = {{"0%", 0},       {"5%", 0.05},     {"100%", 1},     {"0.1%", 0.001},
+    } wanted[] = {{"0%", 0},        {"5%", 0.05},       {"100%", 1},    {"0.1%", 0.001},
                   {"33.3%", 0.333}, {"99.99%", 0.9999}, {"100.000%", 1}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         double share = 77;
         assert_true(percent_parse(wanted[i].text, &share));
         assert_true(share == wanted[i].share);
     }
-    static const char *const bad[] = {"",     "5",   "%",     "-1%",   "101%", "100.1%",
-                                      "5 %",  "5%%", ".5%",   "1e1%",  "nan%", "99999999999999999999%",
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "%",
+                                      "-1%",
+                                      "101%",
+                                      "100.1%",
+                                      "5 %",
+                                      "5%%",
+                                      ".5%",
+                                      "1e1%",
+                                      "nan%",
+                                      "99999999999999999999%",
                                       "0.00000000000000000001%"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         double share = 77;

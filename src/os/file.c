@@ -36,10 +36,8 @@ static bool reason_is_config(int reason)
     case ENAMETOOLONG:
     case EXDEV:
     case EINVAL:
-    case ENXIO:
-        return true;
-    default:
-        return false;
+    case ENXIO: return true;
+    default: return false;
     }
 }
 
@@ -83,10 +81,11 @@ static enum status write_failed(const char *path, int reason, struct error *err)
 
 static enum status sync_failed(const char *path, int reason, struct error *err)
 {
-    return error_set(err, STATUS_FATAL, "file.sync_failed",
-                     "cannot fsync %s: %s. Written data may be lost, so nothing is taken as stored: "
-                     "check the disk, then start again.",
-                     path, strerror(reason));
+    return error_set(
+        err, STATUS_FATAL, "file.sync_failed",
+        "cannot fsync %s: %s. Written data may be lost, so nothing is taken as stored: "
+        "check the disk, then start again.",
+        path, strerror(reason));
 }
 
 static enum status unreadable(const char *path, int reason, struct error *err)
@@ -129,9 +128,9 @@ enum status file_read(const char *path, size_t limit_bytes, struct buffer *out, 
             break;
         }
         if ((size_t)got > limit_bytes - have) {
-            status = error_set(err, STATUS_CONFIG, "file.too_large",
-                               "%s is larger than the %zu bytes that it may have.", path,
-                               limit_bytes);
+            status =
+                error_set(err, STATUS_CONFIG, "file.too_large",
+                          "%s is larger than the %zu bytes that it may have.", path, limit_bytes);
             break;
         }
         out->size += (size_t)got;
@@ -307,9 +306,9 @@ enum status file_remove(const char *path, struct error *err)
 
 struct file_writer {
     int fd;
-    char *path;            /* of the temporary file */
+    char *path; /* of the temporary file */
     struct buffer pending; /* not written yet */
-    bool broken;           /* a write failed for good */
+    bool broken; /* a write failed for good */
 };
 
 static enum status writer_open(const char *path, int flags, mode_t mode, struct file_writer **out,

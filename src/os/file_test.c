@@ -307,8 +307,7 @@ static void unwritable_places(void **state)
     if (geteuid() != 0) {
         assert_int_equal(chmod("sub", 0500), 0);
         struct error err = {0};
-        assert_int_equal(file_write_durably("sub/f", bytes_of_string("x"), 0, &err),
-                         STATUS_CONFIG);
+        assert_int_equal(file_write_durably("sub/f", bytes_of_string("x"), 0, &err), STATUS_CONFIG);
         assert_int_equal(file_remove("sub/inside", &err), STATUS_CONFIG);
         assert_int_equal(chmod("sub", 0700), 0);
     }

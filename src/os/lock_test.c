@@ -234,12 +234,9 @@ static void unopenable_says_why(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(handles_exclude_each_other),
-        IN_FOLDER(closing_another_handle_keeps_the_lock),
-        IN_FOLDER(killed_holder_frees_the_lock),
-        IN_FOLDER(signals_do_not_end_the_waiting),
-        IN_FOLDER(threads_exclude_each_other),
-        IN_FOLDER(unopenable_says_why),
+        IN_FOLDER(handles_exclude_each_other),   IN_FOLDER(closing_another_handle_keeps_the_lock),
+        IN_FOLDER(killed_holder_frees_the_lock), IN_FOLDER(signals_do_not_end_the_waiting),
+        IN_FOLDER(threads_exclude_each_other),   IN_FOLDER(unopenable_says_why),
     };
     return cmocka_run_group_tests_name("os/lock", tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ struct watched {
     char *path;
     char *folder;
     const char *name; /* the end of `path` */
-    int file_watch;   /* -1: none */
+    int file_watch; /* -1: none */
     int folder_watch; /* -1: none */
     struct look seen;
 };
