@@ -1,0 +1,46 @@
+/*
+ * The inside of a program: what compiling makes (sql_compile.c) and running uses (sql_run.c).
+ *
+ * A program has a private SQLite in memory, on which the batch's table, the calendar and the
+ * collation are registered. Expressions are put into statements by groups, `SELECT (e1), (e2), …
+ * FROM weir_batch`, because SQLite bounds the columns of a result; beside them each expression has
+ * a statement of its own, for rows in which a group failed.
+ *
+ * No time limit is needed: without subqueries an expression has no loop, its work is bounded by its
+ * own size and the sizes of the values, and those are bounded by SQLite's limits (see set_limits in
+ * sql_compile.c).
+ */
+#ifndef WEIR_SQL_SQL_PROGRAM_H
+#define WEIR_SQL_SQL_PROGRAM_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sql/sql.h"
+#include "sql/sql_calendar.h"
+#include "sql/sql_table.h"
+
+#define SQL_GROUP_SIZE 500u
+
+struct sql_group {
+    uint32_t first;
+    uint32_t count;
+    sqlite3_stmt *statement;
+};
+
+struct sql_program {
+    const struct layout *layout;
+    sqlite3 *db;
+    struct sql_calendar *calendar;
+    struct sql_table table;
+    uint32_t expression_count;
+    sqlite3_stmt **singles; /* [expression] */
+    struct sql_group *groups;
+    uint32_t group_count;
+    bool *uses;          /* [expression * field_count + field] */
+    bool *now_used;      /* the row of `uses` that preparing fills; NULL: none */
+    const char *refused; /* the function that was not allowed in the statement prepared last */
+};
+
+#endif
