@@ -53,6 +53,7 @@ struct value json_value(struct arena *arena, struct bytes raw);
  * parent object must exist, else nothing is added). Fields are indexes of the layout. */
 struct json_edit {
     uint32_t field;
+    bool absent; /* the caller knows that the record has no such member: it need not be looked for */
     struct bytes replacement; /* JSON text */
 };
 

@@ -1,0 +1,3 @@
+#define JSON_ENGINE json_engine_portable
+#define JSON_ENGINE_NAME "portable"
+#include "codec/json_engine.inc"
