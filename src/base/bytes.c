@@ -120,7 +120,7 @@ size_t bytes_utf8_length(struct bytes b)
     size_t at = 0;
     for (; b.size - at >= 8; at += 8) {
         uint64_t word = load_u64(b.data + at);
-        /* One bit per byte that has bit 7 and lacks bit 6; the product adds them in the top byte. */
+        /* A bit per byte that has bit 7 and lacks bit 6; the product adds them in the top byte. */
         uint64_t ones = (word >> 7) & (~word >> 6) & UINT64_C(0x0101010101010101);
         continuation_count += (ones * UINT64_C(0x0101010101010101)) >> 56;
     }

@@ -1,5 +1,6 @@
 /*
- * Hashes: the keyed 128-bit hash of keys, rows and sums; murmur2 for partitions; CRC-32C for formats.
+ * Hashes: the keyed 128-bit hash of keys, rows and sums; murmur2 for partitions; CRC-32C for
+ * formats.
  *
  * The keyed hash is XXH3-128 (xxhash.h) over a secret of 192 bytes that is stretched from a 16-byte
  * hash key. It is made to find accidents and to keep senders from aiming at collisions; it is not
@@ -63,8 +64,8 @@ uint32_t hash_murmur2(const void *data, size_t size);
 /* Kafka's default partition of a key: (murmur2 & 0x7fffffff) % partition_count. */
 uint32_t hash_partition(struct bytes key, uint32_t partition_count);
 
-/* CRC-32C (Castagnoli), as Kafka's RecordBatch v2 uses it; `crc` is 0 at the start, or the value of the bytes
- * before. SSE 4.2 where the processor has it. */
+/* CRC-32C (Castagnoli), as Kafka's RecordBatch v2 uses it; `crc` is 0 at the start, or the value of
+ * the bytes before. SSE 4.2 where the processor has it. */
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t size);
 /* The same value without special instructions. */
 uint32_t hash_crc32c_portable(uint32_t crc, const void *data, size_t size);

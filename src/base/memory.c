@@ -49,8 +49,8 @@ struct release_hook {
 };
 
 struct arena {
-    struct chunk *chunks; /* in use; allocations come from the first */
-    struct chunk *spare; /* kept by a reset */
+    struct chunk *chunks;       /* in use; allocations come from the first */
+    struct chunk *spare;        /* kept by a reset */
     struct release_hook *hooks; /* newest first; they live in the arena */
     size_t chunk_bytes;
     size_t held_bytes;

@@ -6,8 +6,8 @@
  *
  * An ARENA frees everything at once: one per batch, per plan, per epoch. Memory from arena_alloc()
  * lives until arena_reset() or arena_free(). A reset keeps up to `keep_bytes` of chunks for reuse;
- * sanitizer builds poison them. Foreign handles (a statement, a mapped file) register a release hook
- * that runs, newest first, at reset and free.
+ * sanitizer builds poison them. Foreign handles (a statement, a mapped file) register a release
+ * hook that runs, newest first, at reset and free.
  *
  * A BUFFER is a growing array of bytes that owns its memory.
  *
@@ -50,8 +50,7 @@ void arena_reset(struct arena *arena, size_t keep_bytes);
 /* Aligned to 16 bytes; contents undefined. Never NULL. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
 /* Aligned to 64 bytes, with at least 64 readable bytes behind the end (vector loads). */
-void *arena_alloc_wide(struct arena *arena, size_t size)
-    __attribute__((malloc, returns_nonnull));
+void *arena_alloc_wide(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
 void *arena_alloc_zero(struct arena *arena, size_t count, size_t size)
     __attribute__((malloc, returns_nonnull));
 /* A copy with a NUL behind it. */

@@ -1,6 +1,7 @@
 /*
- * A seeded random generator (xoshiro256++ by Blackman and Vigna, seeded through splitmix64): the same seed gives the
- * same numbers on every machine. For workloads, tests and simulation, never for keys: os/random.h has entropy.
+ * A seeded random generator (xoshiro256++ by Blackman and Vigna, seeded through splitmix64): the
+ * same seed gives the same numbers on every machine. For workloads, tests and simulation, never for
+ * keys: os/random.h has entropy.
  */
 #ifndef WEIR_BASE_PRNG_H
 #define WEIR_BASE_PRNG_H

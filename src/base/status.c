@@ -84,14 +84,22 @@ void error_clear(struct error *err)
 const char *status_name(enum status status)
 {
     switch (status) {
-    case STATUS_OK: return "ok";
-    case STATUS_RETRY: return "retry";
-    case STATUS_ABORT: return "abort";
-    case STATUS_IN_DOUBT: return "in_doubt";
-    case STATUS_FENCED: return "fenced";
-    case STATUS_CONFIG: return "config";
-    case STATUS_DATA: return "data";
-    case STATUS_FATAL: return "fatal";
+    case STATUS_OK:
+        return "ok";
+    case STATUS_RETRY:
+        return "retry";
+    case STATUS_ABORT:
+        return "abort";
+    case STATUS_IN_DOUBT:
+        return "in_doubt";
+    case STATUS_FENCED:
+        return "fenced";
+    case STATUS_CONFIG:
+        return "config";
+    case STATUS_DATA:
+        return "data";
+    case STATUS_FATAL:
+        return "fatal";
     }
     return "unknown";
 }

@@ -67,8 +67,7 @@ enum status error_set(struct error *err, enum status status, const char *code, c
 
 /* Like error_set(), with a place in a file that people write. */
 enum status error_set_at(struct error *err, enum status status, const char *code, const char *file,
-                         uint32_t line, uint32_t column, const char *format, ...)
-    WEIR_PRINTF(7, 8);
+                         uint32_t line, uint32_t column, const char *format, ...) WEIR_PRINTF(7, 8);
 
 /* Makes `err` empty again. */
 void error_clear(struct error *err);
@@ -78,8 +77,7 @@ const char *status_name(enum status status);
 
 /* For errors of the programmer only, never for input, network or disk content. On in release:
  * prints the expression with its place and aborts. */
-#define check(expression) \
-    ((expression) ? (void)0 : check_failed(#expression, __FILE__, __LINE__))
+#define check(expression) ((expression) ? (void)0 : check_failed(#expression, __FILE__, __LINE__))
 _Noreturn void check_failed(const char *expression, const char *file, int line);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Time as data: timestamps, durations and other quantities with units, as text and as integers. No clock is read here
- * (os/clock.h does that).
+ * Time as data: timestamps, durations and other quantities with units, as text and as integers. No
+ * clock is read here (os/clock.h does that).
  *
  * A timestamp is int64 microseconds since 1970-01-01T00:00:00Z (no leap seconds; a :60 second is
  * taken as the first microsecond of the next minute). Range: years 0000 to 9999.
@@ -22,8 +22,9 @@
 /* Room for the longest text of time_format(), with its NUL. */
 #define TIME_TEXT_BYTES 32
 
-/* RFC 3339 date-time: "2026-01-31T12:34:56[.fraction](Z|±hh:mm)", 'T' and 'Z' in either case, a space allowed for 'T'
- * as RFC 3339 section 5.6 notes. Digits beyond microseconds are cut. False when it is anything else. */
+/* RFC 3339 date-time: "2026-01-31T12:34:56[.fraction](Z|±hh:mm)", 'T' and 'Z' in either case, a
+ * space allowed for 'T' as RFC 3339 section 5.6 notes. Digits beyond microseconds are cut. False
+ * when it is anything else. */
 bool time_parse_rfc3339(struct bytes text, int64_t *out_us);
 /* "2026-01-31T12:34:56Z", with .ffffff (trailing zeros cut) only where not a whole second. Returns
  * the length; a NUL follows. */
@@ -32,8 +33,8 @@ size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES]);
 /* Days since 1970-01-01 of a proleptic Gregorian date; false when there is no such day. */
 bool time_days_from_civil(int year, unsigned month, unsigned day, int64_t *out_days);
 
-/* "250us", "100ms", "1.5s", "10m", "2h", "7d", and sums such as "1h30m". A number without a unit is refused, 0 is
- * not. Negative is refused. */
+/* "250us", "100ms", "1.5s", "10m", "2h", "7d", and sums such as "1h30m". A number without a unit is
+ * refused, 0 is not. Negative is refused. */
 bool duration_parse(const char *text, int64_t *out_us);
 /* The shortest exact text: "10m", "1h30m", "250ms". */
 void duration_format(int64_t duration_us, char *out, size_t out_size);

@@ -1,6 +1,6 @@
 /*
- * Clocks. Wall-clock time never decides a verdict (see stage/); it stamps records that the local log appends, and paces commits
- * and progress lines. Units are microseconds.
+ * Clocks. Wall-clock time never decides a verdict (see stage/); it stamps records that the local
+ * log appends, and paces commits and progress lines. Units are microseconds.
  */
 #ifndef WEIR_OS_CLOCK_H
 #define WEIR_OS_CLOCK_H

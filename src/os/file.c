@@ -36,8 +36,10 @@ static bool reason_is_config(int reason)
     case ENAMETOOLONG:
     case EXDEV:
     case EINVAL:
-    case ENXIO: return true;
-    default: return false;
+    case ENXIO:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -182,7 +184,7 @@ enum status folder_sync(const char *path, struct error *err)
         return name_failed("open the folder", path, errno, err);
     }
     enum status status = STATUS_OK;
-    /* EINVAL: this file system has no fsync for folders, and keeps names by itself or not at all. */
+    /* EINVAL: this file system has no fsync for folders; it keeps names by itself or not at all. */
     if (os_host->fsync(fd) != 0 && errno != EINVAL) {
         status = sync_failed(path, errno, err);
     }
@@ -306,9 +308,9 @@ enum status file_remove(const char *path, struct error *err)
 
 struct file_writer {
     int fd;
-    char *path; /* of the temporary file */
+    char *path;            /* of the temporary file */
     struct buffer pending; /* not written yet */
-    bool broken; /* a write failed for good */
+    bool broken;           /* a write failed for good */
 };
 
 static enum status writer_open(const char *path, int flags, mode_t mode, struct file_writer **out,

@@ -377,7 +377,7 @@ static void writer_publishes(void **state)
     buffer_fini(&wanted);
 }
 
-/* A disk that fills up and is freed again, at all places: nothing is missing and nothing doubled. */
+/* A disk that fills up and is freed again, at any place: nothing is missing, nothing doubled. */
 static void writer_retries_without_doubling(void **state)
 {
     (void)state;

@@ -1,10 +1,12 @@
 /*
- * The host: everything in weir that touches the operating system goes through this table, so that a simulation can
- * stand in its place. There is one host per process, the real one unless a test installs another before any thread
- * starts. SQLite gets its own seam (a VFS); libraries that open sockets stand behind connector ports.
+ * The host: everything in weir that touches the operating system goes through this table, so that a
+ * simulation can stand in its place. There is one host per process, the real one unless a test
+ * installs another before any thread starts. SQLite gets its own seam (a VFS); libraries that open
+ * sockets stand behind connector ports.
  *
- * The functions of the other headers in os/ (clock.h, random.h, file.h) call the current host; callers include those
- * headers, not this one. What does not vary between worlds (thread.h, lock.h, watch.h) has no slot here.
+ * The functions of the other headers in os/ (clock.h, random.h, file.h) call the current host;
+ * callers include those headers, not this one. What does not vary between worlds (thread.h, lock.h,
+ * watch.h) has no slot here.
  */
 #ifndef WEIR_OS_HOST_H
 #define WEIR_OS_HOST_H

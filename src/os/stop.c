@@ -40,7 +40,7 @@ void stop_signals_install(void)
         check(fd >= 0);
         atomic_store(&stop_fd, fd);
     }
-    /* With SA_RESTART a signal does not cut short system calls in libraries that do not expect it. */
+    /* With SA_RESTART a signal does not cut short calls in libraries that do not expect it. */
     struct sigaction action = {.sa_handler = stop_on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     check(sigaction(SIGINT, &action, NULL) == 0);
@@ -66,7 +66,8 @@ static int64_t monotonic_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* poll() until a descriptor is ready or the time ran out, through signals. Returns the number of ready ones. */
+/* poll() until a descriptor is ready or the time ran out, through signals. Returns the number of
+ * ready ones. */
 static int poll_all(struct pollfd *fds, nfds_t count, int64_t timeout_us)
 {
     int64_t start_ns = monotonic_ns();

@@ -1,6 +1,6 @@
 /*
- * Threads, mutexes and condition variables: thin names over pthreads that cannot fail (a failing pthread call is an error of the
- * programmer or an exhausted machine; both end the process).
+ * Threads, mutexes and condition variables: thin names over pthreads that cannot fail (a failing
+ * pthread call is an error of the programmer or an exhausted machine; both end the process).
  */
 #ifndef WEIR_OS_THREAD_H
 #define WEIR_OS_THREAD_H
@@ -38,7 +38,10 @@ bool condition_wait_us(struct condition *condition, struct mutex *mutex, int64_t
 void condition_signal(struct condition *condition);
 void condition_broadcast(struct condition *condition);
 
-/* SIGINT and SIGTERM ask for a clean stop: the first sets a flag and wakes watch_wait() and clock_sleep_us() early. SIGPIPE is ignored. */
+/* SIGINT and SIGTERM ask for a clean stop: the first sets a flag and wakes watch_wait() and
+ * clock_sleep_us() early, and those after it change nothing. A thread's sleeps are cut short once:
+ * after it was woken, or saw that stop_requested(), its sleeps are whole again, so that what it
+ * repeats while it finishes stays paced. SIGPIPE is ignored. */
 void stop_signals_install(void);
 bool stop_requested(void);
 

@@ -1,7 +1,8 @@
 /*
- * Each path has up to two inotify watches: the file (it grew) and its folder (it was made, or another file was renamed to its
- * name). The folder is watched before the file, so that a file made in between is not missed. A path with neither (no inotify,
- * no folder yet, no watches left) is polled.
+ * Each path has up to two inotify watches: the file (it grew) and its folder (it was made, or
+ * another file was renamed to its name). The folder is watched before the file, so that a file made
+ * in between is not missed. A path with neither (no inotify, no folder yet, no watches left) is
+ * polled.
  */
 #include "os/watch.h"
 
@@ -35,7 +36,7 @@ struct watched {
     char *path;
     char *folder;
     const char *name; /* the end of `path` */
-    int file_watch; /* -1: none */
+    int file_watch;   /* -1: none */
     int folder_watch; /* -1: none */
     struct look seen;
 };

@@ -1,6 +1,6 @@
 /*
- * Waiting until a file grows or changes (inotify), with a time limit; where inotify is not to be had it degrades to polling
- * every 20 ms. Spurious wake-ups are allowed: callers look again.
+ * Waiting until a file grows or changes (inotify), with a time limit; where inotify is not to be
+ * had it degrades to polling every 20 ms. Spurious wake-ups are allowed: callers look again.
  */
 #ifndef WEIR_OS_WATCH_H
 #define WEIR_OS_WATCH_H
