@@ -11,12 +11,17 @@
  * Big-endian; a record is varint length, i8 attributes, varint timestamp delta, varint offset delta, varint-sized key and value (-1 null),
  * varint count of headers, each varint-sized name and value. lz4 is the frame format.
  *
+ * Here every batch is whole: offset deltas are 0, 1, 2, … and the last one is count − 1; there is at least one record. Transactional and control
+ * batches (attributes bits 4 and 5) are refused. The leader epoch is -1, for no broker has seen the batch. The
+ * base offset stands outside the CRC, as Kafka has it, so that it can be set late: whoever knows where the batch belongs compares it.
+ *
  * The BUILDER collects records uncompressed (record bytes as they will stand), so that closing it is compress + checksum. The
  * READER checks magic, lengths, CRC and counts, and bounds decompression by `max_bytes`.
  */
 #ifndef WEIR_CODEC_RECORD_BATCH_H
 #define WEIR_CODEC_RECORD_BATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/memory.h"
@@ -26,13 +31,15 @@
 enum compression { COMPRESSION_NONE = 0, COMPRESSION_LZ4 = 3, COMPRESSION_ZSTD = 4 };
 
 #define RECORD_BATCH_HEADER_BYTES 61u
+#define RECORD_BATCH_RECORDS_MAX_BYTES ((size_t)1 << 30)
 
 struct record_batch_builder {
     struct buffer records;
     uint32_t count;
 };
 
-/* Zero-initialise a builder. Appends one record with offset delta = count and timestamp delta 0. */
+/* Zero-initialise a builder. Appends one record with offset delta = count and timestamp delta 0. Header names must not be none. All records of a
+ * batch together stay below RECORD_BATCH_RECORDS_MAX_BYTES; the owner of the builder closes it long before. */
 void record_batch_append(struct record_batch_builder *builder, struct bytes key, struct bytes value,
                          const struct record_header *headers, uint32_t header_count);
 void record_batch_clear(struct record_batch_builder *builder);
@@ -47,10 +54,15 @@ struct record_batch_stamp {
     int32_t base_sequence;     /* -1 none */
 };
 
-/* Appends the finished batch to `out`. A batch that compression does not shrink is stored uncompressed. */
+/* Appends the finished batch to `out`. A batch that compression does not shrink is stored uncompressed. The builder holds at least one record and stays as it is. */
 void record_batch_finish(const struct record_batch_builder *builder,
                          const struct record_batch_stamp *stamp, enum compression compression,
                          struct buffer *out);
+
+/* Writes another stamp into a finished batch, in place, and its checksum anew. The batch is one that record_batch_finish() made. */
+void record_batch_restamp(uint8_t *batch, size_t size, const struct record_batch_stamp *stamp);
+/* How many records a finished batch holds, from its header alone. */
+uint32_t record_batch_count(const uint8_t *batch, size_t size);
 
 struct record_batch_info {
     struct record_batch_stamp stamp;
@@ -68,7 +80,8 @@ struct record_batch_reader {
     uint32_t next_index;
 };
 
-/* FATAL "log.corrupt" with what is wrong (the caller adds topic, partition and offset). Exactly one batch must fill `bytes`. */
+/* FATAL "log.corrupt" with what is wrong (the caller adds topic, partition and offset). Exactly one batch must fill `bytes`. The records may
+ * have `max_bytes` once they are uncompressed. */
 enum status record_batch_open(struct record_batch_reader *reader, struct arena *arena,
                               struct bytes bytes, size_t max_bytes, struct error *err)
     WEIR_MUST_USE;
