@@ -7,6 +7,8 @@
  *
  * Re-injected dead letters skip lateness, and only look up, as they did the first time; what a sink had refused skips dedup too.
  */
+#include <stdio.h>
+
 #include "base/time.h"
 #include "stage/stage_private.h"
 

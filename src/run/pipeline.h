@@ -1,0 +1,56 @@
+/*
+ * What the files of run/ share: a pipeline in the course of a run. Not for other folders.
+ */
+#ifndef WEIR_RUN_PIPELINE_H
+#define WEIR_RUN_PIPELINE_H
+
+#include "run/committer.h"
+#include "run/run.h"
+
+/* One partition of the source. */
+struct partition {
+    const struct source_partition *source;
+    struct stage_state *state;
+    struct plan_change *plans; /* history back to state_start, the running plan last */
+    uint32_t plan_count;
+    int64_t end_offset;        /* --until-end: where to stop */
+    int64_t snapshot_offset;   /* of the newest snapshot */
+};
+
+struct pipeline {
+    struct plan *plan;
+    const struct run_options *options;
+    const struct run_observer *observer;
+    struct arena *arena;
+
+    struct source *source;
+    struct partition *partitions;
+    uint32_t partition_count;
+
+    uint8_t incarnation[16];
+    uint8_t hash_key[HASH_KEY_BYTES];
+    uint64_t owner;
+    const char *state_folder;
+    struct state_budget budget;
+
+    /* per system of the plan */
+    struct progress **progresses;     /* [system][partition]: R */
+    struct committer **committers;    /* while the worker runs */
+    uint32_t sessions;                /* systems with an open session: the first so many */
+};
+
+void pipeline_talk(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
+void pipeline_warn(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
+
+/* recovery.c: R of all systems, first start or refusals, ownership. */
+enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* True when systems stand at different positions under another plan than this one; *out_plan_hash is that plan. */
+bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash);
+/* recovery.c: state of every partition at the position of the slowest system. */
+enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+
+/* worker.c */
+enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
+    WEIR_MUST_USE;
+
+#endif

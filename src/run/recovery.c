@@ -1,0 +1,677 @@
+/*
+ * Recovery: from what the systems say to a pipeline that can go on.
+ *
+ *   recovery_claim    R of every system and partition → first start, or the refusals → ownership (compare-and-swap)
+ *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the slowest system
+ *
+ * What is refused, each with the one way on: outputs that are there before a first start; another incarnation (foreign R); a topic made anew; another number of partitions; an
+ * R beyond the end of the log; an R behind a snapshot (it went back); a log whose records are not those that were consumed.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "os/thread.h"
+#include "run/pipeline.h"
+#include "run/replayer.h"
+#include "state/snapshot.h"
+
+static struct progress *progress_of(const struct pipeline *pipeline, uint32_t system,
+                                    uint32_t partition)
+{
+    return &pipeline->progresses[system][partition];
+}
+
+/* A record that was loaded has a topic. */
+static bool is_found(const struct progress *progress)
+{
+    return progress->topic != NULL;
+}
+
+/* --- load --- */
+
+static enum status load_all(struct pipeline *pipeline, uint32_t *out_found, struct error *err)
+{
+    *out_found = 0;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            bool found = false;
+            enum status status =
+                system->ops->load(system, pipeline->partitions[p].source,
+                                  progress_of(pipeline, s, p), &found, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            *out_found += found;
+        }
+    }
+    return STATUS_OK;
+}
+
+static const struct progress *any_found(const struct pipeline *pipeline)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            if (is_found(progress_of(pipeline, s, p))) {
+                return progress_of(pipeline, s, p);
+            }
+        }
+    }
+    return NULL;
+}
+
+/* --- first start --- */
+
+static enum status refuse_full_places(const struct pipeline *pipeline, struct error *err)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        for (uint32_t i = 0; i < system->sink_count; i++) {
+            struct sink *sink = system->sinks[i];
+            bool empty = false;
+            enum status status = sink->ops->is_empty(sink, &empty, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            if (!empty) {
+                return error_set(err, STATUS_CONFIG, "start.not_empty",
+                                 "%s has no progress record of pipeline '%s', yet the place of "
+                                 "sink '%s' is not empty: if it was filled by somebody else and "
+                                 "shall be kept, start with --init; if this pipeline ran before, "
+                                 "its progress record was lost: restore it from a backup",
+                                 system->name, pipeline->plan->name, sink->name);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status start_offset(const struct pipeline *pipeline, uint32_t partition,
+                                int64_t *out_offset, struct error *err)
+{
+    const char *start = grammar_string(pipeline->plan->source_config, "start", "earliest");
+    if (start[0] == 'l') {
+        return pipeline->source->ops->end_offset(pipeline->source, partition, out_offset, err);
+    }
+    *out_offset = pipeline->partitions[partition].source->first_offset;
+    return STATUS_OK;
+}
+
+/* R of epoch 0. */
+static void make_first(const struct pipeline *pipeline, uint32_t partition, int64_t offset,
+                       struct progress *out)
+{
+    const struct source_partition *source = pipeline->partitions[partition].source;
+    const struct plan *plan = pipeline->plan;
+    *out = (struct progress){
+        .pipeline = memory_copy_string(plan->name),
+        .topic = memory_copy_string(source->topic),
+        .topic_id = memory_copy_string(source->topic_id),
+        .partition = memory_copy_string(source->label),
+        .partition_count = source->partition_count,
+        .owner = pipeline->owner,
+        .next_offset = offset,
+        .state_start = {.offset = offset, .greatest_us = TIME_NEVER},
+        .greatest_us = TIME_NEVER,
+        .plans = memory_alloc(sizeof *out->plans),
+        .plan_count = 1,
+    };
+    out->plans[0] = (struct plan_change){
+        .offset = offset, .plan_hash = plan->hash, .horizon_us = plan->stage.horizon_us};
+    memcpy(out->incarnation, pipeline->incarnation, sizeof out->incarnation);
+    memcpy(out->hash_key, pipeline->hash_key, sizeof out->hash_key);
+}
+
+/* Stores epoch 0 for the partitions of a system that have no R yet. Where each partition begins: `offsets`. */
+static enum status begin_system(struct pipeline *pipeline, uint32_t s, const int64_t *offsets,
+                                struct error *err)
+{
+    struct system *system = pipeline->plan->systems[s];
+    struct progress *news =
+        memory_alloc_zero(pipeline->partition_count, sizeof *news);
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        struct progress *progress = progress_of(pipeline, s, p);
+        if (!is_found(progress)) {
+            make_first(pipeline, p, offsets[p], progress);
+            progress_copy(&news[count++], progress);
+        }
+    }
+    enum status status =
+        count == 0 ? STATUS_OK
+                   : system->ops->begin(system, news, count, pipeline->plan->text, err);
+    for (uint32_t i = 0; i < count; i++) {
+        progress_fini(&news[i]);
+    }
+    memory_free(news);
+    return status;
+}
+
+/* Where systems without R begin: where the others have come, else where the source begins. */
+static enum status begin_missing(struct pipeline *pipeline, struct error *err)
+{
+    int64_t *offsets = memory_alloc_zero(pipeline->partition_count, sizeof *offsets);
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        bool known = false;
+        for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+            const struct progress *progress = progress_of(pipeline, s, p);
+            if (is_found(progress) && (!known || progress->next_offset > offsets[p])) {
+                offsets[p] = progress->next_offset;
+                known = true;
+            }
+        }
+        if (!known) {
+            status = start_offset(pipeline, p, &offsets[p], err);
+        }
+    }
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        status = begin_system(pipeline, s, offsets, err);
+    }
+    memory_free(offsets);
+    return status;
+}
+
+static enum status first_start(struct pipeline *pipeline, struct error *err)
+{
+    if (!pipeline->options->init) {
+        enum status status = refuse_full_places(pipeline, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    random_bytes(pipeline->incarnation, sizeof pipeline->incarnation);
+    random_bytes(pipeline->hash_key, sizeof pipeline->hash_key);
+    pipeline_talk(pipeline, "first start of pipeline '%s'", pipeline->plan->name);
+    return begin_missing(pipeline, err);
+}
+
+/* --- what R must be like --- */
+
+static enum status check_identity(const struct pipeline *pipeline, const struct system *system,
+                                  const struct partition *partition,
+                                  const struct progress *progress, struct error *err)
+{
+    const struct source_partition *source = partition->source;
+    if (memcmp(progress->incarnation, pipeline->incarnation, sizeof progress->incarnation) != 0) {
+        return error_set(err, STATUS_CONFIG, "progress.foreign",
+                         "%s holds the progress of another pipeline that is also called '%s'; "
+                         "give this one another name",
+                         system->name, pipeline->plan->name);
+    }
+    if (strcmp(progress->topic_id, source->topic_id) != 0) {
+        return error_set(err, STATUS_CONFIG, "source.recreated",
+                         "'%s' is not what pipeline '%s' read before: it was deleted and made "
+                         "anew (its id was %s and is %s); to read the new one from its start, give "
+                         "the pipeline another name",
+                         source->topic, pipeline->plan->name, progress->topic_id,
+                         source->topic_id);
+    }
+    if (progress->partition_count != source->partition_count) {
+        return error_set(err, STATUS_CONFIG, "source.partitions",
+                         "'%s' had %u partitions and has %u now: keys have moved between "
+                         "partitions, so duplicates could pass; give the pipeline another name to "
+                         "start afresh",
+                         source->topic, progress->partition_count, source->partition_count);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_position(const struct pipeline *pipeline, const struct system *system,
+                                  uint32_t partition, const struct progress *progress,
+                                  struct error *err)
+{
+    int64_t end_offset = 0;
+    enum status status = pipeline->source->ops->end_offset(pipeline->source, partition,
+                                                           &end_offset, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (progress->next_offset > end_offset) {
+        return error_set(err, STATUS_CONFIG, "source.behind",
+                         "%s has taken '%s' [%s] up to offset %lld, but the source ends at %lld: "
+                         "it was truncated or restored from an older backup; restore it to at "
+                         "least that offset",
+                         system->name, progress->topic, progress->partition,
+                         (long long)progress->next_offset, (long long)end_offset);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_found(struct pipeline *pipeline, struct error *err)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            const struct progress *progress = progress_of(pipeline, s, p);
+            if (!is_found(progress)) {
+                continue;
+            }
+            const struct system *system = pipeline->plan->systems[s];
+            enum status status =
+                check_identity(pipeline, system, &pipeline->partitions[p], progress, err);
+            if (status == STATUS_OK) {
+                status = check_position(pipeline, system, p, progress, err);
+            }
+            if (status != STATUS_OK) {
+                return status;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static bool has_none(const struct pipeline *pipeline, uint32_t s)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        if (is_found(progress_of(pipeline, s, p))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool all_at_epoch_zero(const struct pipeline *pipeline)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            if (progress_of(pipeline, s, p)->epoch > 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* A system without R is new only if the plan that ran last did not have it. */
+static enum status check_new_systems(struct pipeline *pipeline, const struct progress *known,
+                                     struct error *err)
+{
+    if (all_at_epoch_zero(pipeline)) {
+        return STATUS_OK;
+    }
+    struct hash128 last = known->plans[known->plan_count - 1].plan_hash;
+    struct replayer *replayer = replayer_new(pipeline->plan, pipeline->plan->systems,
+                                             pipeline->plan->system_count, known->hash_key);
+    const struct judge *judge = NULL;
+    enum status status = replayer_judge(replayer, last, &judge, err);
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        const struct system *system = pipeline->plan->systems[s];
+        for (uint32_t k = 0; has_none(pipeline, s) && k < judge->plan->system_count; k++) {
+            const struct system *old = judge->plan->systems[k];
+            if (strcmp(old->ops->place(old), system->ops->place(system)) == 0) {
+                status = error_set(err, STATUS_CONFIG, "progress.lost",
+                                   "%s has no progress record of pipeline '%s', but others have "
+                                   "come to offset %lld: it was replaced or lost; restore it from "
+                                   "a backup",
+                                   system->name, pipeline->plan->name,
+                                   (long long)known->next_offset);
+            }
+        }
+    }
+    replayer_free(replayer);
+    return status;
+}
+
+static enum status take_over_all(struct pipeline *pipeline, struct error *err)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        enum status status = system->ops->take_over(system, pipeline->progresses[s],
+                                                    pipeline->partition_count, pipeline->owner,
+                                                    pipeline->plan->text, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            progress_of(pipeline, s, p)->owner = pipeline->owner;
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status recovery_claim(struct pipeline *pipeline, struct error *err)
+{
+    uint32_t found = 0;
+    enum status status = load_all(pipeline, &found, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    pipeline->owner = random_u64() >> 1; /* fits SQL's signed integers */
+    if (found == 0) {
+        return first_start(pipeline, err);
+    }
+    const struct progress *known = any_found(pipeline);
+    memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
+    memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
+    if ((status = check_found(pipeline, err)) != STATUS_OK ||
+        (status = check_new_systems(pipeline, known, err)) != STATUS_OK ||
+        (status = begin_missing(pipeline, err)) != STATUS_OK) {
+        return status;
+    }
+    return take_over_all(pipeline, err);
+}
+
+/* --- alignment --- */
+
+bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        const struct progress *first = progress_of(pipeline, 0, p);
+        for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+            const struct progress *other = progress_of(pipeline, s, p);
+            const struct progress *ahead =
+                other->next_offset > first->next_offset ? other : first;
+            struct hash128 last = ahead->plans[ahead->plan_count - 1].plan_hash;
+            if (other->next_offset != first->next_offset &&
+                !hash_equal(last, pipeline->plan->hash)) {
+                *out_plan_hash = last;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* --- rebuild --- */
+
+/* R of the system that has come least far, and of the one that has come furthest. */
+static void find_slowest(const struct pipeline *pipeline, uint32_t p,
+                         const struct progress **out_slowest,
+                         const struct progress **out_furthest)
+{
+    *out_slowest = *out_furthest = progress_of(pipeline, 0, p);
+    for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+        const struct progress *progress = progress_of(pipeline, s, p);
+        if (progress->next_offset < (*out_slowest)->next_offset) {
+            *out_slowest = progress;
+        }
+        if (progress->next_offset > (*out_furthest)->next_offset) {
+            *out_furthest = progress;
+        }
+    }
+}
+
+static struct snapshot_identity identity_of(const struct pipeline *pipeline, uint32_t p)
+{
+    const struct source_partition *source = pipeline->partitions[p].source;
+    struct snapshot_identity identity = {
+        .pipeline = pipeline->plan->name,
+        .topic_id = source->topic_id,
+        .partition = source->label,
+    };
+    memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
+    return identity;
+}
+
+static void warn_of_snapshot(void *context, const char *message)
+{
+    pipeline_warn(context, "%s; it is ignored, the state is rebuilt from the log", message);
+}
+
+/* A snapshot beyond every R: R went back behind what was committed once. */
+static enum status check_not_behind_itself(const struct pipeline *pipeline, uint32_t p,
+                                           int64_t furthest, struct error *err)
+{
+    struct arena *arena = arena_new(64 * 1024);
+    struct snapshot_identity identity = identity_of(pipeline, p);
+    struct snapshot snapshot;
+    bool found = false;
+    enum status status =
+        snapshot_load(arena, pipeline->state_folder, &identity, INT64_MAX, NULL, NULL, &snapshot,
+                      &found, err);
+    if (status == STATUS_OK && found && snapshot.next_offset > furthest) {
+        status = error_set(err, STATUS_CONFIG, "progress.behind",
+                           "the progress record of '%s' [%s] stands at offset %lld, but offset "
+                           "%lld had been committed: a system was restored from an older backup; "
+                           "restore the newest one. If it shall stay as it is, remove the "
+                           "snapshots in %s: what follows is then written again from there",
+                           pipeline->partitions[p].source->topic,
+                           pipeline->partitions[p].source->label, (long long)furthest,
+                           (long long)snapshot.next_offset, pipeline->state_folder);
+    }
+    arena_free(arena);
+    return status;
+}
+
+/* State out of a snapshot that fits; *out_found false when there is none. */
+static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *replayer,
+                                    uint32_t p, const struct progress *slowest, uint32_t *current,
+                                    bool *out_found, struct error *err)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    struct arena *arena = arena_new(64 * 1024);
+    struct snapshot_identity identity = identity_of(pipeline, p);
+    struct snapshot snapshot;
+    *out_found = false;
+    bool found = false;
+    enum status status = snapshot_load(arena, pipeline->state_folder, &identity,
+                                       slowest->next_offset, warn_of_snapshot, pipeline, &snapshot,
+                                       &found, err);
+    if (status == STATUS_OK && found && snapshot.next_offset >= slowest->state_start.offset) {
+        int64_t before = snapshot.next_offset - (snapshot.next_offset > slowest->plans[0].offset);
+        *current = replayer_plan_at(partition->plans, partition->plan_count, before);
+        const struct judge *judge = NULL;
+        status = replayer_judge(replayer, partition->plans[*current].plan_hash, &judge, err);
+        if (status == STATUS_OK && hash_equal(judge->plan->hash, snapshot.plan_hash)) {
+            struct error broken = {0};
+            partition->state = stage_state_new(&judge->plan->stage, &pipeline->budget, 0);
+            if (stage_state_read(partition->state, snapshot.body, &broken) == STATUS_OK &&
+                partition->state->next_offset == snapshot.next_offset) {
+                *out_found = true;
+                partition->snapshot_offset = snapshot.next_offset;
+            } else {
+                stage_state_free(partition->state);
+                partition->state = NULL;
+                warn_of_snapshot(pipeline, broken.message);
+            }
+        }
+    }
+    arena_free(arena);
+    return status;
+}
+
+/* A source that cannot be read again: what was remembered is gone, and the guarantee is at_least_once. */
+static void start_afresh(struct pipeline *pipeline, uint32_t p, const struct progress *slowest)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    partition->plan_count = 1;
+    partition->state = stage_state_new(&pipeline->plan->stage, &pipeline->budget,
+                                       slowest->next_offset);
+    partition->state->greatest_us = slowest->greatest_us;
+    partition->plans[0] = (struct plan_change){.offset = slowest->next_offset,
+                                               .plan_hash = pipeline->plan->hash,
+                                               .horizon_us = pipeline->plan->stage.horizon_us};
+}
+
+static enum status start_from_anchor(struct pipeline *pipeline, struct replayer *replayer,
+                                     uint32_t p, const struct progress *slowest,
+                                     uint32_t *current, struct error *err)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    const struct anchor *anchor = &slowest->state_start;
+    if (anchor->offset < partition->source->first_offset) {
+        return error_set(err, STATUS_CONFIG, "source.offset_expired",
+                         "the state of '%s' [%s] must be rebuilt from offset %lld, but the source "
+                         "begins at %lld now: restore the snapshots of %s, or give the pipeline "
+                         "another name to start afresh",
+                         partition->source->topic, partition->source->label,
+                         (long long)anchor->offset,
+                         (long long)partition->source->first_offset, pipeline->state_folder);
+    }
+    *current = replayer_plan_at(partition->plans, partition->plan_count, anchor->offset);
+    const struct judge *judge = NULL;
+    enum status status =
+        replayer_judge(replayer, partition->plans[*current].plan_hash, &judge, err);
+    if (status == STATUS_OK) {
+        partition->state = stage_state_new(&judge->plan->stage, &pipeline->budget,
+                                           anchor->offset);
+        stage_state_start_at(partition->state, anchor);
+    }
+    return status;
+}
+
+static enum status log_is_another(const struct partition *partition, int64_t offset,
+                                  struct error *err)
+{
+    return error_set(err, STATUS_CONFIG, "source.changed",
+                     "the record of '%s' [%s] before offset %lld is not the one that was consumed: "
+                     "the source was replaced or edited; restore it, or give the pipeline another "
+                     "name to start afresh",
+                     partition->source->topic, partition->source->label, (long long)offset);
+}
+
+/* Reads up to `target` without output. */
+static enum status replay_to(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
+                             int64_t target, uint32_t *current, uint64_t *out_rows,
+                             struct error *err)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    struct source *source = pipeline->source;
+    enum status status = source->ops->seek(source, p, partition->state->next_offset, err);
+    while (status == STATUS_OK && partition->state->next_offset < target) {
+        const struct judge *judge = NULL;
+        status = replayer_next(replayer, source, p, partition->plans, partition->plan_count,
+                               current, partition->state, target, STAGE_SILENT, &judge, err);
+        if (status == STATUS_OK && judge->batch->row_count == 0) {
+            return log_is_another(partition, target, err);
+        }
+        *out_rows += status == STATUS_OK ? judge->batch->row_count : 0;
+        if (status == STATUS_OK && stop_requested()) {
+            return STATUS_OK;
+        }
+    }
+    return status;
+}
+
+static bool is_zero(struct hash128 hash)
+{
+    return hash.low == 0 && hash.high == 0;
+}
+
+static enum status verify_log(const struct partition *partition, const struct progress *slowest,
+                              struct error *err)
+{
+    struct hash128 now = partition->state->last_record_hash;
+    if (is_zero(now) || is_zero(slowest->last_record_hash) ||
+        hash_equal(now, slowest->last_record_hash)) {
+        return STATUS_OK;
+    }
+    return log_is_another(partition, slowest->next_offset, err);
+}
+
+static void take_plans(struct partition *partition, const struct progress *furthest)
+{
+    partition->plan_count = furthest->plan_count;
+    partition->plans = memory_alloc((furthest->plan_count + 1) * sizeof *partition->plans);
+    memcpy(partition->plans, furthest->plans, furthest->plan_count * sizeof *partition->plans);
+}
+
+/* From here on the running plan judges. */
+static enum status switch_plan(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
+                               uint32_t current, struct error *err)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    const struct plan *plan = pipeline->plan;
+    const struct judge *judge = NULL;
+    if (hash_equal(partition->plans[partition->plan_count - 1].plan_hash, plan->hash)) {
+        return STATUS_OK;
+    }
+    enum status status =
+        replayer_judge(replayer, partition->plans[current].plan_hash, &judge, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int64_t offset = partition->state->next_offset;
+    stage_state_change_plan(partition->state, &judge->plan->stage, &plan->stage);
+    if (plan->stage.horizon_us > judge->plan->stage.horizon_us) {
+        pipeline_talk(pipeline, "'%s' [%s]: the changed plan remembers longer; that is complete "
+                                "only after its horizon has passed from offset %lld on",
+                      partition->source->topic, partition->source->label, (long long)offset);
+    }
+    partition->plans[partition->plan_count++] = (struct plan_change){
+        .offset = offset, .plan_hash = plan->hash, .horizon_us = plan->stage.horizon_us};
+    return STATUS_OK;
+}
+
+static enum status rebuild_partition(struct pipeline *pipeline, struct replayer *replayer,
+                                     uint32_t p, uint64_t *out_rows, struct error *err)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    const struct progress *slowest = NULL;
+    const struct progress *furthest = NULL;
+    find_slowest(pipeline, p, &slowest, &furthest);
+    take_plans(partition, furthest);
+    uint32_t current = 0;
+    bool found = false;
+    enum status status =
+        check_not_behind_itself(pipeline, p, furthest->next_offset, err);
+    if (status == STATUS_OK && !pipeline->plan->source_ops->can_replay) {
+        start_afresh(pipeline, p, slowest);
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        status = restore_snapshot(pipeline, replayer, p, slowest, &current, &found, err);
+    }
+    if (status == STATUS_OK && !found) {
+        status = start_from_anchor(pipeline, replayer, p, slowest, &current, err);
+    }
+#ifdef WEIR_BREAK_NO_REPLAY
+    /* Broken on purpose: state is not rebuilt, so duplicates pass after a crash. */
+    if (status == STATUS_OK) {
+        stage_state_free(partition->state);
+        partition->state = stage_state_new(&pipeline->plan->stage, &pipeline->budget,
+                                           slowest->next_offset);
+        return pipeline->source->ops->seek(pipeline->source, p, slowest->next_offset, err);
+    }
+#endif
+    if (status != STATUS_OK ||
+        (status = replay_to(pipeline, replayer, p, slowest->next_offset, &current, out_rows,
+                            err)) != STATUS_OK ||
+        stop_requested() || (status = verify_log(partition, slowest, err)) != STATUS_OK) {
+        return status;
+    }
+    /* Under unequal cursors the running plan is the last one already (run.c aligns first). */
+    return slowest->next_offset == furthest->next_offset
+               ? switch_plan(pipeline, replayer, p, current, err)
+               : STATUS_OK;
+}
+
+static bool is_first_start(const struct pipeline *pipeline)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        const struct progress *slowest = NULL;
+        const struct progress *furthest = NULL;
+        find_slowest(pipeline, p, &slowest, &furthest);
+        if (furthest->epoch > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
+{
+    bool quiet = is_first_start(pipeline);
+    int64_t begin_us = clock_monotonic_us();
+    if (!quiet) {
+        pipeline_talk(pipeline, "recovering");
+    }
+    struct replayer *replayer =
+        replayer_new(pipeline->plan, pipeline->plan->systems, pipeline->plan->system_count,
+                     pipeline->hash_key);
+    uint64_t rows = 0;
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        status = rebuild_partition(pipeline, replayer, p, &rows, err);
+    }
+    replayer_free(replayer);
+    if (status == STATUS_OK && !quiet) {
+        pipeline_talk(pipeline, "recovered: %llu records replayed without output in %lld ms",
+                      (unsigned long long)rows,
+                      (long long)((clock_monotonic_us() - begin_us) / 1000));
+    }
+    return status;
+}

@@ -1,0 +1,245 @@
+/*
+ * The whole way of a run: source and systems opened, R read and claimed, state rebuilt, committers started, the worker's loop, and everything closed in the opposite order.
+ */
+#include "run/run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "os/clock.h"
+#include "os/thread.h"
+#include "run/pipeline.h"
+
+static void tell(void (*line_out)(void *context, const char *line), void *context,
+                 const char *format, va_list arguments)
+{
+    if (line_out != NULL) {
+        char line[1024];
+        vsnprintf(line, sizeof line, format, arguments);
+        line_out(context, line);
+    }
+}
+
+void pipeline_talk(const struct pipeline *pipeline, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tell(pipeline->observer->talk, pipeline->observer->context, format, arguments);
+    va_end(arguments);
+}
+
+void pipeline_warn(const struct pipeline *pipeline, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    tell(pipeline->observer->warning, pipeline->observer->context, format, arguments);
+    va_end(arguments);
+}
+
+void run_result_fini(struct run_result *result)
+{
+    ledger_fini(&result->ledger);
+}
+
+static enum status open_source(struct pipeline *pipeline, struct error *err)
+{
+    const struct plan *plan = pipeline->plan;
+    enum status status =
+        plan->source_ops->open(plan->source_config, plan->folder, &pipeline->source, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct source_partition *partitions =
+        plan->source_ops->partitions(pipeline->source, &pipeline->partition_count);
+    pipeline->partitions =
+        arena_alloc_zero(pipeline->arena, pipeline->partition_count, sizeof *pipeline->partitions);
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        pipeline->partitions[p].source = &partitions[p];
+        pipeline->partitions[p].snapshot_offset = -1;
+        status = plan->source_ops->end_offset(pipeline->source, p,
+                                              &pipeline->partitions[p].end_offset, err);
+    }
+    return status;
+}
+
+static enum status open_systems(struct pipeline *pipeline, struct error *err)
+{
+    struct plan *plan = pipeline->plan;
+    pipeline->progresses =
+        arena_alloc_zero(pipeline->arena, plan->system_count, sizeof *pipeline->progresses);
+    pipeline->committers =
+        arena_alloc_zero(pipeline->arena, plan->system_count, sizeof *pipeline->committers);
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        pipeline->progresses[s] = arena_alloc_zero(pipeline->arena, pipeline->partition_count,
+                                                   sizeof **pipeline->progresses);
+    }
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        enum status status =
+            plan->systems[s]->ops->open_session(plan->systems[s], plan->name, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        pipeline->sessions++;
+    }
+    return STATUS_OK;
+}
+
+static void choose_state_folder(struct pipeline *pipeline)
+{
+    const struct plan *plan = pipeline->plan;
+    pipeline->state_folder =
+        plan->state_folder != NULL
+            ? plan->state_folder
+            : arena_printf(pipeline->arena, "%s.state",
+                           plan->systems[0]->ops->place(plan->systems[0]));
+    pipeline->budget.limit_bytes = plan->state_memory_bytes;
+}
+
+static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
+{
+    struct plan *plan = pipeline->plan;
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        status = pipeline->source->ops->seek(pipeline->source, p,
+                                             pipeline->partitions[p].state->next_offset, err);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        pipeline->committers[s] = committer_start(plan->systems[s], pipeline->progresses[s],
+                                                  pipeline->partition_count, pipeline->observer);
+    }
+    status = worker_run(pipeline, out_records, err);
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        committer_stop(pipeline->committers[s]);
+    }
+    return status;
+}
+
+/* Adds up R's ledgers: verdicts once, sinks of every system. */
+static void sum_up(const struct pipeline *pipeline, struct ledger *out)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            const struct ledger *ledger = &pipeline->progresses[s][p].ledger;
+            if (s == 0) {
+                ledger_add(out, ledger);
+                continue;
+            }
+            struct ledger sinks_only = {.sinks = ledger->sinks, .sink_count = ledger->sink_count};
+            ledger_add(out, &sinks_only);
+        }
+    }
+}
+
+static void close_all(struct pipeline *pipeline)
+{
+    for (uint32_t s = 0; s < pipeline->sessions; s++) {
+        pipeline->plan->systems[s]->ops->close_session(pipeline->plan->systems[s]);
+    }
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        stage_state_free(pipeline->partitions[p].state);
+        memory_free(pipeline->partitions[p].plans);
+        for (uint32_t s = 0; pipeline->progresses != NULL && s < pipeline->plan->system_count;
+             s++) {
+            progress_fini(&pipeline->progresses[s][p]);
+        }
+    }
+    pipeline->plan->source_ops->close(pipeline->source);
+    arena_free(pipeline->arena);
+}
+
+/* One pass with one plan. *out_align: systems are apart under that older plan, which must finish first. */
+static enum status run_once(struct plan *plan, const struct run_options *options,
+                            const struct run_observer *observer, struct run_result *result,
+                            struct hash128 *out_align, bool *out_needs_align,
+                            struct buffer *out_plan_text, struct error *err)
+{
+    struct pipeline pipeline = {
+        .plan = plan, .options = options, .observer = observer, .arena = arena_new(16 * 1024)};
+    choose_state_folder(&pipeline);
+    enum status status = open_source(&pipeline, err);
+    if (status == STATUS_OK) {
+        status = open_systems(&pipeline, err);
+    }
+    if (status == STATUS_OK) {
+        status = recovery_claim(&pipeline, err);
+    }
+    if (status == STATUS_OK && recovery_needs_alignment(&pipeline, out_align)) {
+        *out_needs_align = true;
+        bool found = false;
+        for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK && !found; s++) {
+            status = plan->systems[s]->ops->load_plan(plan->systems[s], *out_align, out_plan_text,
+                                                      &found, err);
+        }
+        if (status == STATUS_OK && !found) {
+            status = error_set(err, STATUS_FATAL, "plan.missing",
+                               "systems stand at different offsets under an older plan whose text "
+                               "none of them has; restore the newest backup");
+        }
+        close_all(&pipeline);
+        return status;
+    }
+    if (status == STATUS_OK) {
+        status = recovery_rebuild(&pipeline, err);
+    }
+    if (status == STATUS_OK && !stop_requested()) {
+        status = work(&pipeline, &result->records, err);
+    }
+    if (status == STATUS_OK) {
+        sum_up(&pipeline, &result->ledger);
+    }
+    close_all(&pipeline);
+    return status;
+}
+
+/* Lets the older plan bring all systems to one position. */
+static enum status align(const struct plan *plan, struct bytes text,
+                         const struct run_observer *observer, struct error *err)
+{
+    struct plan *older = NULL;
+    enum status status = plan_from_text(text, plan->folder, &older, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct run_options options = {.align_only = true};
+    struct run_result result = {0};
+    struct hash128 unused;
+    bool again = false;
+    struct buffer unused_text = {0};
+    if (observer->talk != NULL) {
+        observer->talk(observer->context,
+                       "the plan has changed: open epochs are finished under the old one first");
+    }
+    status = run_once(older, &options, observer, &result, &unused, &again, &unused_text, err);
+    check(!again);
+    buffer_fini(&unused_text);
+    run_result_fini(&result);
+    plan_free(older);
+    return status;
+}
+
+enum status run_pipeline(struct plan *plan, const struct run_options *options,
+                         const struct run_observer *observer, struct run_result *result,
+                         struct error *err)
+{
+    int64_t begin_us = clock_monotonic_us();
+    struct hash128 older;
+    bool needs_align = false;
+    struct buffer text = {0};
+    enum status status =
+        run_once(plan, options, observer, result, &older, &needs_align, &text, err);
+    if (status == STATUS_OK && needs_align) {
+        status = align(plan, bytes_of(text.data, text.size), observer, err);
+        needs_align = false;
+        if (status == STATUS_OK) {
+            buffer_clear(&text);
+            status = run_once(plan, options, observer, result, &older, &needs_align, &text, err);
+            check(!needs_align);
+        }
+    }
+    buffer_fini(&text);
+    result->duration_us = clock_monotonic_us() - begin_us;
+    return status;
+}

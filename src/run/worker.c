@@ -1,0 +1,368 @@
+/*
+ * Worker: the loop of a run. Takes a batch of one partition after the other, lets the stages judge it, hands its rows to every system that does not have them yet, closes
+ * epochs by size and time, and writes snapshots.
+ *
+ * Batches are cut at ledger segments and at the cursors of the systems, so that a batch is wholly in a system or not at all.
+ */
+#include "base/time.h"
+#include "os/clock.h"
+#include "os/thread.h"
+#include "run/accounting.h"
+#include "run/pipeline.h"
+#include "state/snapshot.h"
+
+#define EPOCH_BYTES (4u * 1024u * 1024u)
+#define PROGRESS_INTERVAL_US (100 * INT64_C(1000))
+#define WAIT_US (250 * INT64_C(1000))
+
+struct worker {
+    struct pipeline *pipeline;
+    struct stage_runner *runner;
+    struct batch *batch;
+    struct ledger counted;      /* of the batch */
+    uint64_t records;
+    int64_t expected;           /* records to come, −1 unknown */
+    int64_t progress_us;        /* when it was told last */
+    int64_t snapshot_us;        /* when the last snapshots were taken */
+};
+
+/* --- one batch --- */
+
+static int64_t cut_offset(const struct pipeline *pipeline, uint32_t p)
+{
+    int64_t at = pipeline->partitions[p].state->next_offset;
+    int64_t cut = accounting_segment_end(at);
+    if (pipeline->options->until_end && pipeline->partitions[p].end_offset < cut) {
+        cut = pipeline->partitions[p].end_offset;
+    }
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        int64_t cursor = committer_cursor(pipeline->committers[s], p);
+        if (cursor > at && cursor < cut) {
+            cut = cursor;
+        }
+    }
+    return cut;
+}
+
+/* The plan history that is still needed: back to state_start. */
+static void copy_plans(const struct partition *partition, int64_t state_start,
+                       struct progress_step *step)
+{
+    uint32_t first = 0;
+    while (first + 1 < partition->plan_count &&
+           partition->plans[first + 1].offset <= state_start) {
+        first++;
+    }
+    uint32_t count = partition->plan_count - first;
+    step->plans = memory_realloc(step->plans, count * sizeof *step->plans);
+    memcpy(step->plans, partition->plans + first, count * sizeof *step->plans);
+    step->plan_count = count;
+}
+
+static void extend_step(const struct partition *partition, struct progress_step *step)
+{
+    const struct stage_state *state = partition->state;
+    step->state_start = *anchors_start(&state->anchors);
+    step->greatest_us = state->greatest_us;
+    step->candidates = state->candidates;
+    step->last_record_hash = state->last_record_hash;
+    copy_plans(partition, step->state_start.offset, step);
+}
+
+static void hand_over(struct worker *worker, uint32_t s)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    const struct plan *plan = pipeline->plan;
+    const struct batch *batch = worker->batch;
+    uint32_t p = batch->partition;
+    struct partition *partition = &pipeline->partitions[p];
+    struct committer *committer = pipeline->committers[s];
+    const struct hash_secret *secret = stage_runner_secret(worker->runner);
+    int64_t offset = batch->records[0].offset;
+    struct progress_step *step = committer_step(committer, p);
+    struct ledger *delta = accounting_delta(
+        step, accounting_segment(partition->plans, partition->plan_count, offset), plan->hash);
+    ledger_add(delta, &worker->counted);
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        struct sink *sink = plan->sinks[i];
+        if (sink->system == plan->systems[s]) {
+            accounting_append_rows(sink, i, committer_outbox(committer, sink), partition->source,
+                                   batch, secret, ledger_sink(delta, sink->name));
+        }
+    }
+    if (plan->dlq != NULL && plan->dlq->system == plan->systems[s]) {
+        accounting_append_dead_letters(plan, committer_outbox(committer, plan->dlq),
+                                       partition->source, batch, secret,
+                                       ledger_sink(delta, "dlq"));
+    }
+    extend_step(partition, step);
+    committer_extend(committer, p, partition->state->next_offset);
+}
+
+/* Reads, judges and hands over one batch. *out_rows 0: nothing there now. */
+static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_rows,
+                              struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    struct stage_state *state = pipeline->partitions[p].state;
+    struct batch *batch = worker->batch;
+    batch_reset(batch, p, 0);
+    enum status status = pipeline->source->ops->read(pipeline->source, p, batch,
+                                                     cut_offset(pipeline, p), err);
+    *out_rows = batch->row_count;
+    if (status != STATUS_OK || batch->row_count == 0) {
+        return status;
+    }
+    status = stage_run(worker->runner, state, batch, STAGE_FULL, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    ledger_clear(&worker->counted);
+    accounting_count(pipeline->plan, worker->runner, batch, &worker->counted);
+    int64_t offset = batch->records[0].offset;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        if (committer_cursor(pipeline->committers[s], p) <= offset) {
+            hand_over(worker, s);
+        }
+    }
+    worker->records += batch->row_count;
+    return STATUS_OK;
+}
+
+/* --- epochs --- */
+
+static enum status close_ripe(struct worker *worker, struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    int64_t now_us = clock_monotonic_us();
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        struct committer *committer = pipeline->committers[s];
+        bool is_full = committer_size_bytes(committer) >= EPOCH_BYTES;
+        bool is_due =
+            committer_age_us(committer, now_us) >= pipeline->plan->commit_interval_us;
+        if (is_full || (is_due && committer_is_idle(committer))) {
+            enum status status = committer_close(committer, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* All that was read is committed in every system when this returns. */
+static enum status flush(struct worker *worker, struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        status = committer_close(pipeline->committers[s], err);
+    }
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        status = committer_drain(pipeline->committers[s], err);
+    }
+    return status;
+}
+
+/* --- snapshots: of committed state only --- */
+
+static enum status save_snapshot(struct worker *worker, uint32_t p, struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    struct partition *partition = &pipeline->partitions[p];
+    const struct stage_state *state = partition->state;
+    if (state->next_offset == partition->snapshot_offset ||
+        pipeline->plan->stage.horizon_us == 0) {
+        return STATUS_OK;
+    }
+    struct snapshot_identity identity = {
+        .pipeline = pipeline->plan->name,
+        .topic_id = partition->source->topic_id,
+        .partition = partition->source->label,
+    };
+    memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
+    struct buffer body = {0};
+    stage_state_write(state, &pipeline->plan->stage, &body);
+    struct snapshot snapshot = {
+        .next_offset = state->next_offset,
+        .plan_hash = pipeline->plan->hash,
+        .last_record_hash = state->last_record_hash,
+        .body = bytes_of(body.data, body.size),
+    };
+    enum status status = snapshot_save(pipeline->state_folder, &identity, &snapshot, err);
+    buffer_fini(&body);
+    partition->snapshot_offset = status == STATUS_OK ? state->next_offset : partition->snapshot_offset;
+    return status;
+}
+
+/* A snapshot that cannot be written costs time at the next start, nothing else. */
+static void save_snapshots(struct worker *worker)
+{
+    for (uint32_t p = 0; p < worker->pipeline->partition_count; p++) {
+        struct error err = {0};
+        if (save_snapshot(worker, p, &err) != STATUS_OK) {
+            pipeline_warn(worker->pipeline, "no snapshot: %s (%s)", err.message, err.code);
+            break;
+        }
+    }
+    worker->snapshot_us = clock_monotonic_us();
+}
+
+static enum status snapshot_when_due(struct worker *worker, struct error *err)
+{
+    int64_t interval_us = worker->pipeline->plan->snapshot_interval_us;
+    if (interval_us == 0 || clock_monotonic_us() - worker->snapshot_us < interval_us) {
+        return STATUS_OK;
+    }
+    enum status status = flush(worker, err);
+    if (status == STATUS_OK) {
+        save_snapshots(worker);
+    }
+    return status;
+}
+
+/* --- the loop --- */
+
+static void tell_progress(struct worker *worker, bool always)
+{
+    const struct run_observer *observer = worker->pipeline->observer;
+    int64_t now_us = clock_monotonic_us();
+    if (observer->progress != NULL &&
+        (always || now_us - worker->progress_us >= PROGRESS_INTERVAL_US)) {
+        worker->progress_us = now_us;
+        observer->progress(observer->context, worker->records, worker->expected);
+    }
+}
+
+/* Offsets that are still to come, where they count records. */
+static int64_t count_expected(const struct pipeline *pipeline)
+{
+    if (!pipeline->options->until_end ||
+        pipeline->plan->source_ops->timestamp_kind == TIMESTAMP_NONE) {
+        return -1;
+    }
+    int64_t expected = 0;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        expected +=
+            pipeline->partitions[p].end_offset - pipeline->partitions[p].state->next_offset;
+    }
+    return expected;
+}
+
+static bool is_aligned(const struct pipeline *pipeline)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+            if (committer_cursor(pipeline->committers[s], p) !=
+                committer_cursor(pipeline->committers[0], p)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* A partition that all systems have come to the same place in needs no more for an alignment. */
+static bool is_partition_aligned(const struct pipeline *pipeline, uint32_t p)
+{
+    for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+        if (committer_cursor(pipeline->committers[s], p) !=
+            committer_cursor(pipeline->committers[0], p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One batch of every partition. *out_rows: how many rows that were. */
+static enum status take_round(struct worker *worker, uint64_t *out_rows, struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    *out_rows = 0;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        if ((pipeline->options->align_only && is_partition_aligned(pipeline, p)) ||
+            (pipeline->options->until_end &&
+             pipeline->partitions[p].state->next_offset >= pipeline->partitions[p].end_offset)) {
+            continue;
+        }
+        uint32_t rows = 0;
+        enum status status = take_batch(worker, p, &rows, err);
+        if (status == STATUS_OK) {
+            status = close_ripe(worker, err);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        *out_rows += rows;
+        tell_progress(worker, false);
+    }
+    return STATUS_OK;
+}
+
+static int64_t wait_time_us(const struct worker *worker)
+{
+    const struct pipeline *pipeline = worker->pipeline;
+    int64_t wait_us = WAIT_US;
+    int64_t now_us = clock_monotonic_us();
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct committer *committer = pipeline->committers[s];
+        if (committer_has_rows(committer)) {
+            int64_t left_us =
+                pipeline->plan->commit_interval_us - committer_age_us(committer, now_us);
+            wait_us = left_us < wait_us ? left_us : wait_us;
+        }
+    }
+    return wait_us < 1000 ? 1000 : wait_us;
+}
+
+static enum status loop(struct worker *worker, struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    struct source *source = pipeline->source;
+    while (!stop_requested() && !(pipeline->options->align_only && is_aligned(pipeline))) {
+        uint64_t rows = 0;
+        enum status status = take_round(worker, &rows, err);
+        if (status == STATUS_OK) {
+            status = close_ripe(worker, err);
+        }
+        if (status == STATUS_OK) {
+            status = snapshot_when_due(worker, err);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (rows == 0) {
+            bool at_end = pipeline->options->until_end && source->ops->can_replay;
+            if (at_end || source->ops->is_finished(source)) {
+                break;
+            }
+            source->ops->wait(source, wait_time_us(worker));
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
+{
+    struct worker worker = {.pipeline = pipeline, .snapshot_us = clock_monotonic_us()};
+    enum status status =
+        stage_runner_new(&pipeline->plan->stage, pipeline->hash_key, &worker.runner, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    worker.batch = stage_runner_batch(worker.runner);
+    worker.expected = count_expected(pipeline);
+    status = loop(&worker, err);
+    if (status == STATUS_OK) {
+        status = flush(&worker, err);
+    }
+    if (status == STATUS_OK) {
+        save_snapshots(&worker);
+    }
+    tell_progress(&worker, true);
+    *out_records = worker.records;
+    ledger_fini(&worker.counted);
+    batch_free(worker.batch);
+    stage_runner_free(worker.runner);
+    return status;
+}
