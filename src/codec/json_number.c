@@ -189,12 +189,43 @@ enum json_integer json_number_int64(const struct json_number *number, int64_t *o
     return JSON_INTEGER_OK;
 }
 
-static uint64_t power_of_five(unsigned exponent)
+static const uint64_t powers_of_five[EXACT_POWER_MAX + 1] = {
+    UINT64_C(1),
+    UINT64_C(5),
+    UINT64_C(25),
+    UINT64_C(125),
+    UINT64_C(625),
+    UINT64_C(3125),
+    UINT64_C(15625),
+    UINT64_C(78125),
+    UINT64_C(390625),
+    UINT64_C(1953125),
+    UINT64_C(9765625),
+    UINT64_C(48828125),
+    UINT64_C(244140625),
+    UINT64_C(1220703125),
+    UINT64_C(6103515625),
+    UINT64_C(30517578125),
+    UINT64_C(152587890625),
+    UINT64_C(762939453125),
+    UINT64_C(3814697265625),
+    UINT64_C(19073486328125),
+    UINT64_C(95367431640625),
+    UINT64_C(476837158203125),
+    UINT64_C(2384185791015625),
+    UINT64_C(11920928955078125),
+    UINT64_C(59604644775390625),
+    UINT64_C(298023223876953125),
+    UINT64_C(1490116119384765625),
+    UINT64_C(7450580596923828125),
+};
+
+/* 2^exponent, for normal doubles. */
+static double power_of_two(int exponent)
 {
-    uint64_t power = 1;
-    while (exponent-- > 0) {
-        power *= 5;
-    }
+    uint64_t bits = (uint64_t)(exponent + 1023) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
     return power;
 }
 
@@ -210,7 +241,7 @@ static double round_bits(uint64_t bits, bool sticky, int exponent)
     if (rest > half || (rest == half && (sticky || (kept & 1) != 0))) {
         kept++;
     }
-    return ldexp((double)kept, exponent + shift);
+    return (double)(int64_t)kept * power_of_two(exponent + shift);
 }
 
 double json_quotient_double(uint64_t mantissa, unsigned places)
@@ -219,7 +250,7 @@ double json_quotient_double(uint64_t mantissa, unsigned places)
         return 0.0;
     }
     /* With both highest bits set, dividend << 62 over divisor is a quotient of 62 or 63 bits. */
-    uint64_t divisor = power_of_five(places);
+    uint64_t divisor = powers_of_five[places];
     int lead = __builtin_clzll(mantissa);
     int divisor_lead = __builtin_clzll(divisor);
     divisor <<= divisor_lead;
@@ -232,7 +263,7 @@ double json_quotient_double(uint64_t mantissa, unsigned places)
 /* mantissa × 10^exponent for 0 ≤ exponent ≤ 27. */
 static double product_double(uint64_t mantissa, unsigned exponent)
 {
-    uint128 product = (uint128)mantissa * power_of_five(exponent);
+    uint128 product = (uint128)mantissa * powers_of_five[exponent];
     uint64_t high = (uint64_t)(product >> 64);
     if (high == 0) {
         int lead = __builtin_clzll((uint64_t)product);

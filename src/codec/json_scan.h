@@ -44,8 +44,10 @@ static inline uint32_t json_special_bits(const uint8_t *p)
     __m256i quote = _mm256_cmpeq_epi8(block, _mm256_set1_epi8('"'));
     __m256i backslash = _mm256_cmpeq_epi8(block, _mm256_set1_epi8('\\'));
     __m256i other = _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), block);
-    return (uint32_t)_mm256_movemask_epi8(
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(
         _mm256_or_si256(_mm256_or_si256(quote, backslash), other));
+    _mm256_zeroupper(); /* The compiler forgets it on some ways into code without AVX. */
+    return bits;
 }
 
 /* The first quote, backslash, control character or byte above 0x7F; `end` when there is none. */
