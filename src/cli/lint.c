@@ -1,0 +1,64 @@
+/* weir lint: parse and plan a pipeline file; nothing is opened. */
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "cli/verbs.h"
+#include "plan/plan.h"
+
+static void print_duration(const char *label, int64_t duration_us)
+{
+    char text[64];
+    if (duration_us >= TIME_UNLIMITED) {
+        printf("%s: unlimited\n", label);
+        return;
+    }
+    duration_format(duration_us, text, sizeof text);
+    printf("%s: %s\n", label, text);
+}
+
+static void print_plan(const struct plan *plan)
+{
+    const struct stage_plan *stage = &plan->stage;
+    printf("%s: fine\nplan: %s\nsource: %s\n", plan->name, plan->hash_text,
+           plan->source_ops->kind);
+    printf("fields: %u, checks: %u, expressions: %u\n", stage->layout->schema_field_count,
+           stage->check_count, stage->expression_count);
+    print_duration("state reaches back", stage->horizon_us);
+    if (stage->dedup_field_count > 0) {
+        printf("state size: about 46 bytes a key within that time, up to %llu MiB, then weir "
+               "stops and says so\n",
+               (unsigned long long)(plan->state_memory_bytes >> 20));
+    }
+    for (uint32_t i = 0; i < stage->sink_count; i++) {
+        printf("sink %s: %s, %s\n", plan->sinks[i]->name, plan->sinks[i]->ops->kind,
+               plan->sinks[i]->ops->guarantee(plan->sinks[i]));
+    }
+    if (plan->dlq != NULL) {
+        printf("dlq: %s, %s\n", plan->dlq->ops->kind, plan->dlq->ops->guarantee(plan->dlq));
+    } else {
+        printf("dlq: none; what is not valid is counted, and not kept\n");
+    }
+}
+
+static enum status lint(const struct cli_arguments *arguments, struct error *err)
+{
+    struct plan *plan = NULL;
+    enum status status = plan_load(arguments->positional[0], getenv, &plan, err);
+    if (status == STATUS_OK) {
+        print_plan(plan);
+        plan_free(plan);
+    }
+    return status;
+}
+
+static const struct cli_option options[] = {{0}};
+
+const struct cli_verb verb_lint = {
+    .name = "lint",
+    .arguments = "P.yaml",
+    .summary = "check a pipeline file; nothing is opened",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .run = lint,
+};

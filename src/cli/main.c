@@ -1,0 +1,182 @@
+/* The table of verbs, arguments, help and exit status. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cli/cli.h"
+#include "cli/verbs.h"
+#include "os/thread.h"
+
+const struct cli_verb *const cli_verbs[] = {
+    &verb_run,  &verb_lint, &verb_produce, &verb_tail,  &verb_topic,
+    &verb_gen,  &verb_dlq,  &verb_audit,   &verb_version, NULL,
+};
+
+static void print_usage(FILE *stream)
+{
+    fprintf(stream, "weir: exactly-once streaming ETL that accounts for every record\n\n"
+                    "usage: weir VERB [options]\n\n");
+    for (uint32_t i = 0; cli_verbs[i] != NULL; i++) {
+        fprintf(stream, "  %-8s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
+    }
+    fprintf(stream, "\n'weir VERB --help' says more. Exit status: 0 done, 1 the data say no, "
+                    "2 wrong use or configuration, 3 a system in the way.\n");
+}
+
+static void print_help(const struct cli_verb *verb)
+{
+    printf("weir %s: %s\n\nusage: weir %s %s\n", verb->name, verb->summary, verb->name,
+           verb->arguments);
+    if (verb->details != NULL) {
+        printf("\n%s\n", verb->details);
+    }
+    printf("\noptions:\n");
+    for (const struct cli_option *option = verb->options; option->name != NULL; option++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", option->name, option->value == NULL ? "" : " ",
+                 option->value == NULL ? "" : option->value);
+        printf("  %-26s %s\n", left, option->help);
+    }
+    printf("  %-26s %s\n", "--help", "this text");
+}
+
+static const struct cli_verb *find_verb(const char *name, struct error *err)
+{
+    const char *names[32];
+    uint32_t count = 0;
+    for (; cli_verbs[count] != NULL; count++) {
+        if (strcmp(cli_verbs[count]->name, name) == 0) {
+            return cli_verbs[count];
+        }
+        names[count] = cli_verbs[count]->name;
+    }
+    const char *nearest = string_nearest(name, names, count);
+    error_set(err, STATUS_CONFIG, "use.verb", "there is no verb '%s'%s%s%s; 'weir --help' lists them",
+              name, nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+              nearest == NULL ? "" : "'?");
+    return NULL;
+}
+
+static uint32_t option_count(const struct cli_option *options)
+{
+    uint32_t count = 0;
+    while (options[count].name != NULL) {
+        count++;
+    }
+    return count;
+}
+
+static enum status unknown_option(const struct cli_verb *verb, const char *word,
+                                  struct error *err)
+{
+    const char *names[48];
+    uint32_t count = option_count(verb->options);
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = verb->options[i].name;
+    }
+    const char *nearest = string_nearest(word + 2, names, count);
+    return error_set(err, STATUS_CONFIG, "use.option",
+                     "weir %s has no option '%s'%s%s%s; 'weir %s --help' lists them", verb->name,
+                     word, nearest == NULL ? "" : "; did you mean '--",
+                     nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?", verb->name);
+}
+
+/* One `--option[=value]`; *index moves on when the value is the next word. */
+static enum status parse_option(const struct cli_verb *verb, int argc, char **argv, int *index,
+                                struct cli_arguments *out, struct error *err)
+{
+    const char *word = argv[*index];
+    const char *equals = strchr(word, '=');
+    size_t size = equals == NULL ? strlen(word + 2) : (size_t)(equals - word - 2);
+    for (uint32_t i = 0; verb->options[i].name != NULL; i++) {
+        const struct cli_option *option = &verb->options[i];
+        if (strlen(option->name) != size || strncmp(option->name, word + 2, size) != 0) {
+            continue;
+        }
+        if (option->value == NULL && equals == NULL) {
+            out->values[i] = "";
+            return STATUS_OK;
+        }
+        if (option->value == NULL || (equals == NULL && *index + 1 == argc)) {
+            return error_set(err, STATUS_CONFIG, "use.option", "--%s takes %s", option->name,
+                             option->value == NULL ? "no value" : option->value);
+        }
+        out->values[i] = equals != NULL ? equals + 1 : argv[++*index];
+        return STATUS_OK;
+    }
+    return unknown_option(verb, word, err);
+}
+
+static enum status parse_arguments(const struct cli_verb *verb, int argc, char **argv,
+                                   struct cli_arguments *out, bool *out_help, struct error *err)
+{
+    out->options = verb->options;
+    check(option_count(verb->options) <= sizeof out->values / sizeof out->values[0]);
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            *out_help = true;
+            return STATUS_OK;
+        }
+        if (strncmp(argv[i], "--", 2) == 0 && argv[i][2] != '\0') {
+            enum status status = parse_option(verb, argc, argv, &i, out, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+        } else if (out->count < verb->most && out->count < CLI_ARGUMENTS_MAX) {
+            out->positional[out->count++] = argv[i];
+        } else {
+            return error_set(err, STATUS_CONFIG, "use.arguments",
+                             "'%s' is one word too many; usage: weir %s %s", argv[i], verb->name,
+                             verb->arguments);
+        }
+    }
+    if (out->count < verb->least) {
+        return error_set(err, STATUS_CONFIG, "use.arguments", "usage: weir %s %s", verb->name,
+                         verb->arguments);
+    }
+    return STATUS_OK;
+}
+
+/* Output that could not be written is a failure, not a success. */
+static enum status flush_output(struct error *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return error_set(err, STATUS_FATAL, "output.failed",
+                         "standard output could not be written to the end");
+    }
+    return STATUS_OK;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = {0};
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    const struct cli_verb *verb = find_verb(name, &err);
+    struct cli_arguments arguments = {0};
+    bool help = false;
+    enum status status = verb == NULL ? err.status
+                                      : parse_arguments(verb, argc - 2, argv + 2, &arguments,
+                                                        &help, &err);
+    if (status == STATUS_OK && help) {
+        print_help(verb);
+    } else if (status == STATUS_OK) {
+        stop_signals_install();
+        status = verb->run(&arguments, &err);
+    }
+    if (status == STATUS_OK) {
+        status = flush_output(&err);
+    }
+    if (err.status != STATUS_OK) {
+        cli_print_error(&err);
+    }
+    return cli_exit_status(status);
+}

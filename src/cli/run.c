@@ -1,0 +1,142 @@
+/* weir run: a pipeline at work, with a progress bar on a terminal and plain lines elsewhere. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "cli/ledger_print.h"
+#include "cli/verbs.h"
+#include "os/clock.h"
+#include "run/run.h"
+
+#define PLAIN_INTERVAL_US (5 * TIME_US_PER_SECOND)
+
+struct screen {
+    bool is_terminal;
+    bool bar_shown;
+    int64_t begin_us;
+    int64_t plain_us; /* when the last plain line was printed */
+};
+
+static void clear_bar(struct screen *screen)
+{
+    if (screen->bar_shown) {
+        fputs("\r\x1b[K", stderr);
+        screen->bar_shown = false;
+    }
+}
+
+static void talk(void *context, const char *line)
+{
+    clear_bar(context);
+    fprintf(stderr, "%s\n", line);
+    fflush(stderr);
+}
+
+/* May come from a commit thread; stdio locks the stream, and the bar is drawn again soon. */
+static void warning(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "warning: %s\n", line);
+}
+
+static void draw_bar(struct screen *screen, uint64_t records, int64_t expected, double rate)
+{
+    char count[27];
+    char speed[27];
+    screen->bar_shown = true;
+    fprintf(stderr, "\r\x1b[K%s records, %s/s", cli_count(records, count),
+            cli_count((uint64_t)rate, speed));
+    if (expected > 0) {
+        double share = (double)records / (double)expected;
+        int filled = (int)(share * 30);
+        double left_s = rate > 0 ? ((double)expected - (double)records) / rate : 0;
+        fprintf(stderr, "  [%.*s%.*s] %3.0f %%  %.0f s left", filled,
+                "##############################", 30 - filled,
+                "..............................", share * 100, left_s);
+    }
+    fflush(stderr);
+}
+
+static void progress(void *context, uint64_t records, int64_t expected)
+{
+    struct screen *screen = context;
+    int64_t now_us = clock_monotonic_us();
+    double seconds = (double)(now_us - screen->begin_us) / 1e6;
+    double rate = seconds > 0 ? (double)records / seconds : 0;
+    if (screen->is_terminal) {
+        draw_bar(screen, records, expected, rate);
+    } else if (now_us - screen->plain_us >= PLAIN_INTERVAL_US) {
+        char count[27];
+        char speed[27];
+        screen->plain_us = now_us;
+        fprintf(stderr, "%s records, %s/s\n", cli_count(records, count),
+                cli_count((uint64_t)rate, speed));
+    }
+}
+
+static void print_result(const struct run_result *result, bool json)
+{
+    if (json) {
+        struct buffer out = {0};
+        ledger_write_json(&result->ledger, &out);
+        printf("%s\n", buffer_string(&out));
+        buffer_fini(&out);
+        return;
+    }
+    char count[27];
+    char speed[27];
+    double seconds = (double)result->duration_us / 1e6;
+    fprintf(stderr, "%s records in %.2f s (%s/s)\n", cli_count(result->records, count), seconds,
+            cli_count(seconds > 0 ? (uint64_t)((double)result->records / seconds) : 0, speed));
+    ledger_print(&result->ledger, stdout);
+}
+
+static enum status run(const struct cli_arguments *arguments, struct error *err)
+{
+    struct plan *plan = NULL;
+    enum status status = plan_load(arguments->positional[0], getenv, &plan, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct screen screen = {
+        .is_terminal = cli_is_terminal(stderr),
+        .begin_us = clock_monotonic_us(),
+        .plain_us = clock_monotonic_us(),
+    };
+    struct run_observer observer = {
+        .context = &screen, .talk = talk, .warning = warning, .progress = progress};
+    struct run_options options = {
+        .init = cli_given(arguments, "init"),
+        .until_end = cli_given(arguments, "until-end"),
+    };
+    struct run_result result = {0};
+    status = run_pipeline(plan, &options, &observer, &result, err);
+    clear_bar(&screen);
+    if (status == STATUS_OK) {
+        print_result(&result, cli_given(arguments, "json"));
+    }
+    run_result_fini(&result);
+    plan_free(plan);
+    return status;
+}
+
+static const struct cli_option options[] = {
+    {"until-end", NULL, "stop at the end of what is there now"},
+    {"init", NULL, "take a first start although output places are not empty"},
+    {"json", NULL, "print the ledger as JSON"},
+    {0},
+};
+
+const struct cli_verb verb_run = {
+    .name = "run",
+    .arguments = "P.yaml [--until-end] [--init] [--json]",
+    .summary = "run a pipeline",
+    .details =
+        "Reads the source, gives every record one verdict, writes rows, dead letters and the\n"
+        "ledger, exactly once. SIGTERM or Ctrl-C: finishes what is open, and exits with 0.\n"
+        "After a crash the same command goes on where it was.",
+    .options = options,
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

@@ -1,0 +1,17 @@
+/* The verbs, each in the file of its name. */
+#ifndef WEIR_CLI_VERBS_H
+#define WEIR_CLI_VERBS_H
+
+#include "cli/cli.h"
+
+extern const struct cli_verb verb_audit;
+extern const struct cli_verb verb_dlq;
+extern const struct cli_verb verb_gen;
+extern const struct cli_verb verb_lint;
+extern const struct cli_verb verb_produce;
+extern const struct cli_verb verb_run;
+extern const struct cli_verb verb_tail;
+extern const struct cli_verb verb_topic;
+extern const struct cli_verb verb_version;
+
+#endif
