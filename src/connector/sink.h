@@ -4,7 +4,7 @@
  * A SYSTEM is the scope of a transaction: one SQLite file (its log topics and its tables), one folder of files. Each system keeps its own progress
  * record R per source partition and commits it together with its rows (progress/progress.h). A SINK is one place in a system: a topic, a table, a folder.
  *
- * Two threads meet here:
+ * Two threads meet here (audit uses the same functions, on one thread):
  *   worker   sink->ops->append_*: copies rows of a batch into the sink's OUTBOX of the open epoch (plain data, no I/O, cannot fail)
  *   committer (one thread per system) system->ops->commit: writes the outboxes of a closed epoch and R in one transaction
  * An epoch and its outboxes belong to one of the two at a time. The committer's calls (open_session … close_session, load, take_over, commit) come from one thread.
@@ -104,6 +104,12 @@ struct sink_ops {
                                            int64_t origin_offset, struct bytes text,
                                            struct error *err),
                         void *context, struct error *err);
+    /* For places that keep one row per key (upserts), else NULL: the hash of the row's key, and the value of `newest_by` as it orders (text slices live in `arena`; VALUE_NULL without one). Of
+     * two rows with one key the place keeps the one with the greater (order, topic, partition number, offset); without `newest_by` the greater (topic, partition number, offset). */
+    void (*key_row)(struct sink *sink, const struct output_row *row,
+                    const struct hash_secret *secret, struct arena *arena,
+                    struct hash128 *out_key, struct value *out_order);
+    bool (*is_keyed)(const struct sink *sink);
     /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint. */
     const char *(*guarantee)(const struct sink *sink);
 };
@@ -113,6 +119,7 @@ struct sink {
     const char *name;      /* of the pipeline file, or "dlq" */
     struct system *system;
     bool is_dlq;
+    bool takes_rejects;    /* the dlq: rows that sinks of its system refuse go here too (set by plan/) */
     const struct output_shape *shape;
     uint32_t index;        /* in the system's list */
 };
@@ -160,7 +167,12 @@ struct system_ops {
                                  enum status (*segment)(void *context, struct bytes form,
                                                         struct error *err),
                                  void *context, struct error *err);
-    /* Advice for lag tools, where the system has groups and is the source's: done inside commit. */
+    /* The rows that sinks of this system refused, in any order, for audit; NULL where nothing can be refused. */
+    enum status (*scan_rejects)(struct system *system, const char *pipeline,
+                                enum status (*reject)(void *context, const char *sink,
+                                                      const char *topic, const char *partition,
+                                                      int64_t offset, struct error *err),
+                                void *context, struct error *err);
     void (*close)(struct system *system); /* frees system and sinks */
 };
 

@@ -207,5 +207,6 @@ enum status plan_make_sinks(struct plan_maker *maker, struct error *err)
         (status = read_includes(maker, dlq, err)) != STATUS_OK) {
         return status;
     }
+    plan->dlq->takes_rejects = plan->dlq_includes_rejected;
     return check_rejects(maker, dlq, err);
 }
