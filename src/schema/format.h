@@ -1,0 +1,54 @@
+/*
+ * Formats: what `format` asserts, to the letter of the RFCs that JSON Schema 2020-12 names
+ * (validation, section 7.3).
+ *
+ *   date-time, date, time
+ *       RFC 3339 section 5.6, with the letter 'T' between date and time; a leap second only at the
+ *       end of a UTC day. A date-time is also an instant within the years 0000 to 9999 in UTC, as
+ *       base/time.h holds it.
+ *   uuid
+ *       RFC 4122 section 3: any version and variant, either case.
+ *   email
+ *       The Mailbox of RFC 5321 section 4.1.2.
+ *   ipv4
+ *       The dotted quad of RFC 2673 section 3.2; no leading zeros, which some take as octal.
+ *   ipv6
+ *       RFC 4291 section 2.2; no zone, no prefix length.
+ *   hostname
+ *       RFC 1123 section 2.1. A label that begins with "xn--" must be the Punycode (RFC 3492) of a
+ *       label that is not ASCII; which characters such a label may hold (RFC 5892) is not looked
+ *       at.
+ *   uri
+ *       The URI of RFC 3986 section 3: with a scheme.
+ */
+#ifndef WEIR_SCHEMA_FORMAT_H
+#define WEIR_SCHEMA_FORMAT_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+
+struct format {
+    const char *name;
+    const char *what; /* "a date-time", for messages */
+    bool (*matches)(struct bytes text);
+};
+
+/* NULL when there is none of that name. */
+const struct format *format_find(const char *name);
+/* Whether JSON Schema has a format of that name that is not built here. */
+bool format_is_known_elsewhere(const char *name);
+/* The nearest name of a built format, or NULL. */
+const char *format_nearest(const char *name);
+
+bool format_is_date_time(struct bytes text);
+bool format_is_date(struct bytes text);
+bool format_is_time(struct bytes text);
+bool format_is_uuid(struct bytes text);
+bool format_is_email(struct bytes text);
+bool format_is_ipv4(struct bytes text);
+bool format_is_ipv6(struct bytes text);
+bool format_is_hostname(struct bytes text);
+bool format_is_uri(struct bytes text);
+
+#endif

@@ -1,0 +1,182 @@
+/* ipv4, ipv6, hostname, email, uuid: names and addresses. */
+#include <string.h>
+
+#include "schema/ascii.h"
+#include "schema/format.h"
+#include "schema/punycode.h"
+
+enum { LABEL_BYTES_MAX = 63, HOSTNAME_BYTES_MAX = 253 };
+
+bool format_is_uuid(struct bytes text)
+{
+    if (text.size != 36) {
+        return false;
+    }
+    for (size_t i = 0; i < 36; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? text.data[i] != '-' : !ascii_is_hex(text.data[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool format_is_ipv4(struct bytes text)
+{
+    unsigned octets = 0;
+    for (size_t at = 0;; at++) {
+        size_t first = at;
+        unsigned value = 0;
+        for (; at < text.size && at - first < 3 && ascii_is_digit(text.data[at]); at++) {
+            value = value * 10 + (text.data[at] - '0');
+        }
+        bool leading_zero = at - first > 1 && text.data[first] == '0';
+        if (at == first || value > 255 || leading_zero) {
+            return false;
+        }
+        octets++;
+        if (at == text.size) {
+            return octets == 4;
+        }
+        if (text.data[at] != '.' || octets == 4) {
+            return false;
+        }
+    }
+}
+
+bool format_is_ipv6(struct bytes text)
+{
+    const uint8_t *data = text.data;
+    unsigned groups = 0;
+    bool compressed = false;
+    size_t at = 0;
+    if (text.size >= 2 && data[0] == ':' && data[1] == ':') {
+        compressed = true;
+        at = 2;
+    }
+    /* Each turn reads one group; an empty rest is right only behind "::". */
+    while (at < text.size || !compressed) {
+        size_t first = at;
+        while (at < text.size && at - first < 4 && ascii_is_hex(data[at])) {
+            at++;
+        }
+        if (at < text.size && data[at] == '.') {
+            groups += 2;
+            if (!format_is_ipv4(bytes_of(data + first, text.size - first))) {
+                return false;
+            }
+            break;
+        }
+        if (at == first || ++groups > 8) {
+            return false;
+        }
+        if (at == text.size) {
+            break;
+        }
+        if (data[at++] != ':' || at == text.size) {
+            return false;
+        }
+        if (data[at] == ':') {
+            if (compressed) {
+                return false;
+            }
+            compressed = true;
+            at++;
+        }
+    }
+    return compressed ? groups <= 7 : groups == 8;
+}
+
+/* Labels of letters, digits and inner hyphens, with dots between them. `label_matches` may
+ * refuse a label (NULL: none). */
+static bool is_domain(struct bytes text, bool (*label_matches)(struct bytes label))
+{
+    if (text.size > HOSTNAME_BYTES_MAX) {
+        return false;
+    }
+    for (size_t at = 0;; at++) {
+        size_t first = at;
+        while (at < text.size && (ascii_is_alnum(text.data[at]) || text.data[at] == '-')) {
+            at++;
+        }
+        struct bytes label = bytes_of(text.data + first, at - first);
+        if (label.size == 0 || label.size > LABEL_BYTES_MAX || label.data[0] == '-' ||
+            label.data[label.size - 1] == '-' || (label_matches != NULL && !label_matches(label))) {
+            return false;
+        }
+        if (at == text.size) {
+            return true;
+        }
+        if (text.data[at] != '.') {
+            return false;
+        }
+    }
+}
+
+bool format_is_hostname(struct bytes text)
+{
+    return is_domain(text, punycode_label_matches);
+}
+
+static bool is_atext(uint8_t byte)
+{
+    static const char specials[] = "!#$%&'*+-/=?^_`{|}~";
+    return ascii_is_alnum(byte) || memchr(specials, byte, sizeof specials - 1) != NULL;
+}
+
+/* The Local-part at the start of `text`: its size, or 0 when there is none. */
+static size_t local_part_size(struct bytes text)
+{
+    const uint8_t *data = text.data;
+    size_t at = 0;
+    if (text.size > 0 && data[0] == '"') {
+        for (at = 1; at < text.size && data[at] != '"'; at++) {
+            if (data[at] == '\\') {
+                at++;
+            }
+            if (at == text.size || data[at] < 0x20 || data[at] > 0x7E) {
+                return 0;
+            }
+        }
+        return at < text.size ? at + 1 : 0;
+    }
+    for (;; at++) {
+        size_t first = at;
+        while (at < text.size && is_atext(data[at])) {
+            at++;
+        }
+        if (at == first) {
+            return 0;
+        }
+        if (at == text.size || data[at] != '.') {
+            return at;
+        }
+    }
+}
+
+/* "[127.0.0.1]" or "[IPv6:::1]": the only tag that is registered. */
+static bool is_address_literal(struct bytes text)
+{
+    if (text.size < 2 || text.data[0] != '[' || text.data[text.size - 1] != ']') {
+        return false;
+    }
+    static const char tag[] = "IPv6:";
+    enum { TAG_BYTES = sizeof tag - 1 };
+    struct bytes inner = bytes_of(text.data + 1, text.size - 2);
+    /* Literal strings of the grammar are compared without regard to case (RFC 5234, section
+     * 2.3). */
+    if (inner.size > TAG_BYTES && strncasecmp((const char *)inner.data, tag, TAG_BYTES) == 0) {
+        return format_is_ipv6(bytes_of(inner.data + TAG_BYTES, inner.size - TAG_BYTES));
+    }
+    return format_is_ipv4(inner);
+}
+
+bool format_is_email(struct bytes text)
+{
+    size_t local = local_part_size(text);
+    if (local == 0 || local == text.size || text.data[local] != '@') {
+        return false;
+    }
+    struct bytes domain = bytes_of(text.data + local + 1, text.size - local - 1);
+    return is_domain(domain, NULL) || is_address_literal(domain);
+}

@@ -1,0 +1,468 @@
+/*
+ * Column at a time: a sieve per keyword runs over a whole column with its branches outside of the
+ * loop and lets through only cells that may be wrong; those go to constraint_judge() one by one. A
+ * sieve may suspect too much, never too little.
+ */
+#include <string.h>
+
+#include "schema/schema_internal.h"
+
+/* A constant count of turns lets the compiler vectorise without a prologue; columns are
+ * allocated for BATCH_ROWS_MAX rows, so that the last block may read beyond row_count. */
+#define BLOCK_ROWS 64u
+_Static_assert(BATCH_ROWS_MAX % BLOCK_ROWS == 0, "a column is a whole number of blocks");
+
+struct schema_checker {
+    const struct schema *schema;
+    struct pattern_matcher *matcher;
+    struct buffer scratch; /* unescaped text */
+    struct buffer detail;
+};
+
+/* One column on its way through the sieves. */
+struct sieve {
+    struct schema_checker *checker;
+    const struct constraints *constraints;
+    struct batch *batch;
+    const struct column *column;
+    uint32_t field;
+};
+
+struct schema_checker *schema_checker_new(const struct schema *schema)
+{
+    struct schema_checker *checker = memory_alloc_zero(1, sizeof *checker);
+    checker->schema = schema;
+    checker->matcher = pattern_matcher_new();
+    return checker;
+}
+
+void schema_checker_free(struct schema_checker *checker)
+{
+    if (checker == NULL) {
+        return;
+    }
+    pattern_matcher_free(checker->matcher);
+    buffer_fini(&checker->scratch);
+    buffer_fini(&checker->detail);
+    memory_free(checker);
+}
+
+static struct instance instance_of_json(struct bytes raw, struct buffer *scratch)
+{
+    struct instance instance = {.kind = json_cell_kind(raw), .raw = raw};
+    switch (instance.kind) {
+    case JSON_KIND_BOOL:
+        instance.boolean = raw.data[0] == 't';
+        break;
+    case JSON_KIND_NUMBER:
+        if (!number_parse(raw, &instance.number)) {
+            instance.number = number_of_int64(0);
+        }
+        break;
+    case JSON_KIND_STRING:
+        instance.text = json_cell_text(raw, scratch);
+        break;
+    case JSON_KIND_NULL:
+    case JSON_KIND_ARRAY:
+    case JSON_KIND_OBJECT:
+        break;
+    }
+    return instance;
+}
+
+static struct instance instance_of_cell(const struct column *column, uint32_t row,
+                                        struct buffer *scratch)
+{
+    switch (column->type) {
+    case COLUMN_BOOL:
+        return (struct instance){.kind = JSON_KIND_BOOL, .boolean = column->booleans[row] != 0};
+    case COLUMN_INT64:
+        return (struct instance){.kind = JSON_KIND_NUMBER,
+                                 .number = number_of_int64(column->integers[row])};
+    case COLUMN_DOUBLE:
+        return (struct instance){.kind = JSON_KIND_NUMBER,
+                                 .number = number_of_double(column->reals[row])};
+    case COLUMN_TEXT:
+        return (struct instance){.kind = JSON_KIND_STRING, .text = column->texts[row]};
+    case COLUMN_JSON:
+    case COLUMN_OBJECT:
+        return instance_of_json(column->texts[row], scratch);
+    }
+    check(!"a known column type");
+}
+
+static void add_violation(struct sieve *sieve, uint32_t row, enum reason reason)
+{
+    struct buffer *detail = &sieve->checker->detail;
+    batch_add_violation(sieve->batch, row, ORDER_FIELD(sieve->field), (reason_id)reason,
+                        sieve->field, bytes_of(detail->data, detail->size));
+    buffer_clear(detail);
+}
+
+/* The row's cell is judged if it holds a value that nobody has complained of, and the row has no
+ * verdict. */
+static void judge_row(struct sieve *sieve, uint32_t row)
+{
+    struct schema_checker *checker = sieve->checker;
+    if (sieve->column->cells[row] != CELL_VALUE || sieve->batch->verdicts[row] != VERDICT_NONE) {
+        return;
+    }
+    struct instance instance = instance_of_cell(sieve->column, row, &checker->scratch);
+    enum reason reason;
+    if (!constraint_judge(sieve->constraints, checker->matcher, &instance, &reason,
+                          &checker->detail)) {
+        add_violation(sieve, row, reason);
+        sieve->column->cells[row] = CELL_INVALID;
+    }
+}
+
+static void judge_block(struct sieve *sieve, uint32_t first)
+{
+    uint32_t row_count = sieve->batch->row_count;
+    uint32_t end = first + BLOCK_ROWS < row_count ? first + BLOCK_ROWS : row_count;
+    for (uint32_t row = first; row < end; row++) {
+        judge_row(sieve, row);
+    }
+}
+
+static void sift_integer_range(struct sieve *sieve)
+{
+    const int64_t low = sieve->constraints->integer_low;
+    const int64_t high = sieve->constraints->integer_high;
+    for (uint32_t first = 0; first < sieve->batch->row_count; first += BLOCK_ROWS) {
+        const uint8_t *cells = sieve->column->cells + first;
+        const int64_t *values = sieve->column->integers + first;
+        int64_t suspicious = 0;
+        for (uint32_t i = 0; i < BLOCK_ROWS; i++) {
+            suspicious |= (int64_t)(cells[i] == CELL_VALUE) &
+                          ((int64_t)(values[i] < low) | (int64_t)(values[i] > high));
+        }
+        if (suspicious != 0) {
+            judge_block(sieve, first);
+        }
+    }
+}
+
+static void sift_real_range(struct sieve *sieve)
+{
+    const double low = sieve->constraints->real_low;
+    const double high = sieve->constraints->real_high;
+    for (uint32_t first = 0; first < sieve->batch->row_count; first += BLOCK_ROWS) {
+        const uint8_t *cells = sieve->column->cells + first;
+        const double *values = sieve->column->reals + first;
+        int64_t suspicious = 0;
+        for (uint32_t i = 0; i < BLOCK_ROWS; i++) {
+            suspicious |= (int64_t)(cells[i] == CELL_VALUE) &
+                          ((int64_t)(values[i] < low) | (int64_t)(values[i] > high));
+        }
+        if (suspicious != 0) {
+            judge_block(sieve, first);
+        }
+    }
+}
+
+static bool is_open(const struct sieve *sieve, uint32_t row)
+{
+    return sieve->column->cells[row] == CELL_VALUE && sieve->batch->verdicts[row] == VERDICT_NONE;
+}
+
+static void sift_multiple(struct sieve *sieve)
+{
+    const struct number *divisor = &sieve->constraints->multiple_of.number;
+    const struct column *column = sieve->column;
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (!is_open(sieve, row)) {
+            continue;
+        }
+        struct number value = column->type == COLUMN_INT64 ? number_of_int64(column->integers[row])
+                                                           : number_of_double(column->reals[row]);
+        if (!number_is_multiple(&value, divisor)) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+static void sift_number_set(struct sieve *sieve, const struct value_set *set)
+{
+    const struct column *column = sieve->column;
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (!is_open(sieve, row)) {
+            continue;
+        }
+        struct number value = column->type == COLUMN_INT64 ? number_of_int64(column->integers[row])
+                                                           : number_of_double(column->reals[row]);
+        if (!value_set_has_number(set, &value)) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+static void sift_boolean_set(struct sieve *sieve, const struct value_set *set)
+{
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (!set->has_boolean[sieve->column->booleans[row] != 0]) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+static void sift_text_set(struct sieve *sieve, const struct value_set *set)
+{
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (is_open(sieve, row) && !value_set_has_text(set, sieve->column->texts[row])) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+/* By size in bytes: a text of n bytes has at most n characters, and at least n / 4. */
+static void sift_length(struct sieve *sieve)
+{
+    const uint64_t max_bytes = sieve->constraints->max_length;
+    const uint64_t min_length = sieve->constraints->min_length;
+    const uint64_t min_bytes = min_length == 0               ? 0
+                               : min_length > UINT64_MAX / 4 ? UINT64_MAX
+                                                             : min_length * 4 - 3;
+    const struct bytes *texts = sieve->column->texts;
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (texts[row].size > max_bytes || texts[row].size < min_bytes) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+static void sift_pattern(struct sieve *sieve)
+{
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (is_open(sieve, row) &&
+            pattern_match(sieve->checker->matcher, sieve->constraints->pattern,
+                          sieve->column->texts[row]) != PATTERN_MATCHES) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+static void sift_format(struct sieve *sieve)
+{
+    bool (*const matches)(struct bytes) = sieve->constraints->format->matches;
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (is_open(sieve, row) && !matches(sieve->column->texts[row])) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
+static void sift_numbers(struct sieve *sieve)
+{
+    const struct constraints *constraints = sieve->constraints;
+    if (constraints->has_bounds && sieve->column->type == COLUMN_INT64) {
+        sift_integer_range(sieve);
+    } else if (constraints->has_bounds) {
+        sift_real_range(sieve);
+    }
+    if (constraints->multiple_of.text != NULL) {
+        sift_multiple(sieve);
+    }
+    if (constraints->enum_set != NULL) {
+        sift_number_set(sieve, constraints->enum_set);
+    }
+    if (constraints->const_set != NULL) {
+        sift_number_set(sieve, constraints->const_set);
+    }
+}
+
+static void sift_booleans(struct sieve *sieve)
+{
+    if (sieve->constraints->enum_set != NULL) {
+        sift_boolean_set(sieve, sieve->constraints->enum_set);
+    }
+    if (sieve->constraints->const_set != NULL) {
+        sift_boolean_set(sieve, sieve->constraints->const_set);
+    }
+}
+
+static void sift_texts(struct sieve *sieve)
+{
+    const struct constraints *constraints = sieve->constraints;
+    if (constraints->enum_set != NULL) {
+        sift_text_set(sieve, constraints->enum_set);
+    }
+    if (constraints->const_set != NULL) {
+        sift_text_set(sieve, constraints->const_set);
+    }
+    if (constraints->min_length > 0 || constraints->max_length != UINT64_MAX) {
+        sift_length(sieve);
+    }
+    if (constraints->pattern != NULL) {
+        sift_pattern(sieve);
+    }
+    if (constraints->format != NULL) {
+        sift_format(sieve);
+    }
+}
+
+/* Misfits break the type or the range of their column by themselves. */
+static void complain_of_misfits(struct sieve *sieve)
+{
+    const struct column *column = sieve->column;
+    struct schema_checker *checker = sieve->checker;
+    for (uint32_t i = 0; i < column->misfit_count; i++) {
+        const struct misfit *misfit = &column->misfits[i];
+        /* A repaired cell leaves its misfit behind. */
+        if (column->cells[misfit->row] != CELL_MISFIT ||
+            sieve->batch->verdicts[misfit->row] != VERDICT_NONE) {
+            continue;
+        }
+        struct instance instance = {.kind = json_cell_kind(misfit->raw), .raw = misfit->raw};
+        if (misfit->kind == MISFIT_RANGE) {
+            constraint_describe_overflow(sieve->constraints, &instance, &checker->detail);
+            add_violation(sieve, misfit->row, REASON_SCHEMA_RANGE);
+        } else {
+            constraint_describe_type(sieve->constraints, &instance, &checker->detail);
+            add_violation(sieve, misfit->row, REASON_SCHEMA_TYPE);
+        }
+    }
+}
+
+/* A null that the type lists may still not be among the values. There is no value to mark, so
+ * the cell stays what it is. */
+static void complain_of_nulls(struct sieve *sieve)
+{
+    const struct constraints *constraints = sieve->constraints;
+    const struct value_set *sets[] = {constraints->enum_set, constraints->const_set};
+    bool null_fits = true;
+    for (size_t i = 0; i < 2; i++) {
+        null_fits &= sets[i] == NULL || sets[i]->has_null;
+    }
+    const struct instance null = {.kind = JSON_KIND_NULL};
+    for (uint32_t row = 0; !null_fits && row < sieve->batch->row_count; row++) {
+        enum reason reason;
+        if (sieve->column->cells[row] == CELL_NULL && sieve->batch->verdicts[row] == VERDICT_NONE &&
+            !constraint_judge(constraints, sieve->checker->matcher, &null, &reason,
+                              &sieve->checker->detail)) {
+            add_violation(sieve, row, reason);
+        }
+    }
+}
+
+static void check_column(struct sieve *sieve)
+{
+    complain_of_misfits(sieve);
+    complain_of_nulls(sieve);
+    switch (sieve->column->type) {
+    case COLUMN_BOOL:
+        sift_booleans(sieve);
+        break;
+    case COLUMN_INT64:
+    case COLUMN_DOUBLE:
+        sift_numbers(sieve);
+        break;
+    case COLUMN_TEXT:
+        sift_texts(sieve);
+        break;
+    case COLUMN_JSON:
+        if (!constraint_is_empty(sieve->constraints)) {
+            for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+                judge_row(sieve, row);
+            }
+        }
+        break;
+    case COLUMN_OBJECT:
+        break; /* the decoder saw that it is one; its members are columns of their own */
+    }
+}
+
+void schema_check_values(struct schema_checker *checker, struct batch *batch)
+{
+    const struct schema *schema = checker->schema;
+    check(batch->layout == &schema->layout);
+    for (uint32_t field = 0; field < schema->layout.schema_field_count; field++) {
+        struct sieve sieve = {
+            .checker = checker,
+            .constraints = &schema->constraints[field],
+            .batch = batch,
+            .column = &batch->columns[field],
+            .field = field,
+        };
+        check_column(&sieve);
+    }
+}
+
+/* The rows whose cell is absent, though its object is there. */
+static void require_field(struct schema_checker *checker, struct batch *batch, uint32_t field,
+                          bool filled)
+{
+    const struct field *about = &checker->schema->layout.fields[field];
+    const uint8_t *cells = batch->columns[field].cells;
+    const uint8_t *parents =
+        about->parent == FIELD_NONE ? NULL : batch->columns[about->parent].cells;
+    const uint8_t *at = cells;
+    const uint8_t *end = cells + batch->row_count;
+    while (at < end && (at = memchr(at, CELL_ABSENT, (size_t)(end - at))) != NULL) {
+        uint32_t row = (uint32_t)(at++ - cells);
+        if (batch->verdicts[row] != VERDICT_NONE ||
+            (parents != NULL && parents[row] != CELL_VALUE)) {
+            continue;
+        }
+        struct bytes detail = bytes_of_string(filled ? "absent, and nothing was found to fill it"
+                                                     : "required, but absent");
+        batch_add_violation(batch, row, ORDER_FIELD(field),
+                            filled ? REASON_REPAIR_NO_VALUE : REASON_SCHEMA_REQUIRED, field,
+                            detail);
+    }
+}
+
+void schema_check_required(struct schema_checker *checker, struct batch *batch, const bool *filled)
+{
+    const struct schema *schema = checker->schema;
+    check(batch->layout == &schema->layout);
+    for (uint32_t field = 0; field < schema->layout.schema_field_count; field++) {
+        if (schema->required[field]) {
+            require_field(checker, batch, field, filled != NULL && filled[field]);
+        }
+    }
+}
+
+static struct instance instance_of_value(const struct value *value, enum column_type column,
+                                         struct buffer *scratch)
+{
+    struct instance instance = {.kind = JSON_KIND_NULL};
+    switch (value->type) {
+    case VALUE_NULL:
+        break;
+    case VALUE_BOOL:
+        instance.kind = JSON_KIND_BOOL;
+        instance.boolean = value->boolean;
+        break;
+    case VALUE_INT64:
+        instance.kind = JSON_KIND_NUMBER;
+        instance.number = number_of_int64(value->integer);
+        break;
+    case VALUE_DOUBLE:
+        instance.kind = JSON_KIND_NUMBER;
+        instance.number = number_of_double(value->real);
+        break;
+    case VALUE_TEXT:
+        instance.kind = JSON_KIND_STRING;
+        instance.text = value->text;
+        break;
+    case VALUE_JSON:
+        instance = instance_of_json(value->text, scratch);
+        break;
+    }
+    if (instance.kind == JSON_KIND_NUMBER && column == COLUMN_DOUBLE) {
+        /* As the column would hold it. */
+        instance.number = number_of_double(instance.number.real);
+    }
+    return instance;
+}
+
+bool schema_value_fits(struct schema_checker *checker, uint32_t field, const struct value *value,
+                       struct buffer *detail)
+{
+    check(field < checker->schema->layout.field_count);
+    const struct constraints *constraints = &checker->schema->constraints[field];
+    struct instance instance = instance_of_value(value, constraints->column, &checker->scratch);
+    enum reason reason;
+    return constraint_judge(constraints, checker->matcher, &instance, &reason, detail);
+}
