@@ -42,8 +42,8 @@ struct sql_program;
 
 /* `is_time[field]` marks date-time fields (NULL: none). CONFIG errors: sql.syntax,
  * sql.unknown_column, sql.not_allowed, sql.types, each with the expression's place; FATAL when
- * SQLite cannot be opened. The program's memory is in `arena`, but sql_program_free() must be called
- * before the arena goes. `layout` must outlive the program. */
+ * SQLite cannot be opened. The program's memory is in `arena`, but sql_program_free() must be
+ * called before the arena goes. `layout` must outlive the program. */
 enum status sql_program_compile(struct arena *arena, const struct layout *layout,
                                 const bool *is_time, const struct sql_expression *expressions,
                                 uint32_t expression_count, struct sql_program **out,

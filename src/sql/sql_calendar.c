@@ -15,16 +15,17 @@ struct calendar_call {
 struct calendar_function {
     const char *name;
     int argument_count; /* as SQLite registers it, -1: any */
-    int first_argument;
+    int first_time;     /* index of the first argument that is a time, and of the last; */
+    int last_time;      /* behind it stand modifiers */
     struct calendar_call *calls;
     sqlite3 *original; /* the connection with SQLite's own function */
 };
 
 static const struct calendar_function templates[] = {
-    {"date", -1, 0, NULL, NULL},      {"time", -1, 0, NULL, NULL},
-    {"datetime", -1, 0, NULL, NULL},  {"julianday", -1, 0, NULL, NULL},
-    {"unixepoch", -1, 0, NULL, NULL}, {"strftime", -1, 1, NULL, NULL},
-    {"timediff", 2, 0, NULL, NULL},
+    {"date", -1, 0, 0, NULL, NULL},      {"time", -1, 0, 0, NULL, NULL},
+    {"datetime", -1, 0, 0, NULL, NULL},  {"julianday", -1, 0, 0, NULL, NULL},
+    {"unixepoch", -1, 0, 0, NULL, NULL}, {"strftime", -1, 1, 1, NULL, NULL},
+    {"timediff", 2, 0, 1, NULL, NULL},
 };
 
 #define FUNCTION_COUNT (sizeof templates / sizeof templates[0])
@@ -38,18 +39,21 @@ static const char of_clock[] =
     "means the present moment, which differs at every replay; use a time of the record";
 static const char of_zone[] = "means the time zone of the machine; times are in UTC";
 
-int sql_calendar_first_argument(const char *name)
+static const struct calendar_function *find(const char *name)
 {
     for (size_t i = 0; i < FUNCTION_COUNT; i++) {
         if (sqlite3_stricmp(templates[i].name, name) == 0) {
-            return templates[i].first_argument;
+            return &templates[i];
         }
     }
-    return -1;
+    return NULL;
 }
 
-const char *sql_calendar_refusal(const char *text, size_t position)
+static const char *refusal_of(const struct calendar_function *function, int index, const char *text)
 {
+    if (index < function->first_time) {
+        return NULL;
+    }
     if (sqlite3_stricmp(text, "now") == 0) {
         return of_clock;
     }
@@ -57,16 +61,24 @@ const char *sql_calendar_refusal(const char *text, size_t position)
         return of_zone;
     }
     /* As a modifier they only ask for milliseconds; in the place of a time they stand for now. */
-    if (position == 0 &&
+    if (index <= function->last_time &&
         (sqlite3_stricmp(text, "subsec") == 0 || sqlite3_stricmp(text, "subsecond") == 0)) {
         return of_clock;
     }
     return NULL;
 }
 
-const char *sql_calendar_refusal_of_nothing(void)
+const char *sql_calendar_refuses_argument(const char *name, int index, const char *text)
 {
-    return of_clock;
+    const struct calendar_function *function = find(name);
+    return function == NULL ? NULL : refusal_of(function, index, text);
+}
+
+const char *sql_calendar_refuses_count(const char *name, int argument_count)
+{
+    const struct calendar_function *function = find(name);
+    bool has_time = function == NULL || argument_count > function->first_time;
+    return has_time ? NULL : of_clock;
 }
 
 static void fail(sqlite3_context *context, const char *what, const char *why)
@@ -84,21 +96,19 @@ static void fail(sqlite3_context *context, const char *what, const char *why)
 static bool allow(const struct calendar_function *function, sqlite3_context *context,
                   int argument_count, sqlite3_value **arguments)
 {
-    if (argument_count <= function->first_argument) {
+    if (argument_count <= function->first_time) {
         char call[32];
         sqlite3_snprintf(sizeof call, call, "%s() without a time", function->name);
         fail(context, call, of_clock);
         return false;
     }
-    for (int i = function->first_argument; i < argument_count; i++) {
+    for (int i = function->first_time; i < argument_count; i++) {
         int type = sqlite3_value_type(arguments[i]);
         if (type != SQLITE_TEXT && type != SQLITE_BLOB) {
             continue;
         }
         const char *text = (const char *)sqlite3_value_text(arguments[i]);
-        const char *why = text == NULL
-                              ? NULL
-                              : sql_calendar_refusal(text, (size_t)(i - function->first_argument));
+        const char *why = text == NULL ? NULL : refusal_of(function, i, text);
         if (why != NULL) {
             char word[32];
             sqlite3_snprintf(sizeof word, word, "'%s'", text);

@@ -11,8 +11,6 @@
 #define WEIR_SQL_SQL_CALENDAR_H
 
 #include <sqlite3.h>
-#include <stdbool.h>
-#include <stddef.h>
 
 #include "base/status.h"
 
@@ -24,13 +22,10 @@ enum status sql_calendar_new(sqlite3 *db, struct sql_calendar **out,
 /* Takes NULL. Close `db` first. */
 void sql_calendar_free(struct sql_calendar *calendar);
 
-/* Index of the first argument that is about time (strftime's first is its format), or -1 when
- * `name` is no function of the calendar. */
-int sql_calendar_first_argument(const char *name);
-/* Why a text is refused as the argument `position` places behind the first (0: the time itself),
- * or NULL. The text ends at its first NUL, as for SQLite. */
-const char *sql_calendar_refusal(const char *text, size_t position);
-/* Why a call without any time is refused. */
-const char *sql_calendar_refusal_of_nothing(void);
+/* Why a text is refused as the argument `index` (from 0) of that function, or NULL. The text
+ * ends at its first NUL, as for SQLite. Functions that are not of the calendar refuse nothing. */
+const char *sql_calendar_refuses_argument(const char *name, int index, const char *text);
+/* Why a call with so few arguments is refused (none of them is a time), or NULL. */
+const char *sql_calendar_refuses_count(const char *name, int argument_count);
 
 #endif

@@ -49,6 +49,12 @@ const char *sql_part_literal(const struct sql_comparer *comparer, const struct s
     return sql_token_unquote(comparer->arena, comparer->tokens, part->first);
 }
 
+static bool is_numeric(const char *text)
+{
+    size_t digits = strspn(text, "+-0123456789.eE");
+    return digits > 0 && text[digits] == '\0' && strpbrk(text, "0123456789") != NULL;
+}
+
 static const char *unlike_hint(const struct sql_comparer *comparer, const struct sql_part *a,
                                const struct sql_part *b)
 {
@@ -60,6 +66,9 @@ static const char *unlike_hint(const struct sql_comparer *comparer, const struct
     }
     if (a->kind == SQL_KIND_BOOL || b->kind == SQL_KIND_BOOL) {
         return "; a boolean is true or false, 1 or 0";
+    }
+    if (a->kind == SQL_KIND_NUMBER && b->is_literal && is_numeric(sql_part_literal(comparer, b))) {
+        return "; write the number without quotes";
     }
     if (b->is_literal && b->kind == SQL_KIND_NUMBER) {
         return arena_printf(comparer->arena, "; write the text '%s'", part_text(comparer, b));

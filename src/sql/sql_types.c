@@ -178,25 +178,21 @@ static struct sql_part parse_cast(struct parser *parser, uint32_t start)
 static void check_calendar_call(struct parser *parser, const char *name,
                                 const struct sql_part *arguments, uint32_t argument_count)
 {
-    int first = sql_calendar_first_argument(name);
-    if (first < 0) {
-        return;
+    struct sql_comparer *comparer = &parser->comparer;
+    const char *why = sql_calendar_refuses_count(name, (int)argument_count);
+    if (why != NULL) {
+        (void)sql_refuse(comparer->expression, &comparer->refusal, SQL_CODE_NOT_ALLOWED,
+                         "%s() without a time %s", name, why);
     }
-    if (argument_count <= (uint32_t)first) {
-        (void)sql_refuse(parser->comparer.expression, &parser->comparer.refusal,
-                         SQL_CODE_NOT_ALLOWED, "%s() without a time %s", name,
-                         sql_calendar_refusal_of_nothing());
-        return;
-    }
-    for (uint32_t i = (uint32_t)first; i < argument_count; i++) {
+    for (uint32_t i = 0; i < argument_count; i++) {
         if (!arguments[i].is_literal || arguments[i].kind != SQL_KIND_TEXT) {
             continue;
         }
-        const char *text = sql_part_literal(&parser->comparer, &arguments[i]);
-        const char *why = sql_calendar_refusal(text, i - (uint32_t)first);
+        const char *text = sql_part_literal(comparer, &arguments[i]);
+        why = sql_calendar_refuses_argument(name, (int)i, text);
         if (why != NULL) {
-            (void)sql_refuse(parser->comparer.expression, &parser->comparer.refusal,
-                             SQL_CODE_NOT_ALLOWED, "'%s' %s", text, why);
+            (void)sql_refuse(comparer->expression, &comparer->refusal, SQL_CODE_NOT_ALLOWED,
+                             "'%s' %s", text, why);
         }
     }
 }
