@@ -167,6 +167,27 @@ void accounting_append_dead_letters(const struct plan *plan, struct outbox *outb
     buffer_fini(&violations);
 }
 
+void accounting_each_dead_letter(const struct plan *plan, struct outbox *outbox,
+                                 const struct source_partition *origin, const struct batch *batch,
+                                 const struct hash_secret *secret,
+                                 void (*letter)(void *context, const struct batch *batch,
+                                                uint32_t row, struct hash128 hash),
+                                 void *context)
+{
+    struct buffer violations = {0};
+    struct dead_letter one;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        if (plan->dlq_includes[batch->verdicts[row]]) {
+            struct ledger_sink sum = {0};
+            fill_dead_letter(plan, origin, batch, row, &violations, &one);
+            plan->dlq->ops->append_dead_letter(plan->dlq, outbox, batch->partition, &one, secret,
+                                               &sum);
+            letter(context, batch, row, sum.sum);
+        }
+    }
+    buffer_fini(&violations);
+}
+
 struct ledger *accounting_delta(struct progress_step *step, int64_t segment_first,
                                 struct hash128 plan_hash)
 {

@@ -24,6 +24,13 @@ void accounting_append_dead_letters(const struct plan *plan, struct outbox *outb
                                     const struct source_partition *origin,
                                     const struct batch *batch, const struct hash_secret *secret,
                                     struct ledger_sink *delta);
+/* The same rows one by one, with the hash of each, for audit; what lands in the outbox is the caller's to clear. */
+void accounting_each_dead_letter(const struct plan *plan, struct outbox *outbox,
+                                 const struct source_partition *origin, const struct batch *batch,
+                                 const struct hash_secret *secret,
+                                 void (*letter)(void *context, const struct batch *batch,
+                                                uint32_t row, struct hash128 hash),
+                                 void *context);
 /* The ledger delta of a segment within a step, found or made. */
 struct ledger *accounting_delta(struct progress_step *step, int64_t segment_first,
                                 struct hash128 plan_hash);

@@ -42,6 +42,16 @@ struct pipeline {
 void pipeline_talk(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
 void pipeline_warn(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
 
+/* run.c: nothing is opened by init; open gives source, partitions and sessions; close undoes both, also after a failure. */
+void pipeline_init(struct pipeline *pipeline, struct plan *plan,
+                   const struct run_options *options, const struct run_observer *observer);
+enum status pipeline_open(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+void pipeline_close(struct pipeline *pipeline);
+/* Adds up R's ledgers: verdicts once, sinks of every system. */
+void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out);
+
+/* recovery.c: R of all systems without claiming anything: CONFIG "progress.none" when the pipeline never ran. */
+enum status recovery_inspect(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* recovery.c: R of all systems, first start or refusals, ownership. */
 enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* True when systems stand at different positions under another plan than this one; *out_plan_hash is that plan. */

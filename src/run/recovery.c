@@ -354,6 +354,25 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
     return take_over_all(pipeline, err);
 }
 
+enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
+{
+    uint32_t found = 0;
+    enum status status = load_all(pipeline, &found, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (found < pipeline->partition_count * pipeline->plan->system_count) {
+        return error_set(err, STATUS_CONFIG, "progress.none",
+                         "pipeline '%s' has not run here yet (or not with all its sinks); run it "
+                         "first: weir run",
+                         pipeline->plan->name);
+    }
+    const struct progress *known = any_found(pipeline);
+    memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
+    memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
+    return check_found(pipeline, err);
+}
+
 /* --- alignment --- */
 
 bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash)

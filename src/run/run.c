@@ -84,15 +84,23 @@ static enum status open_systems(struct pipeline *pipeline, struct error *err)
     return STATUS_OK;
 }
 
-static void choose_state_folder(struct pipeline *pipeline)
+void pipeline_init(struct pipeline *pipeline, struct plan *plan,
+                   const struct run_options *options, const struct run_observer *observer)
 {
-    const struct plan *plan = pipeline->plan;
+    *pipeline = (struct pipeline){
+        .plan = plan, .options = options, .observer = observer, .arena = arena_new(16 * 1024)};
     pipeline->state_folder =
         plan->state_folder != NULL
             ? plan->state_folder
             : arena_printf(pipeline->arena, "%s.state",
                            plan->systems[0]->ops->place(plan->systems[0]));
     pipeline->budget.limit_bytes = plan->state_memory_bytes;
+}
+
+enum status pipeline_open(struct pipeline *pipeline, struct error *err)
+{
+    enum status status = open_source(pipeline, err);
+    return status == STATUS_OK ? open_systems(pipeline, err) : status;
 }
 
 static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
@@ -117,8 +125,7 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     return status;
 }
 
-/* Adds up R's ledgers: verdicts once, sinks of every system. */
-static void sum_up(const struct pipeline *pipeline, struct ledger *out)
+void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
@@ -133,7 +140,7 @@ static void sum_up(const struct pipeline *pipeline, struct ledger *out)
     }
 }
 
-static void close_all(struct pipeline *pipeline)
+void pipeline_close(struct pipeline *pipeline)
 {
     for (uint32_t s = 0; s < pipeline->sessions; s++) {
         pipeline->plan->systems[s]->ops->close_session(pipeline->plan->systems[s]);
@@ -156,13 +163,9 @@ static enum status run_once(struct plan *plan, const struct run_options *options
                             struct hash128 *out_align, bool *out_needs_align,
                             struct buffer *out_plan_text, struct error *err)
 {
-    struct pipeline pipeline = {
-        .plan = plan, .options = options, .observer = observer, .arena = arena_new(16 * 1024)};
-    choose_state_folder(&pipeline);
-    enum status status = open_source(&pipeline, err);
-    if (status == STATUS_OK) {
-        status = open_systems(&pipeline, err);
-    }
+    struct pipeline pipeline;
+    pipeline_init(&pipeline, plan, options, observer);
+    enum status status = pipeline_open(&pipeline, err);
     if (status == STATUS_OK) {
         status = recovery_claim(&pipeline, err);
     }
@@ -178,7 +181,7 @@ static enum status run_once(struct plan *plan, const struct run_options *options
                                "systems stand at different offsets under an older plan whose text "
                                "none of them has; restore the newest backup");
         }
-        close_all(&pipeline);
+        pipeline_close(&pipeline);
         return status;
     }
     if (status == STATUS_OK) {
@@ -188,9 +191,9 @@ static enum status run_once(struct plan *plan, const struct run_options *options
         status = work(&pipeline, &result->records, err);
     }
     if (status == STATUS_OK) {
-        sum_up(&pipeline, &result->ledger);
+        pipeline_sum_up(&pipeline, &result->ledger);
     }
-    close_all(&pipeline);
+    pipeline_close(&pipeline);
     return status;
 }
 

@@ -1,0 +1,733 @@
+#include "run/audit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "os/clock.h"
+#include "run/accounting.h"
+#include "run/audit_rows.h"
+#include "run/pipeline.h"
+#include "run/replayer.h"
+
+#define NAMED_MAX 20u
+#define PASS_ROWS (UINT64_C(8) << 20) /* rows that one pass holds, expected and found together */
+
+/* One place of the running plan. */
+struct place {
+    struct sink *sink;
+    uint32_t system;
+    struct outbox *outbox;      /* append_* needs somewhere to write; emptied all the time */
+    struct hash128 expected_sum;
+    uint64_t expected_count;
+    struct hash128 actual_sum;
+    uint64_t actual_count;
+    uint64_t reject_letters;    /* dead letters of refused rows that are there */
+    struct audit_fold *fold;    /* keyed places */
+    bool differs;
+    struct audit_rows expected; /* of the pass */
+    struct audit_rows actual;
+    uint64_t named[AUDIT_KINDS];
+};
+
+struct reject {
+    const char *sink;
+    uint32_t partition;
+    int64_t offset;
+};
+
+struct audit {
+    struct pipeline pipeline;
+    struct replayer *replayer;
+    struct place *places; /* the plan's sinks, then the dlq */
+    uint32_t place_count;
+    struct reject *rejects;
+    uint32_t reject_count;
+    struct hash_secret secret;
+    struct audit_result *result;
+    void (*finding)(void *context, const char *line);
+    void *context;
+    /* the pass over rows: only hashes with high % passes == pass, only places that differ */
+    bool collects;
+    uint64_t passes, pass;
+    struct place *scanned;   /* while a place is read */
+};
+
+void audit_result_fini(struct audit_result *result)
+{
+    ledger_fini(&result->ledger);
+}
+
+static void find(struct audit *audit, const char *format, ...) WEIR_PRINTF(2, 3);
+static void find(struct audit *audit, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    audit->finding(audit->context, line);
+}
+
+static const char *origin_text(const struct audit *audit, uint32_t partition, int64_t offset,
+                               char *out, size_t size)
+{
+    if (partition == UINT32_MAX || offset < 0) {
+        snprintf(out, size, "of unknown origin");
+    } else {
+        const struct source_partition *source = audit->pipeline.partitions[partition].source;
+        snprintf(out, size, "of %s [%s] offset %lld", source->topic, source->label,
+                 (long long)offset);
+    }
+    return out;
+}
+
+/* --- ledgers --- */
+
+static void differ(struct audit *audit, const char *system, uint32_t p, const char *what,
+                   struct buffer *difference)
+{
+    const struct source_partition *source = audit->pipeline.partitions[p].source;
+    audit->result->differences++;
+    find(audit, "ledger of %s, %s [%s]: %s: %s", system, source->topic, source->label, what,
+         buffer_string(difference));
+    buffer_clear(difference);
+}
+
+struct segments {
+    struct stored {
+        int64_t first_offset, next_offset;
+        struct hash128 plan_hash;
+        struct ledger ledger;
+    } *items;
+    uint32_t count;
+};
+
+static enum status take_segment(void *context, struct bytes form, struct error *err)
+{
+    struct segments *segments = context;
+    segments->items =
+        memory_realloc(segments->items, size_mul(segments->count + 1, sizeof *segments->items));
+    struct stored *stored = &segments->items[segments->count++];
+    *stored = (struct stored){0};
+    return segment_read(form, &stored->first_offset, &stored->next_offset, &stored->plan_hash,
+                        &stored->ledger, err);
+}
+
+static void segments_fini(struct segments *segments)
+{
+    for (uint32_t i = 0; i < segments->count; i++) {
+        ledger_fini(&segments->items[i].ledger);
+    }
+    memory_free(segments->items);
+}
+
+static enum status load_segments(struct audit *audit, uint32_t s, uint32_t p,
+                                 struct segments *out, struct error *err)
+{
+    struct system *system = audit->pipeline.plan->systems[s];
+    return system->ops->load_segments(system, audit->pipeline.plan->name,
+                                      audit->pipeline.partitions[p].source, take_segment, out,
+                                      err);
+}
+
+/* R against its own laws and its segments. */
+static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
+                             const struct segments *segments)
+{
+    const char *name = audit->pipeline.plan->systems[s]->name;
+    const struct progress *progress = &audit->pipeline.progresses[s][p];
+    struct buffer difference = {0};
+    if (!ledger_is_balanced(&progress->ledger, &difference)) {
+        differ(audit, name, p, "does not add up", &difference);
+    }
+    struct ledger sum = {0};
+    for (uint32_t i = 0; i < segments->count; i++) {
+        ledger_add(&sum, &segments->items[i].ledger);
+    }
+    if (!ledger_equal(&progress->ledger, &sum, true, &difference)) {
+        differ(audit, name, p, "is not the sum of its segments", &difference);
+    }
+    ledger_fini(&sum);
+    buffer_fini(&difference);
+}
+
+/* At equal offsets what came in and its verdicts are equal in all systems. */
+static void check_systems_agree(struct audit *audit, uint32_t p)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    const struct progress *first = &pipeline->progresses[0][p];
+    struct buffer difference = {0};
+    for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+        const struct progress *other = &pipeline->progresses[s][p];
+        if (other->next_offset == first->next_offset &&
+            !ledger_equal(&first->ledger, &other->ledger, false, &difference)) {
+            differ(audit, pipeline->plan->systems[s]->name, p, "differs from the other systems",
+                   &difference);
+        }
+    }
+    buffer_fini(&difference);
+}
+
+/* --- what should be there --- */
+
+static int compare_rejects(const void *a, const void *b)
+{
+    const struct reject *x = a;
+    const struct reject *y = b;
+    if (x->partition != y->partition) {
+        return x->partition < y->partition ? -1 : 1;
+    }
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static bool was_rejected(const struct audit *audit, const char *sink, uint32_t partition,
+                         int64_t offset)
+{
+    struct reject key = {.partition = partition, .offset = offset};
+    const struct reject *found =
+        audit->reject_count == 0
+            ? NULL
+            : bsearch(&key, audit->rejects, audit->reject_count, sizeof key, compare_rejects);
+    if (found == NULL) {
+        return false;
+    }
+    while (found > audit->rejects && compare_rejects(found - 1, &key) == 0) {
+        found--;
+    }
+    for (; found < audit->rejects + audit->reject_count && compare_rejects(found, &key) == 0;
+         found++) {
+        if (sink == NULL || strcmp(found->sink, sink) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_of_pass(const struct audit *audit, struct hash128 hash)
+{
+    return audit->passes <= 1 || hash.high % audit->passes == audit->pass;
+}
+
+static void expect(struct audit *audit, struct place *place, struct audit_row row)
+{
+    if (audit->collects) {
+        if (place->differs && place->fold == NULL && is_of_pass(audit, row.hash)) {
+            audit_rows_add(&place->expected, row);
+        }
+        return;
+    }
+    place->expected_count++;
+    place->expected_sum = hash_add(place->expected_sum, row.hash);
+}
+
+/* The row's hash as the sink computes it, out of an append into a box that is thrown away. */
+static void expect_row(struct audit *audit, struct place *place, struct sink *judge_sink,
+                       const struct output_row *out)
+{
+    struct ledger_sink one = {0};
+    const struct batch *batch = out->batch;
+    judge_sink->ops->append_row(judge_sink, place->outbox, out, &audit->secret, &one);
+    struct audit_row row = {.hash = one.sum,
+                            .offset = batch->records[out->row].offset,
+                            .partition = batch->partition};
+    if (place->fold == NULL) {
+        expect(audit, place, row);
+    } else if (!audit->collects) {
+        struct hash128 key;
+        struct value order = {.type = VALUE_NULL};
+        judge_sink->ops->key_row(judge_sink, out, &audit->secret, batch->arena, &key, &order);
+        audit_fold_put(place->fold, key, &order, row);
+    }
+}
+
+static void expect_rows(struct audit *audit, struct place *place, const struct plan *plan,
+                        uint32_t number, const struct batch *batch)
+{
+    struct output_row out = {
+        .batch = batch, .origin = audit->pipeline.partitions[batch->partition].source};
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        if ((batch->routes[row] >> number & 1) == 0 ||
+            was_rejected(audit, place->sink->name, batch->partition,
+                         batch->records[row].offset)) {
+            continue;
+        }
+        out.row = row;
+        out.value = batch->outputs[row];
+        expect_row(audit, place, plan->sinks[number], &out);
+    }
+    place->sink->ops->outbox_clear(place->outbox);
+}
+
+/* Dead letters one by one: each with a ledger of its own, whose sum is the row's hash. */
+static void expect_letter(void *context, const struct batch *batch, uint32_t row,
+                          struct hash128 hash)
+{
+    struct audit *audit = context;
+    struct place *place = &audit->places[audit->place_count - 1];
+    expect(audit, place,
+           (struct audit_row){.hash = hash,
+                              .offset = batch->records[row].offset,
+                              .partition = batch->partition});
+}
+
+static struct place *find_place(struct audit *audit, const char *name)
+{
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        if (strcmp(audit->places[i].sink->name, name) == 0) {
+            return &audit->places[i];
+        }
+    }
+    return NULL;
+}
+
+static void expect_batch(struct audit *audit, const struct plan *plan, const struct batch *batch)
+{
+    int64_t next_offset = batch->records[batch->row_count - 1].next_offset;
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        struct place *place = find_place(audit, plan->sinks[i]->name);
+        if (place != NULL && !place->sink->is_dlq &&
+            next_offset <=
+                audit->pipeline.progresses[place->system][batch->partition].next_offset) {
+            expect_rows(audit, place, plan, i, batch);
+        }
+    }
+    struct place *dlq = find_place(audit, "dlq");
+    if (plan->dlq != NULL && dlq != NULL &&
+        next_offset <= audit->pipeline.progresses[dlq->system][batch->partition].next_offset) {
+        accounting_each_dead_letter(plan, dlq->outbox,
+                                    audit->pipeline.partitions[batch->partition].source, batch,
+                                    &audit->secret, expect_letter, audit);
+        dlq->sink->ops->outbox_clear(dlq->outbox);
+    }
+}
+
+/* The end that lies nearest behind `offset`: systems may stand at different offsets. */
+static int64_t next_stop(const struct audit *audit, uint32_t p, int64_t offset)
+{
+    int64_t stop = INT64_MAX;
+    for (uint32_t s = 0; s < audit->pipeline.plan->system_count; s++) {
+        int64_t end = audit->pipeline.progresses[s][p].next_offset;
+        if (end > offset && end < stop) {
+            stop = end;
+        }
+    }
+    return stop;
+}
+
+static struct plan_change *history_of(const struct segments *segments, uint32_t *out_count)
+{
+    struct plan_change *plans =
+        memory_alloc_zero(segments->count + 1, sizeof *plans);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < segments->count; i++) {
+        if (count == 0 ||
+            !hash_equal(plans[count - 1].plan_hash, segments->items[i].plan_hash)) {
+            plans[count++] = (struct plan_change){.offset = segments->items[i].first_offset,
+                                                  .plan_hash = segments->items[i].plan_hash};
+        }
+    }
+    *out_count = count;
+    return plans;
+}
+
+static void check_segment(struct audit *audit, uint32_t s, uint32_t p, const struct stored *stored,
+                          const struct ledger *counted)
+{
+    struct buffer difference = {0};
+    if (!ledger_equal(&stored->ledger, counted, false, &difference)) {
+        char what[128];
+        snprintf(what, sizeof what, "offsets %lld to %lld, recomputed from the input",
+                 (long long)stored->first_offset, (long long)stored->next_offset - 1);
+        differ(audit, audit->pipeline.plan->systems[s]->name, p, what, &difference);
+    }
+    buffer_fini(&difference);
+}
+
+/* Judges a whole partition again. `guide`: the segments of the system that has come furthest. */
+static enum status judge_partition(struct audit *audit, uint32_t p, uint32_t s,
+                                   const struct segments *guide, struct error *err)
+{
+    struct pipeline *pipeline = &audit->pipeline;
+    uint32_t plan_count = 0;
+    uint32_t current = 0;
+    struct plan_change *plans = history_of(guide, &plan_count);
+    const struct judge *judge = NULL;
+    struct stage_state *state = NULL;
+    struct ledger counted = {0};
+    uint32_t segment = 0;
+    int64_t end = pipeline->progresses[s][p].next_offset;
+    enum status status = STATUS_OK;
+    if (plan_count == 0) {
+        goto done;
+    }
+    status = replayer_judge(audit->replayer, plans[0].plan_hash, &judge, err);
+    if (status != STATUS_OK) {
+        goto done;
+    }
+    state = stage_state_new(&judge->plan->stage, &pipeline->budget, plans[0].offset);
+    status = pipeline->source->ops->seek(pipeline->source, p, plans[0].offset, err);
+    while (status == STATUS_OK && state->next_offset < end) {
+        int64_t stop = next_stop(audit, p, state->next_offset);
+        status = replayer_next(audit->replayer, pipeline->source, p, plans, plan_count, &current,
+                               state, stop < end ? stop : end, STAGE_FULL, &judge, err);
+        if (status != STATUS_OK || judge->batch->row_count == 0) {
+            break;
+        }
+        while (segment + 1 < guide->count &&
+               guide->items[segment + 1].first_offset <= judge->batch->records[0].offset) {
+            if (!audit->collects) {
+                check_segment(audit, s, p, &guide->items[segment], &counted);
+            }
+            ledger_clear(&counted);
+            segment++;
+        }
+        expect_batch(audit, judge->plan, judge->batch);
+        if (!audit->collects) {
+            accounting_count(judge->plan, judge->runner, judge->batch, &counted);
+            audit->result->records += judge->batch->row_count;
+            if (pipeline->observer->progress != NULL) {
+                pipeline->observer->progress(pipeline->observer->context, audit->result->records,
+                                             -1);
+            }
+        }
+    }
+    if (status == STATUS_OK && !audit->collects) {
+        check_segment(audit, s, p, &guide->items[segment], &counted);
+    }
+done:
+    ledger_fini(&counted);
+    stage_state_free(state);
+    memory_free(plans);
+    return status;
+}
+
+static uint32_t furthest_system(const struct pipeline *pipeline, uint32_t p)
+{
+    uint32_t furthest = 0;
+    for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+        if (pipeline->progresses[s][p].next_offset >
+            pipeline->progresses[furthest][p].next_offset) {
+            furthest = s;
+        }
+    }
+    return furthest;
+}
+
+static enum status judge_all(struct audit *audit, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < audit->pipeline.partition_count && status == STATUS_OK; p++) {
+        uint32_t furthest = furthest_system(&audit->pipeline, p);
+        struct segments guide = {0};
+        status = load_segments(audit, furthest, p, &guide, err);
+        int64_t first_offset = audit->pipeline.partitions[p].source->first_offset;
+        if (status == STATUS_OK && guide.count > 0 &&
+            first_offset > guide.items[0].first_offset) {
+            if (!audit->collects) {
+                audit->result->unverifiable++;
+                find(audit,
+                     "%s [%s]: offsets %lld to %lld are gone from the source, so its rows cannot "
+                     "be verified; the ledger's own laws were",
+                     audit->pipeline.partitions[p].source->topic,
+                     audit->pipeline.partitions[p].source->label,
+                     (long long)guide.items[0].first_offset, (long long)first_offset - 1);
+            }
+        } else if (status == STATUS_OK) {
+            status = judge_partition(audit, p, furthest, &guide, err);
+        }
+        segments_fini(&guide);
+    }
+    return status;
+}
+
+/* --- what is there --- */
+
+static uint32_t partition_of(const struct audit *audit, const char *topic, const char *label)
+{
+    for (uint32_t p = 0; topic != NULL && p < audit->pipeline.partition_count; p++) {
+        const struct source_partition *source = audit->pipeline.partitions[p].source;
+        if (strcmp(source->topic, topic) == 0 && strcmp(source->label, label) == 0) {
+            return p;
+        }
+    }
+    return UINT32_MAX;
+}
+
+static enum status take_row(void *context, struct hash128 hash, const char *origin_topic,
+                            const char *origin_partition, int64_t origin_offset,
+                            struct bytes text, struct error *err)
+{
+    (void)text;
+    (void)err;
+    struct audit *audit = context;
+    struct place *place = audit->scanned;
+    uint32_t partition = partition_of(audit, origin_topic, origin_partition);
+    bool is_reject_letter = place->sink->is_dlq && partition != UINT32_MAX &&
+                            was_rejected(audit, NULL, partition, origin_offset);
+    if (is_reject_letter) {
+        place->reject_letters += !audit->collects;
+        return STATUS_OK;
+    }
+    if (audit->collects) {
+        if (place->fold != NULL || is_of_pass(audit, hash)) {
+            audit_rows_add(&place->actual, (struct audit_row){.hash = hash,
+                                                              .offset = origin_offset,
+                                                              .partition = partition});
+        }
+        return STATUS_OK;
+    }
+    place->actual_count++;
+    place->actual_sum = hash_add(place->actual_sum, hash);
+    return STATUS_OK;
+}
+
+static enum status scan_place(struct audit *audit, struct place *place, struct error *err)
+{
+    audit->scanned = place;
+    return place->sink->ops->scan(place->sink, &audit->secret, take_row, audit, err);
+}
+
+/* --- comparing --- */
+
+struct naming {
+    struct audit *audit;
+    struct place *place;
+};
+
+static void name_difference(void *context, enum audit_kind kind, const struct audit_row *row)
+{
+    const struct naming *naming = context;
+    struct audit *audit = naming->audit;
+    static const char *const words[AUDIT_KINDS] = {"missing", "doubled", "altered",
+                                                   "not written by this pipeline, or altered"};
+    uint64_t *totals[AUDIT_KINDS] = {&audit->result->missing, &audit->result->doubled,
+                                     &audit->result->altered, &audit->result->foreign};
+    ++*totals[kind];
+    if (++naming->place->named[kind] <= NAMED_MAX) {
+        char origin[512];
+        char hash[33];
+        hash_format(row->hash, hash);
+        find(audit, "%s: %s: the row %s (hash %s)", naming->place->sink->name, words[kind],
+             origin_text(audit, row->partition, row->offset, origin, sizeof origin), hash);
+    }
+}
+
+static void compare_pass(struct audit *audit)
+{
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        struct place *place = &audit->places[i];
+        if (!place->differs) {
+            continue;
+        }
+        if (place->fold != NULL) {
+            audit_fold_rows(place->fold, &place->expected);
+        }
+        struct naming naming = {audit, place};
+        audit_rows_compare(&place->expected, &place->actual, name_difference, &naming);
+        audit_rows_fini(&place->expected);
+        audit_rows_fini(&place->actual);
+        if (place->fold != NULL) {
+            place->differs = false; /* done in one pass */
+        }
+    }
+}
+
+/* Sums first; true when rows must be looked at. */
+static bool compare_sums(struct audit *audit)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        struct place *place = &audit->places[i];
+        if (place->fold != NULL) {
+            struct audit_rows rows = {0};
+            audit_fold_rows(place->fold, &rows);
+            for (uint64_t k = 0; k < rows.count; k++) {
+                place->expected_sum = hash_add(place->expected_sum, rows.items[k].hash);
+            }
+            place->expected_count = rows.count;
+            audit_rows_fini(&rows);
+        }
+        place->differs = place->expected_count != place->actual_count ||
+                         !hash_equal(place->expected_sum, place->actual_sum);
+        audit->result->rows += place->actual_count;
+        any |= place->differs;
+    }
+    return any;
+}
+
+static void check_reject_letters(struct audit *audit)
+{
+    const struct place *dlq = find_place(audit, "dlq");
+    if (dlq == NULL || !dlq->sink->takes_rejects || dlq->reject_letters == audit->reject_count) {
+        return;
+    }
+    audit->result->differences++;
+    find(audit, "dlq: %u rows were refused by sinks, but %llu dead letters of such rows are there",
+         audit->reject_count, (unsigned long long)dlq->reject_letters);
+}
+
+static enum status compare_rows_in_passes(struct audit *audit, struct error *err)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        rows += audit->places[i].expected_count + audit->places[i].actual_count;
+    }
+    audit->collects = true;
+    audit->passes = rows / PASS_ROWS + 1;
+    enum status status = STATUS_OK;
+    for (audit->pass = 0; audit->pass < audit->passes && status == STATUS_OK; audit->pass++) {
+        status = judge_all(audit, err);
+        for (uint32_t i = 0; i < audit->place_count && status == STATUS_OK; i++) {
+            if (audit->places[i].differs) {
+                status = scan_place(audit, &audit->places[i], err);
+            }
+        }
+        if (status == STATUS_OK) {
+            compare_pass(audit);
+        }
+    }
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        for (uint32_t kind = 0; kind < AUDIT_KINDS; kind++) {
+            if (audit->places[i].named[kind] > NAMED_MAX) {
+                find(audit, "%s: and %llu more of that kind", audit->places[i].sink->name,
+                     (unsigned long long)audit->places[i].named[kind] - NAMED_MAX);
+            }
+        }
+    }
+    return status;
+}
+
+/* --- opening --- */
+
+static void add_place(struct audit *audit, struct sink *sink)
+{
+    struct place *place = &audit->places[audit->place_count++];
+    place->sink = sink;
+    for (uint32_t s = 0; s < audit->pipeline.plan->system_count; s++) {
+        if (audit->pipeline.plan->systems[s] == sink->system) {
+            place->system = s;
+        }
+    }
+    place->outbox = sink->ops->outbox_new(sink);
+    place->fold = sink->ops->is_keyed(sink) && !sink->is_dlq ? audit_fold_new() : NULL;
+}
+
+static enum status take_reject(void *context, const char *sink, const char *topic,
+                               const char *partition, int64_t offset, struct error *err)
+{
+    (void)err;
+    struct audit *audit = context;
+    audit->rejects = memory_realloc(audit->rejects, size_mul(audit->reject_count + 1,
+                                                             sizeof *audit->rejects));
+    audit->rejects[audit->reject_count++] =
+        (struct reject){.sink = arena_copy_string(audit->pipeline.arena, sink),
+                        .partition = partition_of(audit, topic, partition),
+                        .offset = offset};
+    return STATUS_OK;
+}
+
+static enum status load_rejects(struct audit *audit, struct error *err)
+{
+    const struct plan *plan = audit->pipeline.plan;
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK; s++) {
+        if (plan->systems[s]->ops->scan_rejects != NULL) {
+            status = plan->systems[s]->ops->scan_rejects(plan->systems[s], plan->name,
+                                                         take_reject, audit, err);
+        }
+    }
+    if (audit->reject_count > 1) {
+        qsort(audit->rejects, audit->reject_count, sizeof *audit->rejects, compare_rejects);
+    }
+    return status;
+}
+
+static enum status check_ledgers(struct audit *audit, struct error *err)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+            struct segments segments = {0};
+            status = load_segments(audit, s, p, &segments, err);
+            if (status == STATUS_OK) {
+                check_own_ledger(audit, s, p, &segments);
+            }
+            segments_fini(&segments);
+        }
+        check_systems_agree(audit, p);
+    }
+    return status;
+}
+
+static enum status prepare(struct audit *audit, struct error *err)
+{
+    struct plan *plan = audit->pipeline.plan;
+    enum status status = pipeline_open(&audit->pipeline, err);
+    if (status == STATUS_OK) {
+        status = recovery_inspect(&audit->pipeline, err);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!plan->source_ops->can_replay) {
+        return error_set(err, STATUS_CONFIG, "audit.source",
+                         "a %s source cannot be read again, so there is nothing to audit against",
+                         plan->source_ops->kind);
+    }
+    hash_secret_init(&audit->secret, audit->pipeline.hash_key);
+    audit->replayer = replayer_new(plan, plan->systems, plan->system_count,
+                                   audit->pipeline.hash_key);
+    audit->places = arena_alloc_zero(audit->pipeline.arena, plan->stage.sink_count + 1,
+                                     sizeof *audit->places);
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        add_place(audit, plan->sinks[i]);
+    }
+    if (plan->dlq != NULL) {
+        add_place(audit, plan->dlq);
+    }
+    return load_rejects(audit, err);
+}
+
+static void finish(struct audit *audit)
+{
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        audit->places[i].sink->ops->outbox_free(audit->places[i].outbox);
+        audit_fold_free(audit->places[i].fold);
+        audit_rows_fini(&audit->places[i].expected);
+        audit_rows_fini(&audit->places[i].actual);
+    }
+    memory_free(audit->rejects);
+    replayer_free(audit->replayer);
+    pipeline_close(&audit->pipeline);
+}
+
+enum status audit_pipeline(struct plan *plan, const struct run_observer *observer,
+                           void (*finding)(void *context, const char *line), void *context,
+                           struct audit_result *result, struct error *err)
+{
+    struct run_options options = {0};
+    struct audit audit = {.finding = finding, .context = context, .result = result};
+    pipeline_init(&audit.pipeline, plan, &options, observer);
+    enum status status = prepare(&audit, err);
+    if (status == STATUS_OK) {
+        status = check_ledgers(&audit, err);
+    }
+    if (status == STATUS_OK) {
+        status = judge_all(&audit, err);
+    }
+    for (uint32_t i = 0; i < audit.place_count && status == STATUS_OK; i++) {
+        status = scan_place(&audit, &audit.places[i], err);
+    }
+    if (status == STATUS_OK) {
+        check_reject_letters(&audit);
+        if (compare_sums(&audit)) {
+            status = compare_rows_in_passes(&audit, err);
+        }
+        pipeline_sum_up(&audit.pipeline, &result->ledger);
+    }
+    finish(&audit);
+    return status;
+}

@@ -1,0 +1,206 @@
+#include "run/audit_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void audit_rows_add(struct audit_rows *rows, struct audit_row row)
+{
+    if (rows->count == rows->capacity) {
+        rows->capacity = rows->capacity == 0 ? 1024 : rows->capacity * 2;
+        rows->items = memory_realloc(rows->items, size_mul(rows->capacity, sizeof row));
+    }
+    rows->items[rows->count++] = row;
+}
+
+void audit_rows_fini(struct audit_rows *rows)
+{
+    memory_free(rows->items);
+    *rows = (struct audit_rows){0};
+}
+
+static int compare_hashes(struct hash128 a, struct hash128 b)
+{
+    if (a.high != b.high) {
+        return a.high < b.high ? -1 : 1;
+    }
+    return a.low < b.low ? -1 : a.low > b.low;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return compare_hashes(((const struct audit_row *)a)->hash,
+                          ((const struct audit_row *)b)->hash);
+}
+
+static int compare_origins(const void *a, const void *b)
+{
+    const struct audit_row *x = a;
+    const struct audit_row *y = b;
+    if (x->partition != y->partition) {
+        return x->partition < y->partition ? -1 : 1;
+    }
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void sort_rows(struct audit_rows *rows, int (*compare)(const void *, const void *))
+{
+    if (rows->count > 1) {
+        qsort(rows->items, rows->count, sizeof *rows->items, compare);
+    }
+}
+
+/* Pairs missing and surplus rows of the same origin: those were altered. */
+static void tell(struct audit_rows *missing, struct audit_rows *surplus,
+                 void (*difference)(void *context, enum audit_kind kind,
+                                    const struct audit_row *row),
+                 void *context)
+{
+    sort_rows(missing, compare_origins);
+    bool *paired = memory_alloc_zero(missing->count + 1, sizeof *paired);
+    for (uint64_t i = 0; i < surplus->count; i++) {
+        const struct audit_row *row = &surplus->items[i];
+        const struct audit_row *match =
+            row->offset < 0 || missing->count == 0
+                ? NULL
+                : bsearch(row, missing->items, missing->count, sizeof *row, compare_origins);
+        if (match != NULL && !paired[match - missing->items]) {
+            paired[match - missing->items] = true;
+            difference(context, AUDIT_ALTERED, row);
+        } else {
+            difference(context, AUDIT_FOREIGN, row);
+        }
+    }
+    for (uint64_t i = 0; i < missing->count; i++) {
+        if (!paired[i]) {
+            difference(context, AUDIT_MISSING, &missing->items[i]);
+        }
+    }
+    memory_free(paired);
+}
+
+void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual,
+                        void (*difference)(void *context, enum audit_kind kind,
+                                           const struct audit_row *row),
+                        void *context)
+{
+    struct audit_rows missing = {0};
+    struct audit_rows surplus = {0};
+    sort_rows(expected, compare_rows);
+    sort_rows(actual, compare_rows);
+    uint64_t e = 0;
+    uint64_t a = 0;
+    while (e < expected->count || a < actual->count) {
+        int order = e == expected->count ? 1
+                    : a == actual->count
+                        ? -1
+                        : compare_hashes(expected->items[e].hash, actual->items[a].hash);
+        if (order == 0) {
+            e++;
+            a++;
+        } else if (order < 0) {
+            audit_rows_add(&missing, expected->items[e++]);
+        } else {
+            bool seen = e > 0 && hash_equal(expected->items[e - 1].hash, actual->items[a].hash);
+            if (seen) {
+                difference(context, AUDIT_DOUBLED, &actual->items[a]);
+            } else {
+                audit_rows_add(&surplus, actual->items[a]);
+            }
+            a++;
+        }
+    }
+    tell(&missing, &surplus, difference, context);
+    audit_rows_fini(&missing);
+    audit_rows_fini(&surplus);
+}
+
+/* --- the last row per key --- */
+
+struct entry {
+    struct hash128 key;
+    struct value order;
+    struct audit_row row;
+    bool used;
+};
+
+struct audit_fold {
+    struct entry *entries; /* open addressing */
+    uint64_t capacity;     /* a power of two */
+    uint64_t count;
+    struct arena *arena;   /* texts of orders */
+};
+
+struct audit_fold *audit_fold_new(void)
+{
+    struct audit_fold *fold = memory_alloc_zero(1, sizeof *fold);
+    fold->capacity = 1024;
+    fold->entries = memory_alloc_zero(fold->capacity, sizeof *fold->entries);
+    fold->arena = arena_new(64 * 1024);
+    return fold;
+}
+
+void audit_fold_free(struct audit_fold *fold)
+{
+    if (fold != NULL) {
+        arena_free(fold->arena);
+        memory_free(fold->entries);
+        memory_free(fold);
+    }
+}
+
+static struct entry *find_entry(const struct audit_fold *fold, struct hash128 key)
+{
+    uint64_t at = key.low & (fold->capacity - 1);
+    while (fold->entries[at].used && !hash_equal(fold->entries[at].key, key)) {
+        at = (at + 1) & (fold->capacity - 1);
+    }
+    return &fold->entries[at];
+}
+
+static void grow(struct audit_fold *fold)
+{
+    struct audit_fold larger = *fold;
+    larger.capacity = fold->capacity * 2;
+    larger.entries = memory_alloc_zero(larger.capacity, sizeof *larger.entries);
+    for (uint64_t i = 0; i < fold->capacity; i++) {
+        if (fold->entries[i].used) {
+            *find_entry(&larger, fold->entries[i].key) = fold->entries[i];
+        }
+    }
+    memory_free(fold->entries);
+    *fold = larger;
+}
+
+static bool wins(const struct value *order, const struct audit_row *row,
+                 const struct entry *entry)
+{
+    int by_order = value_compare(order, &entry->order);
+    return by_order != 0 ? by_order > 0 : compare_origins(row, &entry->row) > 0;
+}
+
+void audit_fold_put(struct audit_fold *fold, struct hash128 key, const struct value *order,
+                    struct audit_row row)
+{
+    if (fold->count * 4 >= fold->capacity * 3) {
+        grow(fold);
+    }
+    struct entry *entry = find_entry(fold, key);
+    if (entry->used && !wins(order, &row, entry)) {
+        return;
+    }
+    fold->count += !entry->used;
+    *entry = (struct entry){.key = key, .order = *order, .row = row, .used = true};
+    if (order->type == VALUE_TEXT || order->type == VALUE_JSON) {
+        entry->order.text = bytes_of(arena_copy(fold->arena, order->text.data, order->text.size),
+                                     order->text.size);
+    }
+}
+
+void audit_fold_rows(const struct audit_fold *fold, struct audit_rows *out)
+{
+    for (uint64_t i = 0; i < fold->capacity; i++) {
+        if (fold->entries[i].used) {
+            audit_rows_add(out, fold->entries[i].row);
+        }
+    }
+}
