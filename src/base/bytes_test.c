@@ -248,8 +248,8 @@ static void base64_known(void **state)
         assert_true(bytes_equal_string(bytes_of(text, size), pairs[i][1]));
     }
     static const char *const bad[] = {
-        "Z",     "Zg",       "Zg=",  "Zm8",  "====", "Z===", "Zh==",   "Zm9=",
-        "Zm9v=", "Zg==Zg==", "Zm 9", "Zm-_", "=m9v", "Zm=v", "Zm9\xC3"};
+        "Z",    "Zg",   "Zg=",  "Zm8",  "====",    "Z===", "Zh==", "Zm9=", "Zm9v=", "Zg==Zg==",
+        "Zm 9", "Zm-_", "=m9v", "Zm=v", "Zm9\xC3", "Zm+=", "Zi==", "Zk==", "Zo=="};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t out[16];
         size_t out_size = 77;

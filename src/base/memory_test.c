@@ -238,10 +238,13 @@ static void arena_poisons_what_is_free(void **state)
     struct arena *arena = arena_new(4096);
     char *a = arena_alloc(arena, 30);
     char *b = arena_alloc(arena, 30);
+    char *whole = arena_alloc(arena, 32);
+    arena_alloc(arena, 16);
     char *wide = arena_alloc_wide(arena, 30);
     assert_null(__asan_region_is_poisoned(a, 30));
     assert_true(__asan_address_is_poisoned(a + 30));
     assert_true(__asan_address_is_poisoned(b - 1));
+    assert_true(__asan_address_is_poisoned(whole + 32));
     assert_null(__asan_region_is_poisoned(wide, 30 + 64));
     arena_reset(arena, SIZE_MAX);
     assert_true(__asan_address_is_poisoned(a));

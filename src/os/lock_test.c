@@ -102,6 +102,7 @@ static pid_t child_with_lock(void)
     assert_int_equal(pipe(fds), 0);
     pid_t child = fork();
     if (child == 0) {
+        alarm(20); /* It must not outlive a test that fails. */
         struct error err = {0};
         struct lock_file *lock;
         if (lock_file_open(path, &lock, &err) != STATUS_OK ||

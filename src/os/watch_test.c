@@ -168,6 +168,25 @@ static void follows_full_paths_and_many(void **state)
     watch_close(watch);
 }
 
+/* Only the folder tells that a link now leads elsewhere: neither file has changed. */
+static void follows_a_link(void **state)
+{
+    (void)state;
+    append("old");
+    append("new");
+    assert_int_equal(symlink("old", "f"), 0);
+    assert_int_equal(symlink("new", "next"), 0);
+    const char *paths[] = {"f"};
+    struct watch *watch = watch_paths(paths, 1);
+    assert_true(becomes_quiet(watch));
+    assert_true(woke_by(watch, "old", NULL));
+    assert_true(becomes_quiet(watch));
+    assert_true(woke_by(watch, "next", "f"));
+    assert_true(becomes_quiet(watch));
+    assert_true(woke_by(watch, "new", NULL));
+    watch_close(watch);
+}
+
 static void strangers_do_not_wake(void **state)
 {
     (void)state;
@@ -297,6 +316,7 @@ int main(void)
         IN_FOLDER(change_before_the_call_counts),
         IN_FOLDER(follows_a_name),
         IN_FOLDER(follows_full_paths_and_many),
+        IN_FOLDER(follows_a_link),
         IN_FOLDER(strangers_do_not_wake),
         IN_FOLDER(folder_comes_later),
         IN_FOLDER(polls_without_inotify),
