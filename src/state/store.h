@@ -1,12 +1,17 @@
 /*
  * Keyed stores: what the stages remember, per source partition.
  *
- * SEEN (dedup): 128-bit key hash → greatest event time of its sightings, offset of the latest. 32 bytes a slot, open addressing, no
- * pointers. LAST (fill last_by): key hash → event time and offset of the latest value, and the value (numbers inline, texts copied).
+ * SEEN (dedup): 128-bit key hash → greatest event time of its sightings, offset of the latest. 32
+ * bytes a slot, open addressing, no pointers. LAST (fill last_by): key hash → event time and offset
+ * of the latest value, and the value (numbers inline, texts copied).
  *
- * An entry is remembered while watermark ≤ event time + horizon; lookups themselves apply that rule, so purging is invisible at any time.
- * Nothing is ever evicted. Memory is accounted in a shared budget; when a store would grow beyond the budget after a purge, the
- * insertion fails with FATAL "state.memory" and a message that says what to do.
+ * An entry is remembered while watermark ≤ event time + horizon (TIME_UNLIMITED: for ever). Lookups
+ * apply that rule themselves, so purging is invisible at any time, provided that the watermarks of
+ * successive calls never go back.
+ *
+ * Nothing is ever evicted. Memory is accounted in a shared budget; when a store would grow beyond
+ * the budget after a purge, the insertion fails with FATAL "state.memory" and a message that says
+ * what to do. While a store grows its old and its new table are accounted both.
  *
  * Threads: a store belongs to one worker. A budget may be shared (atomic).
  */
@@ -38,7 +43,8 @@ struct seen_store *seen_store_new(struct state_budget *budget, int64_t horizon_u
 void seen_store_free(struct seen_store *store);
 /* Hints for a group of keys that will be looked up next (prefetch). */
 void seen_store_prefetch(const struct seen_store *store, struct hash128 key);
-/* NULL when the key is not remembered at this watermark. The entry may be changed in place; it is valid until the next insert or purge. */
+/* NULL when the key is not remembered at this watermark. The entry may be changed in place; it is
+ * valid until the next insert or purge. */
 struct seen_entry *seen_store_find(struct seen_store *store, struct hash128 key,
                                    int64_t watermark_us);
 /* The key must not be remembered at this watermark (an expired entry is replaced). */
@@ -69,7 +75,10 @@ void last_store_purge(struct last_store *store, int64_t watermark_us);
 void last_store_set_horizon(struct last_store *store, int64_t horizon_us);
 uint64_t last_store_count(const struct last_store *store);
 
-/* For snapshots: all entries that are remembered at `watermark_us`, as u64 count and the entries; read back with the same horizon. */
+/* For snapshots: all entries that are remembered at `watermark_us`, as u64 count and the entries in
+ * no particular order; read back into an empty store with the same horizon. An entry is u64 low and
+ * u64 high of the key, i64 event time, i64 offset, and in LAST the value (value_write()).
+ * FATAL "snapshot.corrupt", "state.memory". */
 void seen_store_write(const struct seen_store *store, int64_t watermark_us, struct buffer *out);
 enum status seen_store_read(struct seen_store *store, struct reader *in, struct error *err)
     WEIR_MUST_USE;

@@ -1,0 +1,45 @@
+#include "state/form.h"
+
+#include <string.h>
+
+#include "base/status.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+size_t form_begin(const char *magic, uint32_t version, struct buffer *out)
+{
+    check(strlen(magic) == FORM_MAGIC_BYTES);
+    size_t begin = out->size;
+    buffer_append_string(out, magic);
+    buffer_append_u32(out, version);
+    return begin;
+}
+
+void form_seal(size_t begin, struct buffer *out)
+{
+    check(begin < out->size);
+    buffer_append_u64(out, XXH3_64bits(out->data + begin, out->size - begin));
+}
+
+enum form_fault form_open(struct bytes form, const char *magic, uint32_t version,
+                          struct reader *out)
+{
+    if (form.size < FORM_MAGIC_BYTES + 4 + FORM_SEAL_BYTES ||
+        memcmp(form.data, magic, FORM_MAGIC_BYTES) != 0) {
+        return FORM_BROKEN;
+    }
+    size_t sealed = form.size - FORM_SEAL_BYTES;
+    struct reader seal = reader_of(bytes_of(form.data + sealed, FORM_SEAL_BYTES));
+    if (reader_u64(&seal) != XXH3_64bits(form.data, sealed)) {
+        return FORM_BROKEN;
+    }
+    struct reader in =
+        reader_of(bytes_of(form.data + FORM_MAGIC_BYTES, sealed - FORM_MAGIC_BYTES));
+    uint32_t found = reader_u32(&in);
+    if (found != version) {
+        return found > version ? FORM_NEWER : FORM_BROKEN;
+    }
+    *out = in;
+    return FORM_GOOD;
+}
