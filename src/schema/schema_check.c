@@ -55,9 +55,7 @@ static struct instance instance_of_json(struct bytes raw, struct buffer *scratch
         instance.boolean = raw.data[0] == 't';
         break;
     case JSON_KIND_NUMBER:
-        if (!number_parse(raw, &instance.number)) {
-            instance.number = number_of_int64(0);
-        }
+        check(number_parse(raw, &instance.number)); /* raw JSON is known to be valid */
         break;
     case JSON_KIND_STRING:
         instance.text = json_cell_text(raw, scratch);
@@ -166,6 +164,15 @@ static bool is_open(const struct sieve *sieve, uint32_t row)
     return sieve->column->cells[row] == CELL_VALUE && sieve->batch->verdicts[row] == VERDICT_NONE;
 }
 
+static void sift_integer_multiple(struct sieve *sieve, int64_t divisor)
+{
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        if (sieve->column->integers[row] % divisor != 0) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
 static void sift_multiple(struct sieve *sieve)
 {
     const struct number *divisor = &sieve->constraints->multiple_of.number;
@@ -260,8 +267,13 @@ static void sift_numbers(struct sieve *sieve)
     } else if (constraints->has_bounds) {
         sift_real_range(sieve);
     }
+    const struct number *divisor = &constraints->multiple_of.number;
     if (constraints->multiple_of.text != NULL) {
-        sift_multiple(sieve);
+        if (sieve->column->type == COLUMN_INT64 && divisor->integral && divisor->in_int64) {
+            sift_integer_multiple(sieve, divisor->floor);
+        } else {
+            sift_multiple(sieve);
+        }
     }
     if (constraints->enum_set != NULL) {
         sift_number_set(sieve, constraints->enum_set);

@@ -23,130 +23,126 @@ static void outcome(const char *schema, char *out, size_t size)
     (void)snprintf(out, size, "%s %u:%u %s", err.code, err.line, err.column, err.message);
 }
 
+static const struct {
+    const char *schema;
+    const char *outcome;
+} mistakes[] = {
+    {"- a", "schema.keyword_type 1:1 a schema is a map, not a list"},
+    {"type: array",
+     "schema.root_type 1:7 a record is an object: the `type` of the whole is object"},
+    {"type: [object, \"null\"]",
+     "schema.root_type 1:7 a record is an object: the `type` of the whole is object"},
+    {"title: x\nallOf: []", "schema.unsupported_keyword 2:1 `allOf` is not built: leave it out"},
+    {"{\"properties\": {\"a\": {\"$ref\": \"#\"}}}",
+     "schema.unsupported_keyword 1:23 `$ref` is not built: leave it out"},
+    {"properties:\n  a: {minimun: 3}",
+     "schema.unknown_keyword 2:7 `minimun` is not a keyword of JSON Schema 2020-12: did you mean "
+     "`minimum`?"},
+    {"properties:\n  a: {zzzzzzzzzz: 3}",
+     "schema.unknown_keyword 2:7 `zzzzzzzzzz` is not a keyword of JSON Schema 2020-12"},
+    {"properties: []", "schema.keyword_type 1:13 `properties` takes a map, not a list"},
+    {"properties:\n  a:", "schema.keyword_type 2:3 a schema is a map or true, not null"},
+    {"properties: {a: false}",
+     "schema.unsupported_keyword 1:17 `false` as a schema is not built: leave the property out"},
+    {"properties: {a: {minimum: \"3\"}}",
+     "schema.keyword_type 1:27 `minimum` takes a number, not a string"},
+    {"properties: {a: {exclusiveMinimum: true}}",
+     "schema.keyword_type 1:36 `exclusiveMinimum` takes a number, not true or false"},
+    {"properties: {a: {minLength: -1}}",
+     "schema.keyword_value 1:29 `minLength` takes an integer of 0 or more, not -1"},
+    {"properties: {a: {maxLength: 1.5}}",
+     "schema.keyword_value 1:29 `maxLength` takes an integer of 0 or more, not 1.5"},
+    {"properties: {a: {maxLength: x}}",
+     "schema.keyword_type 1:29 `maxLength` takes an integer of 0 or more, not a string"},
+    {"properties: {a: {multipleOf: 0}}",
+     "schema.keyword_value 1:30 `multipleOf` takes a number above 0, not 0"},
+    {"properties: {a: {multipleOf: -0.5}}",
+     "schema.keyword_value 1:30 `multipleOf` takes a number above 0, not -0.5"},
+    {"properties: {a: {type: interger}}",
+     "schema.unknown_type 1:24 `interger` is not a type: did you mean `integer`?"},
+    {"properties: {a: {type: [string, nope]}}",
+     "schema.unknown_type 1:33 `nope` is not a type: one of null, boolean, integer, number, "
+     "string, array, object"},
+    {"properties: {a: {type: [string, null]}}",
+     "schema.keyword_type 1:33 a type is a string, not null: write it in quotes, \"null\""},
+    {"properties: {a: {type: null}}",
+     "schema.keyword_type 1:24 `type` takes a string or a list of strings, not null; write the "
+     "type's name in quotes: \"null\""},
+    {"properties: {a: {type: []}}", "schema.keyword_value 1:24 `type` needs at least one type"},
+    {"properties: {a: {type: [string, string]}}",
+     "schema.keyword_value 1:33 `string` stands twice in `type`"},
+    {"properties: {a: {pattern: \"a(b\"}}",
+     "schema.bad_pattern 1:27 PCRE2 refuses this pattern at byte 3: missing closing parenthesis"},
+    {"properties: {a: {pattern: 5}}",
+     "schema.keyword_type 1:27 `pattern` takes a string, not an integer"},
+    {"pattern: '['", "schema.bad_pattern 1:10 PCRE2 refuses this pattern at byte 1: missing "
+                     "terminating ] for character class"},
+    {"properties: {a: {format: date_time}}",
+     "schema.unknown_format 1:26 `date_time` is not a format: did you mean `date-time`?"},
+    {"properties: {a: {format: qqqqqq}}", "schema.unknown_format 1:26 `qqqqqq` is not a format"},
+    {"properties: {a: {format: duration}}",
+     "schema.unsupported_format 1:26 the format `duration` is not built: leave it out"},
+    {"properties: {a: {minimum: 5,\n maximum: 4}}",
+     "schema.contradiction 2:11 no value of this type lies between `minimum` 5 and `maximum` 4"},
+    {"properties: {a: {exclusiveMinimum: 5, maximum: 5}}",
+     "schema.contradiction 1:48 no value of this type lies between `exclusiveMinimum` 5 and "
+     "`maximum` 5"},
+    {"properties: {a: {minimum: 5, exclusiveMaximum: 5.0}}",
+     "schema.contradiction 1:48 no value of this type lies between `minimum` 5 and "
+     "`exclusiveMaximum` 5.0"},
+    {"properties: {a: {type: integer, minimum: 1.2, maximum: 1.8}}",
+     "schema.contradiction 1:56 no value of this type lies between `minimum` 1.2 and `maximum` "
+     "1.8"},
+    {"properties: {a: {type: integer, exclusiveMinimum: 1, exclusiveMaximum: 2}}",
+     "schema.contradiction 1:72 no value of this type lies between `exclusiveMinimum` 1 and "
+     "`exclusiveMaximum` 2"},
+    {"properties: {a: {minLength: 3, maxLength: 2}}",
+     "schema.contradiction 1:43 `maxLength` 2 is below `minLength` 3"},
+    {"properties: {a: {enum: []}}", "schema.keyword_value 1:24 `enum` needs at least one value"},
+    {"properties: {a: {enum: 5}}", "schema.keyword_type 1:24 `enum` takes a list, not an integer"},
+    {"properties: {a: {enum: [1, [2]]}}",
+     "schema.unsupported_keyword 1:28 `enum` with a list as a value is not built: leave it out"},
+    {"properties: {a: {const: {b: 1}}}",
+     "schema.unsupported_keyword 1:25 `const` with a map as a value is not built: leave it out"},
+    {"properties: {a: {type: integer, enum: [x, 1.5]}}",
+     "schema.contradiction 1:39 no value of `enum` is of the field's type"},
+    {"const: 5", "schema.unsupported_keyword 1:1 `const` for the whole record is not built: leave "
+                 "it out"},
+    {"required: [a, b, a]", "schema.keyword_value 1:18 `a` stands twice in `required`"},
+    {"required: [5]", "schema.keyword_type 1:12 `required` takes a list of names, not an integer"},
+    {"required: a", "schema.keyword_type 1:11 `required` takes a list, not a string"},
+    {"required: [a]\nadditionalProperties: false",
+     "schema.contradiction 1:12 `a` is required, but not among `properties`, and "
+     "`additionalProperties` is false"},
+    {"additionalProperties: {type: string}",
+     "schema.unsupported_keyword 1:23 `additionalProperties` with a schema is not built: use true "
+     "or false"},
+    {"additionalProperties: 1",
+     "schema.keyword_type 1:23 `additionalProperties` takes true or false, not an integer"},
+    {"properties:\n  a: {properties: {b: true}}",
+     "schema.unsupported_keyword 2:7 `properties` is built only beside `type: object`, alone or "
+     "with null"},
+    {"properties:\n  a: {type: [object, string], required: [b]}",
+     "schema.unsupported_keyword 2:31 `required` is built only beside `type: object`, alone or "
+     "with null"},
+    {"properties:\n  a: {type: object, properties: {b: {type: strin}}}",
+     "schema.unknown_type 2:44 `strin` is not a type: did you mean `string`?"},
+    {"properties: {a.b: true, a: {type: object, properties: {b: true}}}",
+     "schema.ambiguous_name 1:56 two fields have the path `a.b`"},
+    {"title: 5", "schema.keyword_type 1:8 `title` takes a string, not an integer"},
+    {"properties: {a: {readOnly: maybe}}",
+     "schema.keyword_type 1:28 `readOnly` takes true or false, not a string"},
+};
+
 static void test_mistakes(void **state)
 {
     (void)state;
-    static const struct {
-        const char *schema;
-        const char *outcome;
-    } cases[] = {
-        {"- a", "schema.keyword_type 1:1 a schema is a map, not a list"},
-        {"type: array",
-         "schema.root_type 1:7 a record is an object: the `type` of the whole is object"},
-        {"type: [object, \"null\"]",
-         "schema.root_type 1:7 a record is an object: the `type` of the whole is object"},
-        {"title: x\nallOf: []",
-         "schema.unsupported_keyword 2:1 `allOf` is not built: leave it out"},
-        {"{\"properties\": {\"a\": {\"$ref\": \"#\"}}}",
-         "schema.unsupported_keyword 1:23 `$ref` is not built: leave it out"},
-        {"properties:\n  a: {minimun: 3}",
-         "schema.unknown_keyword 2:7 `minimun` is not a keyword of JSON Schema 2020-12: did you mean "
-         "`minimum`?"},
-        {"properties:\n  a: {zzzzzzzzzz: 3}",
-         "schema.unknown_keyword 2:7 `zzzzzzzzzz` is not a keyword of JSON Schema 2020-12"},
-        {"properties: []", "schema.keyword_type 1:13 `properties` takes a map, not a list"},
-        {"properties:\n  a:", "schema.keyword_type 2:3 a schema is a map or true, not null"},
-        {"properties: {a: false}",
-         "schema.unsupported_keyword 1:17 `false` as a schema is not built: leave the property out"},
-        {"properties: {a: {minimum: \"3\"}}",
-         "schema.keyword_type 1:27 `minimum` takes a number, not a string"},
-        {"properties: {a: {exclusiveMinimum: true}}",
-         "schema.keyword_type 1:36 `exclusiveMinimum` takes a number, not true or false"},
-        {"properties: {a: {minLength: -1}}",
-         "schema.keyword_value 1:29 `minLength` takes an integer of 0 or more, not -1"},
-        {"properties: {a: {maxLength: 1.5}}",
-         "schema.keyword_value 1:29 `maxLength` takes an integer of 0 or more, not 1.5"},
-        {"properties: {a: {maxLength: x}}",
-         "schema.keyword_type 1:29 `maxLength` takes an integer of 0 or more, not a string"},
-        {"properties: {a: {multipleOf: 0}}",
-         "schema.keyword_value 1:30 `multipleOf` takes a number above 0, not 0"},
-        {"properties: {a: {multipleOf: -0.5}}",
-         "schema.keyword_value 1:30 `multipleOf` takes a number above 0, not -0.5"},
-        {"properties: {a: {type: interger}}",
-         "schema.unknown_type 1:24 `interger` is not a type: did you mean `integer`?"},
-        {"properties: {a: {type: [string, nope]}}",
-         "schema.unknown_type 1:33 `nope` is not a type: one of null, boolean, integer, number, "
-         "string, array, object"},
-        {"properties: {a: {type: [string, null]}}",
-         "schema.keyword_type 1:33 a type is a string, not null: write it in quotes, \"null\""},
-        {"properties: {a: {type: null}}",
-         "schema.keyword_type 1:24 `type` takes a string or a list of strings, not null; write the "
-         "type's name in quotes: \"null\""},
-        {"properties: {a: {type: []}}", "schema.keyword_value 1:24 `type` needs at least one type"},
-        {"properties: {a: {type: [string, string]}}",
-         "schema.keyword_value 1:33 `string` stands twice in `type`"},
-        {"properties: {a: {pattern: \"a(b\"}}",
-         "schema.bad_pattern 1:27 PCRE2 refuses this pattern at byte 3: missing closing parenthesis"},
-        {"properties: {a: {pattern: 5}}",
-         "schema.keyword_type 1:27 `pattern` takes a string, not an integer"},
-        {"pattern: '['", "schema.bad_pattern 1:10 PCRE2 refuses this pattern at byte 1: missing "
-                         "terminating ] for character class"},
-        {"properties: {a: {format: date_time}}",
-         "schema.unknown_format 1:26 `date_time` is not a format: did you mean `date-time`?"},
-        {"properties: {a: {format: qqqqqq}}",
-         "schema.unknown_format 1:26 `qqqqqq` is not a format"},
-        {"properties: {a: {format: duration}}",
-         "schema.unsupported_format 1:26 the format `duration` is not built: leave it out"},
-        {"properties: {a: {minimum: 5,\n maximum: 4}}",
-         "schema.contradiction 2:11 no value of this type lies between `minimum` 5 and `maximum` 4"},
-        {"properties: {a: {exclusiveMinimum: 5, maximum: 5}}",
-         "schema.contradiction 1:48 no value of this type lies between `exclusiveMinimum` 5 and "
-         "`maximum` 5"},
-        {"properties: {a: {minimum: 5, exclusiveMaximum: 5.0}}",
-         "schema.contradiction 1:48 no value of this type lies between `minimum` 5 and "
-         "`exclusiveMaximum` 5.0"},
-        {"properties: {a: {type: integer, minimum: 1.2, maximum: 1.8}}",
-         "schema.contradiction 1:56 no value of this type lies between `minimum` 1.2 and `maximum` "
-         "1.8"},
-        {"properties: {a: {type: integer, exclusiveMinimum: 1, exclusiveMaximum: 2}}",
-         "schema.contradiction 1:72 no value of this type lies between `exclusiveMinimum` 1 and "
-         "`exclusiveMaximum` 2"},
-        {"properties: {a: {minLength: 3, maxLength: 2}}",
-         "schema.contradiction 1:43 `maxLength` 2 is below `minLength` 3"},
-        {"properties: {a: {enum: []}}",
-         "schema.keyword_value 1:24 `enum` needs at least one value"},
-        {"properties: {a: {enum: 5}}",
-         "schema.keyword_type 1:24 `enum` takes a list, not an integer"},
-        {"properties: {a: {enum: [1, [2]]}}",
-         "schema.unsupported_keyword 1:28 `enum` with a list as a value is not built: leave it out"},
-        {"properties: {a: {const: {b: 1}}}",
-         "schema.unsupported_keyword 1:25 `const` with a map as a value is not built: leave it out"},
-        {"properties: {a: {type: integer, enum: [x, 1.5]}}",
-         "schema.contradiction 1:39 no value of `enum` is of the field's type"},
-        {"const: 5",
-         "schema.unsupported_keyword 1:1 `const` for the whole record is not built: leave "
-         "it out"},
-        {"required: [a, b, a]", "schema.keyword_value 1:18 `a` stands twice in `required`"},
-        {"required: [5]",
-         "schema.keyword_type 1:12 `required` takes a list of names, not an integer"},
-        {"required: a", "schema.keyword_type 1:11 `required` takes a list, not a string"},
-        {"required: [a]\nadditionalProperties: false",
-         "schema.contradiction 1:12 `a` is required, but not among `properties`, and "
-         "`additionalProperties` is false"},
-        {"additionalProperties: {type: string}",
-         "schema.unsupported_keyword 1:23 `additionalProperties` with a schema is not built: use true "
-         "or false"},
-        {"additionalProperties: 1",
-         "schema.keyword_type 1:23 `additionalProperties` takes true or false, not an integer"},
-        {"properties:\n  a: {properties: {b: true}}",
-         "schema.unsupported_keyword 2:7 `properties` is built only beside `type: object`, alone or "
-         "with null"},
-        {"properties:\n  a: {type: [object, string], required: [b]}",
-         "schema.unsupported_keyword 2:31 `required` is built only beside `type: object`, alone or "
-         "with null"},
-        {"properties:\n  a: {type: object, properties: {b: {type: strin}}}",
-         "schema.unknown_type 2:44 `strin` is not a type: did you mean `string`?"},
-        {"properties: {a.b: true, a: {type: object, properties: {b: true}}}",
-         "schema.ambiguous_name 1:56 two fields have the path `a.b`"},
-        {"title: 5", "schema.keyword_type 1:8 `title` takes a string, not an integer"},
-        {"properties: {a: {readOnly: maybe}}",
-         "schema.keyword_type 1:28 `readOnly` takes true or false, not a string"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         char text[1024];
-        outcome(cases[i].schema, text, sizeof text);
-        if (strcmp(text, cases[i].outcome) != 0) {
-            fail_msg("%s\n  gives    %s\n  expected %s", cases[i].schema, text, cases[i].outcome);
+        outcome(mistakes[i].schema, text, sizeof text);
+        if (strcmp(text, mistakes[i].outcome) != 0) {
+            fail_msg("%s\n  gives    %s\n  expected %s", mistakes[i].schema, text,
+                     mistakes[i].outcome);
         }
     }
 }
