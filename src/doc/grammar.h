@@ -1,9 +1,10 @@
 /*
- * The grammar of a document as a table: which keys a map may have, of what type, with what default, and one line of help each. Checks a
- * document against it, with the nearest right spelling for an unknown key. Each connector brings a table of its own; plan/ joins them.
+ * The grammar of a document as a table: which keys a map may have, of what type, with what
+ * default, and one line of help each. Checks a document against it, with the nearest right spelling
+ * for an unknown key. Each connector brings a table of its own; plan/ joins them.
  *
- * A key that the design knows but this version does not build is in the table with `unsupported` set: it is refused with code
- * `config.unsupported` and the text says what to leave out.
+ * A key that the design knows but this version does not build is in the table with `unsupported`
+ * set: it is refused with code `config.unsupported` and the text says what to leave out.
  */
 #ifndef WEIR_DOC_GRAMMAR_H
 #define WEIR_DOC_GRAMMAR_H
@@ -37,16 +38,19 @@ struct grammar_field {
     enum grammar_type type;
     bool required;
     const char *help;                    /* one line */
-    const char *unsupported;             /* not NULL: refused, and this says what to leave out or use instead */
+    const char *unsupported;             /* not NULL: refused; what to leave out or use instead */
     const struct grammar_field *fields;  /* MAP, MAP_OF, LIST_OF */
     const char *const *choices;          /* CHOICE */
     int64_t minimum, maximum;            /* INT, when maximum > minimum */
 };
 
-/* CONFIG with the place of the first mistake: config.type, config.unknown_key, config.missing_key, config.value, config.unsupported.
- * `what` names the map in messages ("the pipeline", "dedup"). */
+/* CONFIG with the place of the first mistake: config.type, config.unknown_key, config.missing_key,
+ * config.value, config.unsupported. `what` names the map in messages ("the pipeline", "dedup"). */
 enum status grammar_check(const struct grammar_field *fields, const struct doc *map,
                           const char *what, struct error *err) WEIR_MUST_USE;
+
+/* The field of a key, or NULL. */
+const struct grammar_field *grammar_find(const struct grammar_field *fields, const char *key);
 
 /* Readers for a checked map: the default when the key is absent. They check() the type. */
 const char *grammar_string(const struct doc *map, const char *key, const char *otherwise);
@@ -56,7 +60,9 @@ double grammar_number(const struct doc *map, const char *key, double otherwise);
 /* "unlimited" gives TIME_UNLIMITED. */
 int64_t grammar_duration_us(const struct doc *map, const char *key, int64_t otherwise);
 uint64_t grammar_size_bytes(const struct doc *map, const char *key, uint64_t otherwise);
-/* Strings of a STRINGS key, in `arena`. */
+/* As a share: "5%" gives 0.05. */
+double grammar_percent(const struct doc *map, const char *key, double otherwise);
+/* Strings of a STRINGS key, in `arena`: NULL when the key is absent, not NULL for an empty list. */
 const char **grammar_strings(struct arena *arena, const struct doc *map, const char *key,
                              size_t *out_count);
 
