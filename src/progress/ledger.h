@@ -7,8 +7,11 @@
  *   per sink: routed = written + rejected
  *   at equal offsets `in`, verdicts and repairs are equal in all systems
  *
- * Sums are multiset hashes (base/hash.h). An input's member is the keyed hash of (offset, key, value); an output's is the keyed hash of the bytes as the sink
- * stores them (each sink says how in its header).
+ * Sums are multiset hashes (base/hash.h). An input's member is the keyed hash of (offset, key,
+ * value); an output's is the keyed hash of the bytes as the sink stores them (each sink says how in
+ * its header).
+ *
+ * Lists are sorted by name and have each name once, so that equal ledgers have equal forms.
  *
  * Threads: a ledger belongs to one thread.
  */
@@ -62,11 +65,11 @@ struct ledger {
     uint32_t sink_count;
 };
 
-/* Zero-initialise a ledger before use. */
+/* Zero-initialise a ledger before use, also the `to` of ledger_copy(), whose content is replaced. */
 void ledger_fini(struct ledger *ledger);
 void ledger_clear(struct ledger *ledger);
 void ledger_copy(struct ledger *to, const struct ledger *from);
-/* to += delta; ranges are joined. */
+/* to += delta; lists are joined by name, ranges to the least that holds both. */
 void ledger_add(struct ledger *to, const struct ledger *delta);
 void ledger_add_reason(struct ledger *ledger, const char *name, uint64_t count);
 void ledger_add_warning(struct ledger *ledger, const char *name, uint64_t count);
@@ -76,16 +79,19 @@ struct ledger_sink *ledger_sink(struct ledger *ledger, const char *name);
 const struct ledger_sink *ledger_find_sink(const struct ledger *ledger, const char *name);
 void ledger_sink_extend_range(struct ledger_sink *sink, uint32_t partition, int64_t first_offset,
                               int64_t last_offset);
-/* Same counts, sums, reasons, warnings; sinks' rows compared when `with_sinks`; ranges never. `difference` (may be NULL) gets a sentence. */
+/* Same counts, sums, reasons, warnings; sinks' rows and sums compared when `with_sinks`; ranges
+ * never. A name that only one of them has counts 0 in the other. `difference` (may be NULL) gets
+ * the first difference as half a sentence, without a full stop. */
 bool ledger_equal(const struct ledger *a, const struct ledger *b, bool with_sinks,
                   struct buffer *difference);
-/* in = sum of verdicts, routed = written + rejected. */
+/* in = sum of verdicts, routed = written + rejected; `difference` as above. */
 bool ledger_is_balanced(const struct ledger *ledger, struct buffer *difference);
 
 void ledger_write(const struct ledger *ledger, struct buffer *out);
-/* Into an empty ledger; a broken form sets reader->failed. */
+/* Into an empty ledger; a broken form sets reader->failed, and the ledger holds what had been read
+ * (ledger_fini() frees it). */
 void ledger_read(struct ledger *ledger, struct reader *in);
-/* As one JSON object, for --json and for other languages: the format is documented in docs/formats.md. */
+/* As one JSON object, for --json and for other languages: docs/formats.md describes it. */
 void ledger_write_json(const struct ledger *ledger, struct buffer *out);
 
 #endif

@@ -1,12 +1,18 @@
 /*
- * R, the progress record: how far one system (a SQLite file, a folder of files, later a Kafka cluster or a database) has come with one source partition. Every
- * system keeps its own and commits it in the same transaction as its rows; that is the whole commit law (design: one law, many cursors).
+ * R, the progress record: how far one system (a SQLite file, a folder of files, later a Kafka
+ * cluster or a database) has come with one source partition. Every system keeps its own and commits
+ * it in the same transaction as its rows; that is the whole commit law (design: one law, many
+ * cursors).
  *
- * The life of R: first start writes epoch 0; taking over changes `owner` only (compare-and-swap on epoch and the old owner); every commit applies one STEP, which makes
- * epoch + 1 (compare-and-swap on owner and epoch). Since outputs are a function of the log, R and the log are enough to go on.
+ * The life of R: first start writes epoch 0; taking over changes `owner` only (compare-and-swap on
+ * epoch and the old owner); every commit applies one STEP, which makes epoch + 1 (compare-and-swap
+ * on owner and epoch). Since outputs are a function of the log, R and the log are enough to go on.
  *
- * Binary form (version 1, little-endian): "WEIRPROG" | u32 version | fields in the order of the struct, strings and lists sized | u64 XXH3-64 of all
- * before. docs/formats.md has it byte by byte; golden files of every version are in progress/golden/ and must be readable for ever.
+ * Binary form (version 1, little-endian): "WEIRPROG" | u32 version | fields in the order of the
+ * struct, strings and lists sized | u64 XXH3-64 of all before. docs/formats.md has it byte by byte;
+ * golden files of every version are in progress/golden/ and must be readable for ever.
+ *
+ * Threads: a progress record or step belongs to one thread at a time.
  */
 #ifndef WEIR_PROGRESS_PROGRESS_H
 #define WEIR_PROGRESS_PROGRESS_H
@@ -81,20 +87,25 @@ struct progress_step {
 };
 
 void progress_fini(struct progress *progress);
+/* `to` is zero-initialised or in use; its content is replaced. */
 void progress_copy(struct progress *to, const struct progress *from);
 void progress_step_fini(struct progress_step *step);
 
-/* R after the step: epoch + 1, offsets, anchors, ledger. check()s that the step joins on. Written counts and sums must already stand in the step's sinks. */
+/* R after the step: epoch + 1, offsets, anchors, plans, ledger. check()s that the step joins on.
+ * Written counts and sums must already stand in the step's sinks. */
 void progress_apply(struct progress *progress, const struct progress_step *step);
 
 void progress_write(const struct progress *progress, struct buffer *out);
-/* FATAL "progress.corrupt" | CONFIG "progress.version" (a newer weir wrote it). `progress` is zero-initialised by the caller. */
+/* FATAL "progress.corrupt" | CONFIG "progress.version" (a newer weir wrote it). `progress` is
+ * zero-initialised by the caller, and still is after a failure. */
 enum status progress_read(struct progress *progress, struct bytes form, struct error *err)
     WEIR_MUST_USE;
 
-/* A segment as stored: its cumulative ledger under (first_offset, next_offset, plan_hash), checksummed in the same way. */
+/* A segment as stored: its cumulative ledger under (first_offset, next_offset, plan_hash),
+ * checksummed in the same way. */
 void segment_write(int64_t first_offset, int64_t next_offset, struct hash128 plan_hash,
                    const struct ledger *ledger, struct buffer *out);
+/* Errors as progress_read(); `ledger` is zero-initialised by the caller. */
 enum status segment_read(struct bytes form, int64_t *out_first_offset, int64_t *out_next_offset,
                          struct hash128 *out_plan_hash, struct ledger *ledger, struct error *err)
     WEIR_MUST_USE;

@@ -1,23 +1,10 @@
 #include "state/anchor.h"
 
 #include "base/time.h"
+#include "state/form.h"
 
 /* A written anchor without candidates: offset, greatest event time, count of candidates, hash. */
 enum { ANCHOR_FORM_MIN_BYTES = 8 + 8 + 4 + 16 };
-
-static void hash_write(struct hash128 hash, struct buffer *out)
-{
-    buffer_append_u64(out, hash.low);
-    buffer_append_u64(out, hash.high);
-}
-
-static struct hash128 hash_read(struct reader *in)
-{
-    struct hash128 hash;
-    hash.low = reader_u64(in);
-    hash.high = reader_u64(in);
-    return hash;
-}
 
 /* Both are 0 … TIME_UNLIMITED, so the sum does not overflow. */
 static int64_t horizon_add(int64_t a_us, int64_t b_us)
@@ -125,7 +112,7 @@ void candidates_write(const struct candidates *candidates, struct buffer *out)
     buffer_append_u32(out, candidates->count);
     for (uint32_t i = 0; i < candidates->count; i++) {
         const struct candidate *candidate = &candidates->items[i];
-        hash_write(candidate->key, out);
+        form_write_hash(candidate->key, out);
         buffer_append_u64(out, (uint64_t)candidate->offset);
         buffer_append_u64(out, (uint64_t)candidate->event_time_us);
     }
@@ -142,7 +129,7 @@ void candidates_read(struct candidates *candidates, struct reader *in)
     candidates->count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct candidate *candidate = &candidates->items[i];
-        candidate->key = hash_read(in);
+        candidate->key = form_read_hash(in);
         candidate->offset = (int64_t)reader_u64(in);
         candidate->event_time_us = (int64_t)reader_u64(in);
     }
@@ -153,7 +140,7 @@ void anchor_write(const struct anchor *anchor, struct buffer *out)
     buffer_append_u64(out, (uint64_t)anchor->offset);
     buffer_append_u64(out, (uint64_t)anchor->greatest_us);
     candidates_write(&anchor->candidates, out);
-    hash_write(anchor->record_hash, out);
+    form_write_hash(anchor->record_hash, out);
 }
 
 void anchor_read(struct anchor *anchor, struct reader *in)
@@ -161,7 +148,7 @@ void anchor_read(struct anchor *anchor, struct reader *in)
     anchor->offset = (int64_t)reader_u64(in);
     anchor->greatest_us = (int64_t)reader_u64(in);
     candidates_read(&anchor->candidates, in);
-    anchor->record_hash = hash_read(in);
+    anchor->record_hash = form_read_hash(in);
 }
 
 void anchors_write(const struct anchors *anchors, struct buffer *out)

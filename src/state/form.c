@@ -43,3 +43,17 @@ enum form_fault form_open(struct bytes form, const char *magic, uint32_t version
     *out = in;
     return FORM_GOOD;
 }
+
+void form_write_hash(struct hash128 hash, struct buffer *out)
+{
+    buffer_append_u64(out, hash.low);
+    buffer_append_u64(out, hash.high);
+}
+
+struct hash128 form_read_hash(struct reader *in)
+{
+    struct hash128 hash;
+    hash.low = reader_u64(in);
+    hash.high = reader_u64(in);
+    return hash;
+}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/memory.h"
 
 #define FORM_MAGIC_BYTES 8u
@@ -29,5 +30,9 @@ void form_seal(size_t begin, struct buffer *out);
 /* Checks frame and checksum; on FORM_GOOD `out` reads what stands between version and checksum. */
 enum form_fault form_open(struct bytes form, const char *magic, uint32_t version,
                           struct reader *out);
+
+/* A hash is its low, then its high u64. */
+void form_write_hash(struct hash128 hash, struct buffer *out);
+struct hash128 form_read_hash(struct reader *in);
 
 #endif

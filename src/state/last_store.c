@@ -1,3 +1,4 @@
+#include "state/form.h"
 #include "state/keyed_table.h"
 
 struct last_slot {
@@ -140,8 +141,7 @@ uint64_t last_store_count(const struct last_store *store)
 
 static void last_slot_write(const struct last_slot *slot, struct buffer *out)
 {
-    buffer_append_u64(out, slot->key.low);
-    buffer_append_u64(out, slot->key.high);
+    form_write_hash(slot->key, out);
     buffer_append_u64(out, (uint64_t)slot->entry.event_time_us);
     buffer_append_u64(out, (uint64_t)slot->entry.offset);
     value_write(&slot->entry.value, out);
@@ -161,9 +161,7 @@ void last_store_write(const struct last_store *store, int64_t watermark_us, stru
 
 static enum status last_slot_read(struct keyed_table *table, struct reader *in, struct error *err)
 {
-    struct hash128 key;
-    key.low = reader_u64(in);
-    key.high = reader_u64(in);
+    struct hash128 key = form_read_hash(in);
     struct last_entry entry;
     entry.event_time_us = (int64_t)reader_u64(in);
     entry.offset = (int64_t)reader_u64(in);

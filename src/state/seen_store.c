@@ -1,3 +1,4 @@
+#include "state/form.h"
 #include "state/keyed_table.h"
 
 struct seen_slot {
@@ -96,8 +97,7 @@ uint64_t seen_store_count(const struct seen_store *store)
 
 static void seen_slot_write(const struct seen_slot *slot, struct buffer *out)
 {
-    buffer_append_u64(out, slot->key.low);
-    buffer_append_u64(out, slot->key.high);
+    form_write_hash(slot->key, out);
     buffer_append_u64(out, (uint64_t)slot->entry.event_time_us);
     buffer_append_u64(out, (uint64_t)slot->entry.offset);
 }
@@ -127,9 +127,7 @@ enum status seen_store_read(struct seen_store *store, struct reader *in, struct 
     }
     enum status status = keyed_reserve(table, SLOT_BYTES, count, err);
     for (uint64_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct hash128 key;
-        key.low = reader_u64(in);
-        key.high = reader_u64(in);
+        struct hash128 key = form_read_hash(in);
         struct seen_entry entry;
         entry.event_time_us = (int64_t)reader_u64(in);
         entry.offset = (int64_t)reader_u64(in);

@@ -103,20 +103,6 @@ static bool is_leftover(const char *name, const char *prefix, int64_t before_off
 
 /* --- The form. --- */
 
-static void write_hash(struct hash128 hash, struct buffer *out)
-{
-    buffer_append_u64(out, hash.low);
-    buffer_append_u64(out, hash.high);
-}
-
-static struct hash128 read_hash(struct reader *in)
-{
-    struct hash128 hash;
-    hash.low = reader_u64(in);
-    hash.high = reader_u64(in);
-    return hash;
-}
-
 static void write_identity(const struct snapshot_identity *identity, struct buffer *out)
 {
     buffer_append_sized(out, identity->pipeline, strlen(identity->pipeline));
@@ -142,8 +128,8 @@ static void write_form(const struct snapshot_identity *identity, const struct sn
     size_t begin = form_begin(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, out);
     write_identity(identity, out);
     buffer_append_u64(out, (uint64_t)snapshot->next_offset);
-    write_hash(snapshot->plan_hash, out);
-    write_hash(snapshot->last_record_hash, out);
+    form_write_hash(snapshot->plan_hash, out);
+    form_write_hash(snapshot->last_record_hash, out);
     buffer_append_u64(out, snapshot->body.size);
     buffer_append(out, snapshot->body.data, snapshot->body.size);
     form_seal(begin, out);
@@ -167,8 +153,8 @@ static const char *read_form(struct bytes form, const struct snapshot_identity *
     }
     struct snapshot found;
     found.next_offset = (int64_t)reader_u64(&in);
-    found.plan_hash = read_hash(&in);
-    found.last_record_hash = read_hash(&in);
+    found.plan_hash = form_read_hash(&in);
+    found.last_record_hash = form_read_hash(&in);
     uint64_t body_size = reader_u64(&in);
     found.body = reader_bytes(&in, body_size);
     if (in.failed || in.at != in.end || found.next_offset != offset) {
