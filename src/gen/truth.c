@@ -185,11 +185,14 @@ static enum reason judge_message_id(struct sight *sight)
     if (cell->kind != TRUTH_STRING) {
         return SCHEMA_TYPE;
     }
+    if (cell->text.size <= 64) { /* No fewer bytes than characters; "" is a null value. */
+        return NONE;
+    }
     size_t characters = 0;
     for (size_t i = 0; i < cell->text.size; i++) {
         characters += (cell->text.data[i] & 0xc0) != 0x80;
     }
-    return characters < 1 || characters > 64 ? SCHEMA_LENGTH : NONE;
+    return characters > 64 ? SCHEMA_LENGTH : NONE;
 }
 
 static enum reason judge_sensor_id(struct sight *sight)
@@ -212,26 +215,32 @@ static enum reason judge_sensor_id(struct sight *sight)
     return NONE;
 }
 
-/* A number between two bounds; NAN where the cell is absent. A text is taken too where `coerce`
- * says so. */
-static enum reason judge_number(struct sight *sight, enum truth_field field, bool coerce,
-                                double least, double greatest, double *out)
+struct number_rule {
+    enum truth_field field;
+    bool integer;
+    bool coerce; /* a text is taken too */
+    double least;
+    double greatest;
+};
+
+/* A number between its bounds; NAN where the cell is absent. */
+static enum reason judge_number(struct sight *sight, const struct number_rule *rule, double *out)
 {
-    const struct truth_cell *cell = &sight->cells[field];
+    const struct truth_cell *cell = &sight->cells[rule->field];
     double value;
     bool integral;
     *out = NAN;
     if (cell->kind == TRUTH_ABSENT) {
         return NONE;
     }
-    bool taken = cell->kind == TRUTH_NUMBER || (coerce && cell->kind == TRUTH_STRING);
-    if (!taken || !truth_number(cell->text, &value, &integral)) {
+    bool taken = cell->kind == TRUTH_NUMBER || (rule->coerce && cell->kind == TRUTH_STRING);
+    if (!taken || !truth_number(cell->text, &value, &integral) || (rule->integer && !integral)) {
         return SCHEMA_TYPE;
     }
     if (cell->kind == TRUTH_STRING) {
         count_repair(sight, COERCE);
     }
-    if (!(value >= least && value <= greatest)) {
+    if (!(value >= rule->least && value <= rule->greatest)) {
         return SCHEMA_RANGE;
     }
     *out = value;
@@ -240,10 +249,11 @@ static enum reason judge_number(struct sight *sight, enum truth_field field, boo
 
 static enum reason judge_temperature(struct sight *sight)
 {
+    static const struct number_rule rule = {TRUTH_TEMPERATURE, false, true, -60, 85};
     if (sight->cells[TRUTH_TEMPERATURE].kind == TRUTH_ABSENT) {
         return SCHEMA_REQUIRED;
     }
-    return judge_number(sight, TRUTH_TEMPERATURE, true, -60, 85, &sight->temperature);
+    return judge_number(sight, &rule, &sight->temperature);
 }
 
 /* Gives the value to later rows of the sensor, or takes theirs: fill last_by. */
@@ -272,7 +282,8 @@ static void feed_or_fill_humidity(struct sight *sight)
 
 static enum reason judge_humidity(struct sight *sight)
 {
-    enum reason reason = judge_number(sight, TRUTH_HUMIDITY, true, 0, 100, &sight->humidity);
+    static const struct number_rule rule = {TRUTH_HUMIDITY, false, true, 0, 100};
+    enum reason reason = judge_number(sight, &rule, &sight->humidity);
     if (reason != NONE) {
         return reason;
     }
@@ -282,24 +293,20 @@ static enum reason judge_humidity(struct sight *sight)
 
 static enum reason judge_pressure(struct sight *sight)
 {
+    static const struct number_rule rule = {TRUTH_PRESSURE, false, false, 300, 1100};
     double pressure;
-    return judge_number(sight, TRUTH_PRESSURE, false, 300, 1100, &pressure);
+    return judge_number(sight, &rule, &pressure);
 }
 
 static enum reason judge_battery(struct sight *sight)
 {
-    const struct truth_cell *cell = &sight->cells[TRUTH_BATTERY];
-    double value;
-    bool integral;
-    if (cell->kind == TRUTH_ABSENT) {
+    static const struct number_rule rule = {TRUTH_BATTERY, true, false, 0, 100};
+    if (sight->cells[TRUTH_BATTERY].kind == TRUTH_ABSENT) {
         count_repair(sight, FILL_VALUE);
         sight->battery = BATTERY_FILL;
         return NONE;
     }
-    if (cell->kind != TRUTH_NUMBER || !truth_number(cell->text, &value, &integral) || !integral) {
-        return SCHEMA_TYPE;
-    }
-    return judge_number(sight, TRUTH_BATTERY, false, 0, 100, &sight->battery);
+    return judge_number(sight, &rule, &sight->battery);
 }
 
 static enum reason judge_site(struct sight *sight)
@@ -521,20 +528,33 @@ static char *put_number(char *at, uint64_t value)
     return at;
 }
 
+static bool is_escaped(uint8_t byte)
+{
+    return byte < 0x20 || byte == '"' || byte == '\\';
+}
+
 /* Room for six times the size of the text, and its quotes. */
 static char *put_json_string(char *at, struct bytes text)
 {
     *at++ = '"';
     for (size_t i = 0; i < text.size; i++) {
+        size_t plain = i;
+        while (plain < text.size && !is_escaped(text.data[plain])) {
+            plain++;
+        }
+        memcpy(at, text.data + i, plain - i);
+        at += plain - i;
+        i = plain;
+        if (i == text.size) {
+            break;
+        }
         uint8_t byte = text.data[i];
         if (byte < 0x20) {
             at = put_string(at, "\\u00");
             *at++ = (char)('0' + (byte >> 4));
             *at++ = "0123456789abcdef"[byte & 15];
         } else {
-            if (byte == '"' || byte == '\\') {
-                *at++ = '\\';
-            }
+            *at++ = '\\';
             *at++ = (char)byte;
         }
     }

@@ -19,6 +19,7 @@ struct parser {
     const uint8_t *at;
     const uint8_t *end;
     unsigned depth;
+    unsigned next_field;       /* where the next key is looked for first */
     enum truth_answer failure; /* meaningful once a function gave false */
 };
 
@@ -397,7 +398,7 @@ static bool parse_string(struct parser *parser, struct bytes *out)
 
 static bool parse_value(struct parser *parser, struct truth_cell *out);
 
-/* False when the object, whose keys begin at `first`, has it already. */
+/* For keys that are no fields. False when the object, whose keys begin at `first`, has it already. */
 static bool remember_key(struct truth_row *row, size_t first, struct bytes key)
 {
     for (size_t i = first; i < row->key_count; i++) {
@@ -413,17 +414,22 @@ static bool remember_key(struct truth_row *row, size_t first, struct bytes key)
     return true;
 }
 
-static struct truth_cell *find_cell(struct truth_row *row, struct bytes key)
+/* The cell of a key of the outermost object, NULL where it is no field. The search begins behind the
+ * field that was found last, because most records have the schema's order. */
+static struct truth_cell *find_cell(struct parser *parser, struct bytes key)
 {
-    for (unsigned field = 0; field < TRUTH_FIELD_COUNT; field++) {
+    for (unsigned i = 0; i < TRUTH_FIELD_COUNT; i++) {
+        unsigned field = (parser->next_field + i) % TRUTH_FIELD_COUNT;
         if (names[field].size == key.size && memcmp(names[field].text, key.data, key.size) == 0) {
-            return &row->cells[field];
+            parser->next_field = field + 1;
+            return &parser->row->cells[field];
         }
     }
     return NULL;
 }
 
-/* One `"key": value`. The cells are those of the outermost object. */
+/* One `"key": value`. The cells are those of the outermost object; a cell that is not absent any
+ * more is a key that comes again. */
 static bool parse_member(struct parser *parser, size_t first_key)
 {
     struct bytes key;
@@ -431,7 +437,10 @@ static bool parse_member(struct parser *parser, size_t first_key)
     if (!parse_string(parser, &key)) {
         return false;
     }
-    if (!remember_key(parser->row, first_key, key)) {
+    struct truth_cell *cell = parser->depth == 1 ? find_cell(parser, key) : NULL;
+    bool is_new =
+        cell != NULL ? cell->kind == TRUTH_ABSENT : remember_key(parser->row, first_key, key);
+    if (!is_new) {
         return fail(parser, TRUTH_SYNTAX);
     }
     skip_space(parser);
@@ -439,7 +448,6 @@ static bool parse_member(struct parser *parser, size_t first_key)
         return fail(parser, TRUTH_SYNTAX);
     }
     struct truth_cell ignored;
-    struct truth_cell *cell = parser->depth == 1 ? find_cell(parser->row, key) : NULL;
     return parse_value(parser, cell != NULL ? cell : &ignored);
 }
 
@@ -535,7 +543,10 @@ void truth_row_fini(struct truth_row *row)
 
 enum truth_answer truth_row_read(struct truth_row *row, struct bytes message)
 {
-    struct parser parser = {row, message.data, message.data + message.size, 0, TRUTH_SYNTAX};
+    struct parser parser = {.row = row,
+                            .at = message.data,
+                            .end = message.data + message.size,
+                            .failure = TRUTH_SYNTAX};
     memset(row->cells, 0, sizeof row->cells);
     row->key_count = 0;
     buffer_clear(&row->strings);

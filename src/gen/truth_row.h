@@ -58,7 +58,7 @@ enum truth_answer {
 struct truth_row {
     struct truth_cell cells[TRUTH_FIELD_COUNT];
     struct buffer strings; /* strings that had escapes */
-    struct bytes *keys;    /* of the objects that are being read, innermost last */
+    struct bytes *keys; /* of the objects that are being read, innermost last; without the fields */
     size_t key_count;
     size_t key_capacity;
 };
