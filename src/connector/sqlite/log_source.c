@@ -1,0 +1,187 @@
+/* A topic of a local log as a source. */
+#include <stdlib.h>
+
+#include "connector/sqlite/sqlite.h"
+#include "connector/sqlite/system.h"
+
+static const char *const starts[] = {"earliest", "latest", NULL};
+
+static const struct grammar_field log_source_fields[] = {
+    {.key = "path", .type = GRAMMAR_STRING, .required = true, .help = "the local log's file"},
+    {.key = "topic", .type = GRAMMAR_NAME, .required = true, .help = "its topic"},
+    {.key = "start", .type = GRAMMAR_CHOICE, .choices = starts,
+     .help = "where the first start begins; earliest unless set"},
+    {0},
+};
+
+struct log_source {
+    struct source source; /* first */
+    struct arena *arena;
+    struct locallog *log;
+    struct locallog_topic topic;
+    struct source_partition *partitions;
+    struct locallog_reader **readers;
+};
+
+static struct log_source *self(struct source *source)
+{
+    return (struct log_source *)source;
+}
+
+static void close_source(struct source *source)
+{
+    if (source == NULL) {
+        return;
+    }
+    struct log_source *s = self(source);
+    for (uint32_t i = 0; s->readers != NULL && i < s->topic.partitions; i++) {
+        if (s->readers[i] != NULL) {
+            locallog_reader_close(s->readers[i]);
+        }
+    }
+    if (s->log != NULL) {
+        locallog_close(s->log);
+    }
+    arena_free(s->arena);
+    memory_free(s);
+}
+
+static enum status find_topic(struct log_source *s, const struct doc *config, const char *path,
+                              struct error *err)
+{
+    const struct doc *name = doc_get(config, "topic");
+    bool found = false;
+    enum status status = locallog_topic_find(s->log, name->text, &s->topic, &found, err);
+    if (status == STATUS_OK && !found) {
+        status = doc_error(name, err, "source.no_topic",
+                           "%s has no topic '%s'; make it with 'weir topic create local:%s#%s "
+                           "--partitions N', or fill it with 'weir produce local:%s#%s FILE'",
+                           path, name->text, path, name->text, path, name->text);
+    }
+    return status;
+}
+
+static enum status open_partitions(struct log_source *s, struct error *err)
+{
+    uint32_t count = s->topic.partitions;
+    s->partitions = arena_alloc_zero(s->arena, count, sizeof *s->partitions);
+    s->readers = arena_alloc_zero(s->arena, count, sizeof *s->readers);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t first_offset = 0;
+        int64_t next_offset = 0;
+        enum status status =
+            locallog_bounds(s->log, &s->topic, i, &first_offset, &next_offset, err);
+        if (status == STATUS_OK) {
+            status = locallog_reader_open(s->log, &s->topic, i, &s->readers[i], err);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        s->partitions[i] = (struct source_partition){
+            .topic = s->topic.name,
+            .topic_id = s->topic.id,
+            .label = arena_printf(s->arena, "%u", i),
+            .number = (int32_t)i,
+            .partition_count = count,
+            .first_offset = first_offset,
+        };
+    }
+    return STATUS_OK;
+}
+
+static enum status open_source(const struct doc *config, const char *folder, struct source **out,
+                               struct error *err)
+{
+    struct log_source *s = memory_alloc_zero(1, sizeof *s);
+    s->source.ops = &local_source_ops;
+    s->arena = arena_new(16 * 1024);
+    const char *name = grammar_string(config, "path", "");
+    const char *path = arena_printf(s->arena, "%s%s", name[0] == '/' ? "" : folder, name);
+    enum status status = locallog_open(path, LOCALLOG_READ, &s->log, err);
+    if (status == STATUS_OK) {
+        status = find_topic(s, config, path, err);
+    }
+    if (status == STATUS_OK) {
+        status = open_partitions(s, err);
+    }
+    if (status != STATUS_OK) {
+        close_source(&s->source);
+        return status;
+    }
+    *out = &s->source;
+    return STATUS_OK;
+}
+
+static const struct source_partition *partitions(struct source *source, uint32_t *out_count)
+{
+    *out_count = self(source)->topic.partitions;
+    return self(source)->partitions;
+}
+
+static enum status end_offset(struct source *source, uint32_t partition, int64_t *out_offset,
+                              struct error *err)
+{
+    struct log_source *s = self(source);
+    int64_t first_offset = 0;
+    return locallog_bounds(s->log, &s->topic, partition, &first_offset, out_offset, err);
+}
+
+static enum status seek(struct source *source, uint32_t partition, int64_t offset,
+                        struct error *err)
+{
+    struct log_source *s = self(source);
+    int64_t first_offset = 0;
+    int64_t next_offset = 0;
+    enum status status =
+        locallog_bounds(s->log, &s->topic, partition, &first_offset, &next_offset, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (offset < first_offset) {
+        return error_set(err, STATUS_CONFIG, "source.offset_expired",
+                         "'%s' [%u] begins at offset %lld now, offset %lld was deleted",
+                         s->topic.name, partition, (long long)first_offset, (long long)offset);
+    }
+    if (offset > next_offset) {
+        return error_set(err, STATUS_CONFIG, "source.truncated",
+                         "'%s' [%u] ends at offset %lld, before offset %lld: it was restored from "
+                         "an older backup; restore the newest one",
+                         s->topic.name, partition, (long long)next_offset, (long long)offset);
+    }
+    locallog_reader_seek(s->readers[partition], offset);
+    return STATUS_OK;
+}
+
+static enum status read_batch(struct source *source, uint32_t partition, struct batch *batch,
+                              int64_t limit_offset, struct error *err)
+{
+    return locallog_reader_read(self(source)->readers[partition], batch, limit_offset, err);
+}
+
+static bool is_finished(struct source *source)
+{
+    (void)source; /* a log can always grow */
+    return false;
+}
+
+static void wait_for_more(struct source *source, int64_t timeout_us)
+{
+    locallog_wait(self(source)->log, timeout_us);
+}
+
+const struct source_ops local_source_ops = {
+    .kind = "local",
+    .grammar = log_source_fields,
+    .can_replay = true,
+    .has_keys = true,
+    .timestamp_kind = TIMESTAMP_BROKER,
+    .can_inject = true,
+    .open = open_source,
+    .close = close_source,
+    .partitions = partitions,
+    .end_offset = end_offset,
+    .seek = seek,
+    .read = read_batch,
+    .is_finished = is_finished,
+    .wait = wait_for_more,
+};
