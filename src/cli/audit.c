@@ -71,7 +71,7 @@ static void print_text(const struct audit_result *result)
 static enum status audit(const struct cli_arguments *arguments, struct error *err)
 {
     struct plan *plan = NULL;
-    enum status status = plan_load(arguments->positional[0], getenv, &plan, err);
+    enum status status = plan_load(arguments->positional[0], cli_environment, &plan, err);
     if (status != STATUS_OK) {
         return status;
     }

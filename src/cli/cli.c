@@ -43,6 +43,11 @@ enum status cli_integer(const struct cli_arguments *arguments, const char *optio
     return STATUS_OK;
 }
 
+const char *cli_environment(const char *name)
+{
+    return getenv(name);
+}
+
 int cli_exit_status(enum status status)
 {
     switch (status) {

@@ -56,6 +56,9 @@ enum status cli_integer(const struct cli_arguments *arguments, const char *optio
                         int64_t most, int64_t otherwise, int64_t *out, struct error *err)
     WEIR_MUST_USE;
 
+/* A variable of the environment, for ${NAME} in pipeline files. */
+const char *cli_environment(const char *name);
+
 /* Exit status of a status. */
 int cli_exit_status(enum status status);
 /* "file:3:7: config.unknown_key: …" on stderr. */

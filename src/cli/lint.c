@@ -43,7 +43,7 @@ static void print_plan(const struct plan *plan)
 static enum status lint(const struct cli_arguments *arguments, struct error *err)
 {
     struct plan *plan = NULL;
-    enum status status = plan_load(arguments->positional[0], getenv, &plan, err);
+    enum status status = plan_load(arguments->positional[0], cli_environment, &plan, err);
     if (status == STATUS_OK) {
         print_plan(plan);
         plan_free(plan);

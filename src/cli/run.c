@@ -94,7 +94,7 @@ static void print_result(const struct run_result *result, bool json)
 static enum status run(const struct cli_arguments *arguments, struct error *err)
 {
     struct plan *plan = NULL;
-    enum status status = plan_load(arguments->positional[0], getenv, &plan, err);
+    enum status status = plan_load(arguments->positional[0], cli_environment, &plan, err);
     if (status != STATUS_OK) {
         return status;
     }
