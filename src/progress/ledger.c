@@ -76,8 +76,7 @@ static void *list_insert(void *items, size_t item_bytes, uint32_t *count, uint32
 _Static_assert(offsetof(struct ledger_count, name) == 0, "name_position() looks there");
 _Static_assert(offsetof(struct ledger_sink, name) == 0, "name_position() looks there");
 
-static void count_add(struct ledger_count **counts, uint32_t *count, const char *name,
-                      uint64_t add)
+static void count_add(struct ledger_count **counts, uint32_t *count, const char *name, uint64_t add)
 {
     bool found = false;
     uint32_t at = name_position(*counts, sizeof **counts, *count, name, &found);
@@ -104,8 +103,7 @@ struct ledger_sink *ledger_sink(struct ledger *ledger, const char *name)
     uint32_t at =
         name_position(ledger->sinks, sizeof *ledger->sinks, ledger->sink_count, name, &found);
     if (!found) {
-        ledger->sinks =
-            list_insert(ledger->sinks, sizeof *ledger->sinks, &ledger->sink_count, at);
+        ledger->sinks = list_insert(ledger->sinks, sizeof *ledger->sinks, &ledger->sink_count, at);
         ledger->sinks[at].name = memory_copy_string(name);
     }
     return &ledger->sinks[at];
@@ -208,15 +206,12 @@ static bool sum_equal(const char *what, const char *name, struct hash128 a, stru
 
 /* Walks over the names of both lists; a name that only one has counts 0 in the other. */
 static bool counts_equal(const char *what, const struct ledger_count *a, uint32_t a_count,
-                         const struct ledger_count *b, uint32_t b_count,
-                         struct buffer *difference)
+                         const struct ledger_count *b, uint32_t b_count, struct buffer *difference)
 {
     uint32_t i = 0;
     uint32_t j = 0;
     while (i < a_count || j < b_count) {
-        int order = i == a_count   ? 1
-                    : j == b_count ? -1
-                                   : strcmp(a[i].name, b[j].name);
+        int order = i == a_count ? 1 : j == b_count ? -1 : strcmp(a[i].name, b[j].name);
         const char *name = order <= 0 ? a[i].name : b[j].name;
         uint64_t in_a = order <= 0 ? a[i++].count : 0;
         uint64_t in_b = order >= 0 ? b[j++].count : 0;
@@ -267,14 +262,14 @@ bool ledger_equal(const struct ledger *a, const struct ledger *b, bool with_sink
         return false;
     }
     for (unsigned i = 0; i < VERDICT_COUNT; i++) {
-        if (!number_equal("verdict ", verdict_name((enum verdict)i), a->verdicts[i],
-                          b->verdicts[i], difference)) {
+        if (!number_equal("verdict ", verdict_name((enum verdict)i), a->verdicts[i], b->verdicts[i],
+                          difference)) {
             return false;
         }
     }
     for (unsigned i = 0; i < REPAIR_COUNT; i++) {
-        if (!number_equal("repair ", repair_name((enum repair_kind)i), a->repairs[i],
-                          b->repairs[i], difference)) {
+        if (!number_equal("repair ", repair_name((enum repair_kind)i), a->repairs[i], b->repairs[i],
+                          difference)) {
             return false;
         }
     }
@@ -303,11 +298,10 @@ bool ledger_is_balanced(const struct ledger *ledger, struct buffer *difference)
         const struct ledger_sink *sink = &ledger->sinks[i];
         if (sink->routed != sink->written + sink->rejected) {
             if (difference != NULL) {
-                buffer_printf(difference,
-                              "%llu rows were routed to %s, %llu were written and %llu rejected",
-                              (unsigned long long)sink->routed, sink->name,
-                              (unsigned long long)sink->written,
-                              (unsigned long long)sink->rejected);
+                buffer_printf(
+                    difference, "%llu rows were routed to %s, %llu were written and %llu rejected",
+                    (unsigned long long)sink->routed, sink->name, (unsigned long long)sink->written,
+                    (unsigned long long)sink->rejected);
             }
             return false;
         }

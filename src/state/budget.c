@@ -17,8 +17,8 @@ void state_budget_give(struct state_budget *budget, uint64_t bytes)
     check(before >= bytes);
 }
 
-enum status state_budget_refuse(const struct state_budget *budget, uint64_t bytes,
-                                const char *what, const char *remedy, struct error *err)
+enum status state_budget_refuse(const struct state_budget *budget, uint64_t bytes, const char *what,
+                                const char *remedy, struct error *err)
 {
     return error_set(err, STATUS_FATAL, "state.memory",
                      "the state of all partitions uses %llu of the %llu bytes that state.memory "

@@ -34,8 +34,7 @@ enum form_fault form_open(struct bytes form, const char *magic, uint32_t version
     if (reader_u64(&seal) != XXH3_64bits(form.data, sealed)) {
         return FORM_BROKEN;
     }
-    struct reader in =
-        reader_of(bytes_of(form.data + FORM_MAGIC_BYTES, sealed - FORM_MAGIC_BYTES));
+    struct reader in = reader_of(bytes_of(form.data + FORM_MAGIC_BYTES, sealed - FORM_MAGIC_BYTES));
     uint32_t found = reader_u32(&in);
     if (found != version) {
         return found > version ? FORM_NEWER : FORM_BROKEN;

@@ -38,9 +38,9 @@ struct keyed_head {
 };
 
 struct keyed_table {
-    uint8_t *slots;   /* capacity + 1 of them; NULL before the first insertion */
-    size_t capacity;  /* a power of two, or 0 */
-    size_t count;     /* entries, with that of the zero key */
+    uint8_t *slots;  /* capacity + 1 of them; NULL before the first insertion */
+    size_t capacity; /* a power of two, or 0 */
+    size_t count;    /* entries, with that of the zero key */
     bool has_zero_key;
     int64_t horizon_us;
     struct state_budget *budget;
@@ -54,8 +54,8 @@ struct keyed_table {
 bool state_budget_take(struct state_budget *budget, uint64_t bytes);
 void state_budget_give(struct state_budget *budget, uint64_t bytes);
 /* FATAL "state.memory". */
-enum status state_budget_refuse(const struct state_budget *budget, uint64_t bytes,
-                                const char *what, const char *remedy, struct error *err);
+enum status state_budget_refuse(const struct state_budget *budget, uint64_t bytes, const char *what,
+                                const char *remedy, struct error *err);
 
 /* watermark ≤ event time + horizon, without overflow at the ends of time. */
 static inline bool keyed_is_remembered(int64_t event_time_us, int64_t horizon_us,

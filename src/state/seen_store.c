@@ -45,8 +45,7 @@ void seen_store_prefetch(const struct seen_store *store, struct hash128 key)
 {
     const struct keyed_table *table = &store->table;
     if (table->capacity > 0) {
-        __builtin_prefetch(
-            keyed_at(table, SLOT_BYTES, (size_t)key.low & (table->capacity - 1)), 1);
+        __builtin_prefetch(keyed_at(table, SLOT_BYTES, (size_t)key.low & (table->capacity - 1)), 1);
     }
 }
 
@@ -61,8 +60,8 @@ struct seen_entry *seen_store_find(struct seen_store *store, struct hash128 key,
     return &seen_slot_of(head)->entry;
 }
 
-enum status seen_store_insert(struct seen_store *store, struct hash128 key,
-                              struct seen_entry entry, int64_t watermark_us, struct error *err)
+enum status seen_store_insert(struct seen_store *store, struct hash128 key, struct seen_entry entry,
+                              int64_t watermark_us, struct error *err)
 {
     struct keyed_table *table = &store->table;
     struct keyed_head *head = keyed_find(table, SLOT_BYTES, key);

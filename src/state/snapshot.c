@@ -23,8 +23,8 @@ enum {
 
 static bool is_plain(char c, bool dash_is_plain)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '.' || (c == '-' && dash_is_plain);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || (c == '-' && dash_is_plain);
 }
 
 /* The name as part of a file name: other characters become %XX; what is too long becomes ~ and
@@ -189,8 +189,7 @@ static enum status read_head(struct arena *arena, const char *path, size_t limit
 }
 
 /* Whether a file that may be removed is ours; by its head only, it may be large. */
-static bool is_ours(struct arena *arena, const char *path,
-                    const struct snapshot_identity *identity)
+static bool is_ours(struct arena *arena, const char *path, const struct snapshot_identity *identity)
 {
     struct bytes head;
     if (read_head(arena, path, HEAD_BYTES, &head, NULL) != STATUS_OK ||

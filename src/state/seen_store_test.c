@@ -1,0 +1,371 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/prng.h"
+#include "base/time.h"
+#include "state/store.h"
+
+enum { MAP_MAX = 4096 };
+
+/* What the store must be like: a list that forgets nothing and is searched from end to end. */
+struct naive {
+    struct hash128 keys[MAP_MAX];
+    struct seen_entry entries[MAP_MAX];
+    uint32_t count;
+};
+
+static struct seen_entry *naive_find(struct naive *naive, struct hash128 key)
+{
+    for (uint32_t i = 0; i < naive->count; i++) {
+        if (hash_equal(naive->keys[i], key)) {
+            return &naive->entries[i];
+        }
+    }
+    return NULL;
+}
+
+static void naive_put(struct naive *naive, struct hash128 key, struct seen_entry entry)
+{
+    struct seen_entry *known = naive_find(naive, key);
+    if (known == NULL) {
+        assert_true(naive->count < MAP_MAX);
+        naive->keys[naive->count] = key;
+        known = &naive->entries[naive->count++];
+    }
+    *known = entry;
+}
+
+static bool is_remembered(const struct seen_entry *entry, int64_t horizon, int64_t watermark)
+{
+    return entry != NULL && watermark <= entry->event_time_us + horizon;
+}
+
+static struct hash128 hash_of(uint64_t low, uint64_t high)
+{
+    return (struct hash128){low, high};
+}
+
+static void insert(struct seen_store *store, struct hash128 key, int64_t time, int64_t offset,
+                   int64_t watermark)
+{
+    struct error err = {0};
+    struct seen_entry entry = {.event_time_us = time, .offset = offset};
+    enum status status = seen_store_insert(store, key, entry, watermark, &err);
+    assert_int_equal(status, STATUS_OK);
+}
+
+/* Keys that crowd on few homes, among them zero and the ends of the table. */
+static struct hash128 crowded_key(struct prng *prng, uint64_t key_count)
+{
+    uint64_t key = prng_below(prng, key_count);
+    switch (key % 4) {
+    case 0:
+        return hash_of(0, key / 4);
+    case 1:
+        return hash_of(UINT64_MAX, key);
+    case 2:
+        return hash_of(63, key);
+    default:
+        return hash_of(key * UINT64_C(0x9E3779B97F4A7C15), 0);
+    }
+}
+
+static void assert_written_equal(struct seen_store *store, struct state_budget *budget,
+                                 int64_t horizon, int64_t watermark)
+{
+    struct error err = {0};
+    struct buffer form = {0};
+    seen_store_write(store, watermark, &form);
+    struct seen_store *copy = seen_store_new(budget, horizon);
+    struct reader in = reader_of(bytes_of(form.data, form.size));
+    assert_int_equal(seen_store_read(copy, &in, &err), STATUS_OK);
+    assert_ptr_equal(in.at, in.end);
+    assert_true(
+        hash_equal(seen_store_digest(store, watermark), seen_store_digest(copy, watermark)));
+    seen_store_purge(store, watermark);
+    assert_int_equal(seen_store_count(store), seen_store_count(copy));
+    seen_store_free(copy);
+    buffer_fini(&form);
+}
+
+static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
+{
+    struct prng prng;
+    prng_init(&prng, seed);
+    struct state_budget budget = {.limit_bytes = 1 << 24};
+    struct seen_store *store = seen_store_new(&budget, horizon);
+    static struct naive naive;
+    naive.count = 0;
+    int64_t watermark = 0;
+    for (int64_t i = 0; i < 3000; i++) {
+        watermark += (int64_t)prng_below(&prng, 3);
+        struct hash128 key = crowded_key(&prng, key_count);
+        seen_store_prefetch(store, key);
+        struct seen_entry *found = seen_store_find(store, key, watermark);
+        struct seen_entry *expected = naive_find(&naive, key);
+        assert_int_equal(found != NULL, is_remembered(expected, horizon, watermark));
+        if (found != NULL) {
+            assert_int_equal(found->event_time_us, expected->event_time_us);
+            assert_int_equal(found->offset, expected->offset);
+            found->offset = expected->offset = i;
+            found->event_time_us = expected->event_time_us += (int64_t)prng_below(&prng, 2);
+        } else if (prng_below(&prng, 4) > 0) {
+            int64_t time = watermark + (int64_t)prng_below(&prng, 5);
+            insert(store, key, time, i, watermark);
+            naive_put(&naive, key, (struct seen_entry){time, i});
+        }
+        if (prng_below(&prng, 50) == 0) {
+            seen_store_purge(store, watermark);
+        }
+        if (prng_below(&prng, 300) == 0) {
+            assert_written_equal(store, &budget, horizon, watermark);
+        }
+    }
+    seen_store_free(store);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void test_equals_a_naive_map(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        random_run(seed, 8, 5);
+        random_run(seed, 200, 100);
+        random_run(seed, 3000, 400);
+        random_run(seed, 3000, INT64_C(1) << 60);
+    }
+}
+
+/* Every entry of a table under churn is found, and nothing that expired counts after a purge. */
+static void test_purge_keeps_the_rest(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 24};
+    struct seen_store *store = seen_store_new(&budget, 0);
+    for (uint64_t i = 0; i < 1000; i++) {
+        insert(store, hash_of(i % 7 == 0 ? UINT64_MAX - i % 5 : i, i), (int64_t)i, (int64_t)i, 0);
+    }
+    for (int64_t watermark = 0; watermark <= 1000; watermark += 13) {
+        seen_store_purge(store, watermark);
+        assert_int_equal(seen_store_count(store), 1000 - watermark);
+        for (uint64_t i = (uint64_t)watermark; i < 1000; i++) {
+            struct hash128 key = hash_of(i % 7 == 0 ? UINT64_MAX - i % 5 : i, i);
+            struct seen_entry *found = seen_store_find(store, key, watermark);
+            assert_non_null(found);
+            assert_int_equal(found->offset, i);
+        }
+    }
+    seen_store_free(store);
+}
+
+static void test_zero_key(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct seen_store *store = seen_store_new(&budget, 10);
+    struct hash128 zero = hash_of(0, 0);
+    assert_null(seen_store_find(store, zero, 0));
+    insert(store, hash_of(64, 0), 0, 1, 0);
+    assert_null(seen_store_find(store, zero, 0));
+    /* All of the slot is zero. */
+    insert(store, zero, 0, 0, 0);
+    assert_non_null(seen_store_find(store, zero, 10));
+    assert_null(seen_store_find(store, zero, 11));
+    for (uint64_t i = 1; i < 500; i++) {
+        insert(store, hash_of(i << 32, i), 5, (int64_t)i, 0);
+    }
+    assert_int_equal(seen_store_find(store, zero, 0)->offset, 0);
+    assert_int_equal(seen_store_count(store), 501);
+    assert_written_equal(store, &budget, 10, 0);
+    seen_store_purge(store, 11);
+    assert_null(seen_store_find(store, zero, 0));
+    assert_int_equal(seen_store_count(store), 499);
+    insert(store, zero, 20, 7, 15);
+    assert_int_equal(seen_store_find(store, zero, 15)->offset, 7);
+    seen_store_free(store);
+}
+
+static void test_ends_of_time(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct seen_store *store = seen_store_new(&budget, TIME_UNLIMITED);
+    insert(store, hash_of(1, 1), TIME_NEVER, 1, TIME_NEVER);
+    insert(store, hash_of(2, 2), 0, 2, TIME_NEVER);
+    seen_store_purge(store, INT64_MAX);
+    /* Unlimited is for ever, also for a key that came before any event time. */
+    assert_non_null(seen_store_find(store, hash_of(1, 1), INT64_C(1700000000000000)));
+    assert_non_null(seen_store_find(store, hash_of(2, 2), INT64_MAX));
+    seen_store_free(store);
+
+    store = seen_store_new(&budget, TIME_UNLIMITED - 1);
+    insert(store, hash_of(1, 1), INT64_MAX - 1, 1, 0);
+    assert_non_null(seen_store_find(store, hash_of(1, 1), INT64_MAX));
+    insert(store, hash_of(2, 2), INT64_MIN, 1, INT64_MIN);
+    assert_non_null(seen_store_find(store, hash_of(2, 2), INT64_MIN + TIME_UNLIMITED - 1));
+    assert_null(seen_store_find(store, hash_of(2, 2), INT64_MIN + TIME_UNLIMITED));
+    seen_store_purge(store, 0);
+    assert_int_equal(seen_store_count(store), 1);
+    seen_store_free(store);
+}
+
+static void test_set_horizon(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct seen_store *store = seen_store_new(&budget, 10);
+    insert(store, hash_of(1, 1), 100, 1, 100);
+    insert(store, hash_of(2, 2), 105, 2, 105);
+    seen_store_purge(store, 111);
+    seen_store_set_horizon(store, 50);
+    assert_null(seen_store_find(store, hash_of(1, 1), 111));
+    assert_non_null(seen_store_find(store, hash_of(2, 2), 155));
+    assert_null(seen_store_find(store, hash_of(2, 2), 156));
+    seen_store_set_horizon(store, 3);
+    assert_null(seen_store_find(store, hash_of(2, 2), 111));
+    seen_store_free(store);
+}
+
+/* A stream whose live keys fit never makes the table larger than it must be. */
+static void test_purges_before_it_grows(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 24};
+    struct seen_store *store = seen_store_new(&budget, 700);
+    for (uint64_t i = 0; i < 100000; i++) {
+        insert(store, hash_of(i * UINT64_C(0x9E3779B97F4A7C15), i), (int64_t)i, (int64_t)i,
+               (int64_t)i);
+    }
+    /* 701 keys are remembered: 1,024 slots are less than 69 % full. */
+    assert_int_equal(budget.used_bytes, 1025 * 32);
+    assert_true(seen_store_count(store) < 1024 * 3 / 4 + 1);
+    seen_store_free(store);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void test_budget(void **state)
+{
+    (void)state;
+    /* Room for 128 slots and, while they move, for the 64 before. */
+    struct state_budget budget = {.limit_bytes = (129 + 65) * 32};
+    struct seen_store *store = seen_store_new(&budget, 1000);
+    struct error err = {0};
+    uint64_t taken = 0;
+    while (seen_store_insert(store, hash_of(taken, 1), (struct seen_entry){0, (int64_t)taken}, 0,
+                             &err) == STATUS_OK) {
+        taken++;
+        assert_true(budget.used_bytes <= budget.limit_bytes);
+        assert_true(taken < 1000);
+    }
+    assert_int_equal(taken, 96);
+    assert_int_equal(err.status, STATUS_FATAL);
+    assert_string_equal(err.code, "state.memory");
+    assert_non_null(strstr(err.message, "4128"));
+    assert_non_null(strstr(err.message, "6208"));
+    assert_non_null(strstr(err.message, "Raise state.memory"));
+    assert_non_null(strstr(err.message, "shorten the dedup window"));
+    /* The refused key left nothing behind, and time makes room. */
+    assert_int_equal(seen_store_count(store), 96);
+    assert_null(seen_store_find(store, hash_of(taken, 1), 0));
+    error_clear(&err);
+    assert_int_equal(
+        seen_store_insert(store, hash_of(taken, 1), (struct seen_entry){1001, 1}, 1001, &err),
+        STATUS_OK);
+    assert_int_equal(seen_store_count(store), 1);
+    seen_store_free(store);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
+static void test_reading_respects_the_budget(void **state)
+{
+    (void)state;
+    struct state_budget large = {.limit_bytes = 1 << 20};
+    struct seen_store *store = seen_store_new(&large, 1000);
+    for (uint64_t i = 0; i < 200; i++) {
+        insert(store, hash_of(i, 2), 0, (int64_t)i, 0);
+    }
+    struct buffer form = {0};
+    seen_store_write(store, 0, &form);
+    seen_store_free(store);
+    struct state_budget small = {.limit_bytes = 4096};
+    store = seen_store_new(&small, 1000);
+    struct reader in = reader_of(bytes_of(form.data, form.size));
+    struct error err = {0};
+    assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
+    assert_string_equal(err.code, "state.memory");
+    seen_store_free(store);
+    assert_int_equal(small.used_bytes, 0);
+    buffer_fini(&form);
+}
+
+static void test_broken_forms(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct seen_store *store = seen_store_new(&budget, 1000);
+    insert(store, hash_of(0, 0), 3, 1, 0);
+    insert(store, hash_of(1, 2), 4, 2, 0);
+    struct buffer form = {0};
+    seen_store_write(store, 0, &form);
+    assert_int_equal(form.size, 8 + 2 * 32);
+    seen_store_free(store);
+    for (size_t size = 0; size < form.size; size++) {
+        struct error err = {0};
+        struct reader in = reader_of(bytes_of(form.data, size));
+        store = seen_store_new(&budget, 1000);
+        assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
+        assert_string_equal(err.code, "snapshot.corrupt");
+        seen_store_free(store);
+    }
+    /* The same key twice. */
+    memcpy(form.data + 8 + 32, form.data + 8, 32);
+    struct error err = {0};
+    struct reader in = reader_of(bytes_of(form.data, form.size));
+    store = seen_store_new(&budget, 1000);
+    assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
+    assert_string_equal(err.code, "snapshot.corrupt");
+    seen_store_free(store);
+    buffer_fini(&form);
+}
+
+static void test_digest_tells_states_apart(void **state)
+{
+    (void)state;
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct hash128 digests[5];
+    for (int variant = 0; variant < 5; variant++) {
+        struct seen_store *store = seen_store_new(&budget, 10);
+        insert(store, hash_of(1, variant == 1 ? 9 : 1), variant == 2 ? 6 : 5, variant == 3 ? 8 : 7,
+               0);
+        if (variant == 4) {
+            /* An expired one does not count. */
+            insert(store, hash_of(7, 7), -6, 3, 0);
+        }
+        digests[variant] = seen_store_digest(store, 5);
+        seen_store_free(store);
+    }
+    assert_false(hash_equal(digests[0], digests[1]));
+    assert_false(hash_equal(digests[0], digests[2]));
+    assert_false(hash_equal(digests[0], digests[3]));
+    assert_true(hash_equal(digests[0], digests[4]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equals_a_naive_map),
+        cmocka_unit_test(test_purge_keeps_the_rest),
+        cmocka_unit_test(test_zero_key),
+        cmocka_unit_test(test_ends_of_time),
+        cmocka_unit_test(test_set_horizon),
+        cmocka_unit_test(test_purges_before_it_grows),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_reading_respects_the_budget),
+        cmocka_unit_test(test_broken_forms),
+        cmocka_unit_test(test_digest_tells_states_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
