@@ -59,8 +59,8 @@ static enum status fill_last_by(struct stage_runner *runner, const struct stage_
 {
     for (uint32_t row = 0; row < batch->row_count; row++) {
         int64_t event_time_us = batch->event_times_us[row];
-        if (event_time_us == TIME_NEVER ||
-            batch->columns[fill->key_field].cells[row] != CELL_VALUE) {
+        uint8_t key_cell = batch->columns[fill->key_field].cells[row];
+        if (event_time_us == TIME_NEVER || (key_cell != CELL_VALUE && key_cell != CELL_INVALID)) {
             continue;
         }
         int64_t watermark_us = batch->watermarks_us[row];
