@@ -163,6 +163,11 @@ enum status file_read_stdin(void *out, size_t size, size_t *out_size, struct err
     }
 }
 
+bool file_wait_stdin(int64_t timeout_us)
+{
+    return stop_wait_us(STDIN_FILENO, timeout_us) == STOP_WAIT_READABLE;
+}
+
 /* --- Folders. --- */
 
 /* The folder that `path` lies in; free with memory_free(). */

@@ -71,4 +71,8 @@ void file_reader_close(struct file_reader *reader);
 enum status file_read_stdin(void *out, size_t size, size_t *out_size,
                             struct error *err) WEIR_MUST_USE;
 
+/* True when standard input can be read without waiting (also at its end); false when the time ran out
+ * or a stop was asked for. A negative `timeout_us` waits for ever. */
+bool file_wait_stdin(int64_t timeout_us);
+
 #endif

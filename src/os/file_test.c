@@ -579,6 +579,33 @@ static void reads_standard_input(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void waits_for_standard_input(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int ends[2];
+        if (pipe(ends) != 0 || dup2(ends[0], STDIN_FILENO) < 0) {
+            _exit(1);
+        }
+        if (file_wait_stdin(1000)) {
+            _exit(2);
+        }
+        if (write(ends[1], "x", 1) != 1 || !file_wait_stdin(-1)) {
+            _exit(3);
+        }
+        char byte;
+        bool is_read = read(STDIN_FILENO, &byte, 1) == 1;
+        close(ends[1]);
+        _exit(is_read && file_wait_stdin(-1) ? 0 : 4); /* the end of a pipe */
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 #define WITH_FAULTS(test) cmocka_unit_test_setup_teardown(test, fault_setup, fault_teardown)
 
@@ -601,6 +628,7 @@ int main(void)
         IN_FOLDER(sizes_and_removal),
         WITH_FAULTS(reads_at_any_place),
         IN_FOLDER(reads_standard_input),
+        IN_FOLDER(waits_for_standard_input),
     };
     return cmocka_run_group_tests_name("os/file", tests, NULL, NULL);
 }
