@@ -119,16 +119,14 @@ static const uint8_t *varint_read_long(const uint8_t *at, const uint8_t *end, in
 
 static inline const uint8_t *varint_read(const uint8_t *at, const uint8_t *end, int64_t *out)
 {
-    if (end - at >= 2) {
-        if (at[0] < 0x80) {
-            *out = (int64_t)(at[0] >> 1) ^ -(int64_t)(at[0] & 1);
-            return at + 1;
-        }
-        if (at[1] < 0x80) {
-            unsigned bits = (at[0] & 0x7Fu) | (unsigned)at[1] << 7;
-            *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
-            return at + 2;
-        }
+    if (at < end && at[0] < 0x80) {
+        *out = (int64_t)(at[0] >> 1) ^ -(int64_t)(at[0] & 1);
+        return at + 1;
+    }
+    if (end - at >= 2 && at[1] < 0x80) {
+        unsigned bits = (at[0] & 0x7Fu) | (unsigned)at[1] << 7;
+        *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+        return at + 2;
     }
     return varint_read_long(at, end, out);
 }

@@ -1,25 +1,40 @@
 /*
- * The local log: topics, partitions, offsets, groups and idempotent producers in one SQLite file, used by several processes at once, without a
- * server. It is to Kafka what SQLite is to a database server.
+ * The local log: topics, partitions, offsets, groups and idempotent producers in one SQLite file,
+ * used by several processes at once, without a server. It is to Kafka what SQLite is to a database
+ * server.
  *
- * Tables (STRICT; page size 16 KiB, WAL, synchronous=FULL, auto_vacuum=INCREMENTAL; application_id 0x57454952 "WEIR", user_version = format 1):
- *   weir_topic     (topic INTEGER PRIMARY KEY, name TEXT UNIQUE, id TEXT -- a UUID: a topic made anew has another
- *                  , partitions INTEGER, created_us INTEGER)
- *   weir_partition (topic, partition, first_offset, next_offset, PRIMARY KEY (topic, partition))
- *   weir_batch     (position INTEGER PRIMARY KEY -- (topic << 52 | partition << 40) would cap offsets: see locallog.c for the packing
- *                  , topic, partition, base_offset, count, max_timestamp_ms, bytes BLOB)   bytes: a Kafka RecordBatch v2 (codec/record_batch.h)
- *   weir_group     ("group" TEXT, topic, partition, next_offset, metadata TEXT, PRIMARY KEY ("group", topic, partition))
- *   weir_producer  (producer TEXT, topic, sequence, digest BLOB, PRIMARY KEY (producer, topic))   how far an idempotent producer has come
+ * Tables (STRICT; page size 16 KiB, WAL, synchronous=FULL, auto_vacuum=INCREMENTAL):
+ *   weir_format    (format) -- 1
+ *   weir_topic     (topic INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, id TEXT, partitions,
+ *                   created_us)  id: a UUID; a topic made anew has another, and another number
+ *   weir_partition (number INTEGER PRIMARY KEY AUTOINCREMENT, topic, partition, first_offset,
+ *                   next_offset, max_timestamp_ms, UNIQUE (topic, partition))
+ *   weir_batch     (position INTEGER PRIMARY KEY, topic, partition, base_offset, count,
+ *                   max_timestamp_ms, bytes BLOB)
+ *                   position: partition's number << 40 | base_offset;
+ *                   bytes: a Kafka RecordBatch v2 (codec/record_batch.h)
+ *   weir_group     ("group" TEXT, topic, partition, next_offset, metadata TEXT,
+ *                   PRIMARY KEY ("group", topic, partition))
+ *   weir_producer  (producer TEXT, topic, sequence, digest BLOB, PRIMARY KEY (producer, topic))
+ *                   how far an idempotent producer has come; digest: low, high, little-endian
  * and a view for people: weir_topics (name, partition, first_offset, next_offset, records, bytes).
+ * `topic` is weir_topic.topic everywhere. A file that weir made has application_id 0x57454952
+ * ("WEIR") and user_version 1; a database that was there before keeps its own, and its page size.
+ * Beside the file lies `<path>-lock`, which holds nothing but locks.
  *
- * A handle (struct locallog) is one SQLite connection and belongs to one thread. Reading never blocks writing. Writing: locallog_begin() takes the fair
- * ticket (two byte locks of `<path>-lock`: take `next`, then `now`, release `next`; after a commit wait until `next` was free once) and BEGIN IMMEDIATE; other
- * tables of the same file may be written through locallog_database() in between; locallog_commit() makes all visible together, durably. Statuses: RETRY for a full disk or a
- * busy file (the transaction is rolled back, send it again), FATAL for corruption and I/O errors, naming the path.
+ * A handle (struct locallog) is one SQLite connection and belongs to one thread at a time. Reading
+ * never blocks writing. Writing: locallog_begin() takes the fair ticket (waiting for as long as
+ * others write) and BEGIN IMMEDIATE; other tables of the same file may be written through
+ * locallog_database() in between; locallog_commit() makes all visible together, durably. Statuses:
+ * RETRY for a full disk or a busy file (the transaction is rolled back, send it again), FATAL for
+ * corruption and I/O errors, naming the path. After any other failure in a transaction call
+ * locallog_rollback(). No process may fork while it has a handle.
  *
- * Timestamps: a record gets the time of its append (LogAppendTime), never below that of the record before it in its partition.
+ * Timestamps: a record gets the time of its append (LogAppendTime), never below that of the record
+ * before it in its partition.
  *
- * A row whose bytes do not check (CRC, counts, offsets that do not join on) is FATAL "log.corrupt", naming topic, partition and offset; it is never skipped.
+ * A row whose bytes do not check (CRC, counts, offsets that do not join on) or that is missing is
+ * FATAL "log.corrupt", naming topic, partition and offset; it is never skipped.
  */
 #ifndef WEIR_LOCALLOG_LOCALLOG_H
 #define WEIR_LOCALLOG_LOCALLOG_H
@@ -37,20 +52,28 @@ struct sqlite3;
 struct locallog;
 
 enum locallog_mode {
-    LOCALLOG_READ,   /* must exist */
+    LOCALLOG_READ,   /* must exist; nothing can be written */
     LOCALLOG_WRITE,  /* must exist */
     LOCALLOG_CREATE, /* made at first use */
 };
 
-/* Refuses SQLite < 3.51.3 (but 3.50.7+ in 3.50 and 3.44.6+ in 3.44), files that are no weir file and newer formats (CONFIG). A plain SQLite database that has
- * other tables is taken with LOCALLOG_CREATE (weir's tables are added; its application_id stays when it is not 0). */
+/* Refuses SQLite < 3.51.3 (but takes 3.50.7+ in 3.50 and 3.44.6+ in 3.44), files that are no weir
+ * file and newer formats (CONFIG). A plain SQLite database that has other tables is taken with
+ * LOCALLOG_CREATE: weir's tables are added, and it gets a write-ahead log. Several processes may
+ * make the same file at once. */
 enum status locallog_open(const char *path, enum locallog_mode mode, struct locallog **out,
                           struct error *err) WEIR_MUST_USE;
+/* Rolls back what is open. Statements made on locallog_database() are finalized before. Takes
+ * NULL. */
 void locallog_close(struct locallog *log);
 struct sqlite3 *locallog_database(struct locallog *log);
+/* Absolute, without symbolic links: the same for every name of the file. */
 const char *locallog_path(const struct locallog *log);
 
-/* Maps an SQLite result of this file to a status and sets `err` ("log.full", "log.busy", "log.corrupt", "log.io"), for everyone who runs statements on it. */
+/* Maps an SQLite result of this file to a status and sets `err` ("log.full", "log.busy",
+ * "log.corrupt", "log.io", "log.readonly", "log.sql"), for everyone who runs statements on it:
+ * "cannot <doing> <path>: …". When SQLite has ended the transaction by itself, so has the handle.
+ * Not for OK, ROW and DONE. */
 enum status locallog_error(struct locallog *log, int sqlite_code, const char *doing,
                            struct error *err);
 
@@ -62,13 +85,17 @@ struct locallog_topic {
 };
 #define LOCALLOG_PARTITIONS_MAX 1024u
 
-/* Names as Kafka allows: [a-zA-Z0-9._-]{1,249}. CONFIG "topic.exists" when it is there with another number of partitions (the same is fine). */
+/* Names as Kafka allows: [a-zA-Z0-9._-]{1,249}, not "." or ".." (CONFIG "topic.name"). CONFIG
+ * "topic.exists" when it is there with another number of partitions (the same is fine). In a
+ * transaction of its own where the handle has none open. */
 enum status locallog_topic_create(struct locallog *log, const char *name, uint32_t partitions,
                                   struct locallog_topic *out, struct error *err) WEIR_MUST_USE;
 enum status locallog_topic_find(struct locallog *log, const char *name, struct locallog_topic *out,
                                 bool *out_found, struct error *err) WEIR_MUST_USE;
-enum status locallog_topic_delete(struct locallog *log, const char *name, struct error *err)
-    WEIR_MUST_USE;
+/* With its records, groups' offsets and producers. CONFIG "topic.missing". What others hold of it
+ * (struct locallog_topic, readers) is answered with CONFIG "topic.missing" from then on. */
+enum status locallog_topic_delete(struct locallog *log, const char *name,
+                                  struct error *err) WEIR_MUST_USE;
 /* All topics by name, in `arena`. */
 enum status locallog_topic_list(struct locallog *log, struct arena *arena,
                                 struct locallog_topic **out, uint32_t *out_count,
@@ -80,6 +107,9 @@ enum status locallog_bounds(struct locallog *log, const struct locallog_topic *t
                             struct error *err) WEIR_MUST_USE;
 
 /* --- writing --- */
+
+/* Blocks until all who waited before have written. Also tells of a background failure since the
+ * last commit. */
 enum status locallog_begin(struct locallog *log, struct error *err) WEIR_MUST_USE;
 enum status locallog_commit(struct locallog *log, struct error *err) WEIR_MUST_USE;
 /* Never fails; fine without a transaction. */
@@ -90,42 +120,56 @@ bool locallog_in_transaction(const struct locallog *log);
 #define LOCALLOG_ROW_BYTES (256u * 1024u)
 #define LOCALLOG_ROW_RECORDS BATCH_ROWS_MAX
 
-/* Appends the builder's records as one row, in a transaction. *out_base_offset gets the offset of the first (may be NULL). `finished` variant for the commit thread: the compressed
- * bytes are made beforehand by locallog_compress() without the lock; offsets and time are patched in at the append. */
+/* Appends the builder's records (at least one) as one row, in a transaction. *out_base_offset gets
+ * the offset of the first (may be NULL). Any failure rolls the transaction back. */
 enum status locallog_append(struct locallog *log, const struct locallog_topic *topic,
                             uint32_t partition, const struct record_batch_builder *builder,
                             int64_t *out_base_offset, struct error *err) WEIR_MUST_USE;
+/* The same in two steps, for the commit thread: the compressed bytes are made beforehand, without
+ * the lock (and without a handle, on any thread); offsets and time are put in at the append. */
+void locallog_compress(const struct record_batch_builder *builder, struct buffer *out);
 enum status locallog_append_finished(struct locallog *log, const struct locallog_topic *topic,
                                      uint32_t partition, struct bytes record_batch,
                                      int64_t *out_base_offset, struct error *err) WEIR_MUST_USE;
 
 /* --- reading --- */
+
 struct locallog_reader;
+/* Stands at the first offset that is there. CONFIG "topic.missing". The handle outlives it. */
 enum status locallog_reader_open(struct locallog *log, const struct locallog_topic *topic,
                                  uint32_t partition, struct locallog_reader **out,
                                  struct error *err) WEIR_MUST_USE;
+/* Takes NULL. */
 void locallog_reader_close(struct locallog_reader *reader);
 /* The next record to be read is the first with offset ≥ `offset`. */
 void locallog_reader_seek(struct locallog_reader *reader, int64_t offset);
 int64_t locallog_reader_position(const struct locallog_reader *reader);
-/* Appends records to the batch (memory in its arena) until it is full, `limit_offset` is reached (not included; INT64_MAX none) or the log ends. Appending nothing means the end
- * of what is there now. Below the retained offsets: CONFIG "log.offset_expired". */
+/* Appends records to the batch (memory in its arena) until it is full, `limit_offset` is reached
+ * (not included; INT64_MAX none), the call has brought some MiB, or the log ends. Appending nothing
+ * to a batch that was empty means the end of what is there now, or of what the limit lets through.
+ * A batch that holds rows takes no row of the log in part; an empty one does. Below the retained
+ * offsets: CONFIG "log.offset_expired". After a failure the batch may hold rows of before it; the
+ * position is the old one. */
 enum status locallog_reader_read(struct locallog_reader *reader, struct batch *batch,
                                  int64_t limit_offset, struct error *err) WEIR_MUST_USE;
 
-/* Waits until another process or thread has committed something to the file, or the time is over. Spurious returns are fine. */
+/* Waits until another handle, of any process, has committed something to the file since the last
+ * look, or the time is over, or a stop was asked for. Spurious returns are fine. */
 void locallog_wait(struct locallog *log, int64_t timeout_us);
 
 /* --- groups and producers: inside a transaction for writes --- */
+
 enum status locallog_group_read(struct locallog *log, const char *group,
                                 const struct locallog_topic *topic, uint32_t partition,
-                                int64_t *out_next_offset, bool *out_found, struct error *err)
-    WEIR_MUST_USE;
+                                int64_t *out_next_offset, bool *out_found,
+                                struct error *err) WEIR_MUST_USE;
+/* `metadata` may be NULL. */
 enum status locallog_group_write(struct locallog *log, const char *group,
                                  const struct locallog_topic *topic, uint32_t partition,
-                                 int64_t next_offset, const char *metadata, struct error *err)
-    WEIR_MUST_USE;
-/* How far a producer has come: `sequence` records of its input are in, and `digest` is over them. */
+                                 int64_t next_offset, const char *metadata,
+                                 struct error *err) WEIR_MUST_USE;
+/* How far a producer has come: `sequence` records of its input are in, and `digest` is over them.
+ * 0 and zeros for one that has not begun. */
 enum status locallog_producer_read(struct locallog *log, const char *producer,
                                    const struct locallog_topic *topic, int64_t *out_sequence,
                                    struct hash128 *out_digest, struct error *err) WEIR_MUST_USE;
@@ -133,19 +177,27 @@ enum status locallog_producer_write(struct locallog *log, const char *producer,
                                     const struct locallog_topic *topic, int64_t sequence,
                                     struct hash128 digest, struct error *err) WEIR_MUST_USE;
 
-/* One owner per group: an OFD lock of `<path>-lock` that vanishes with the process. CONFIG "group.owned" at once when another process has it. The lock lives until
- * locallog_group_release(). */
+/* One owner per group: an OFD lock of `<path>-lock` that vanishes with the process. CONFIG
+ * "group.owned" at once when another process, or another lock of this one, has it. The lock lives
+ * until locallog_group_release(). The log need not exist yet. */
 struct locallog_group_lock;
 enum status locallog_group_acquire(const char *path, const char *group,
-                                   struct locallog_group_lock **out, struct error *err)
-    WEIR_MUST_USE;
+                                   struct locallog_group_lock **out,
+                                   struct error *err) WEIR_MUST_USE;
+/* Takes NULL. */
 void locallog_group_release(struct locallog_group_lock *lock);
 
-/* The background checkpointer of this process for one file: keeps the WAL below a cap (64 MiB) without making writers wait. Its own thread and connection. */
+/* The background checkpointer of this process for one file: keeps the WAL below a cap (64 MiB)
+ * without making writers wait. Its own thread and connection. The log must exist. Without one in
+ * any process the writers do it behind their commits. */
 struct locallog_checkpointer;
 enum status locallog_checkpointer_start(const char *path, struct locallog_checkpointer **out,
                                         struct error *err) WEIR_MUST_USE;
-/* Stops the thread; takes NULL. */
+/* OK, or why its last round failed (it goes on trying); any thread. */
+enum status locallog_checkpointer_status(struct locallog_checkpointer *checkpointer,
+                                         struct error *err) WEIR_MUST_USE;
+/* Stops the thread; takes NULL. Not in a transaction of the same thread: the checkpointer may be
+ * waiting for its ticket. */
 void locallog_checkpointer_stop(struct locallog_checkpointer *checkpointer);
 
 #endif

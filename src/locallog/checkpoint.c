@@ -1,0 +1,206 @@
+/*
+ * Checkpoints: moving what the write-ahead log holds into the database, so that the log can begin
+ * anew and does not grow for ever.
+ *
+ * One at a time does it, whoever holds the byte LOCK_CHECKPOINTER: the thread of
+ * locallog_checkpointer_start() of any process or, when there is none, a writer behind its commit.
+ *
+ *     CHECKPOINT_BYTES not moved yet   a passive checkpoint: nobody waits for it, nor it for anybody;
+ *                                      once all is moved, the next writer begins the log anew
+ *     the log above CAP_BYTES          the writers were faster than that: under the ticket, so that
+ *                                      none writes, the rest is moved and the log begun anew
+ *
+ * The second waits at most PATIENCE_MS for readers, and is then left for a while: readers read for
+ * a short time only, and a writer is not to wait for one that does not.
+ */
+#include "locallog/private.h"
+
+#include "os/clock.h"
+#include "os/thread.h"
+
+enum {
+    CHECKPOINT_BYTES = 8 * 1024 * 1024,
+    CAP_BYTES = 64 * 1024 * 1024,
+    PATIENCE_MS = 100,
+    LOOK_EVERY_US = 50000, /* a fast disk takes some MiB in that time */
+    LEAVE_FOR_US = 1000000,
+};
+
+/* Older versions cannot look without moving what there is. */
+#ifdef SQLITE_CHECKPOINT_NOOP
+#define CHECKPOINT_LOOK SQLITE_CHECKPOINT_NOOP
+#else
+#define CHECKPOINT_LOOK SQLITE_CHECKPOINT_PASSIVE
+#endif
+
+/* The log, in bytes. */
+struct wal_state {
+    int64_t size;
+    int64_t unmoved; /* of them, not in the database yet */
+};
+
+static int checkpoint_run(struct locallog *log, int mode, struct wal_state *out)
+{
+    int pages = 0;
+    int moved = 0;
+    int result = sqlite3_wal_checkpoint_v2(log->db, NULL, mode, &pages, &moved);
+    /* Both are -1 where nothing is known. */
+    out->size = pages > 0 ? pages * log->page_bytes : 0;
+    out->unmoved = pages > moved ? (pages - moved) * log->page_bytes : 0;
+    return result;
+}
+
+/* Begins the log anew. Under the ticket. */
+static int checkpoint_restart(struct locallog *log, struct wal_state *out)
+{
+    sqlite3_busy_timeout(log->db, PATIENCE_MS);
+    int result = checkpoint_run(log, SQLITE_CHECKPOINT_RESTART, out);
+    sqlite3_busy_timeout(log->db, BUSY_TIMEOUT_MS);
+    return result;
+}
+
+/* Where somebody is in the way, the next round does the rest. */
+static bool is_busy(int result)
+{
+    return (result & 0xFF) == SQLITE_BUSY;
+}
+
+/* One round; the caller holds LOCK_CHECKPOINTER. *out_over says that the log is above its cap and
+ * could not be begun anew. */
+static enum status checkpoint_round(struct locallog *log, bool *out_over, struct error *err)
+{
+    struct wal_state wal;
+    int result = checkpoint_run(log, CHECKPOINT_LOOK, &wal);
+    if (result == SQLITE_OK && wal.unmoved > CHECKPOINT_BYTES) {
+        result = checkpoint_run(log, SQLITE_CHECKPOINT_PASSIVE, &wal);
+    }
+    *out_over = false;
+    if ((result == SQLITE_OK || is_busy(result)) && wal.size > CAP_BYTES) {
+        enum status status = ticket_take(log->locks, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        result = checkpoint_restart(log, &wal);
+        ticket_give_back(log->locks);
+        *out_over = is_busy(result);
+    }
+    return result == SQLITE_OK || is_busy(result)
+               ? STATUS_OK
+               : locallog_error(log, result, "checkpoint", err);
+}
+
+void checkpoint_after_commit(struct locallog *log)
+{
+    if (log->wal_pages * log->page_bytes <= CHECKPOINT_BYTES) {
+        return;
+    }
+    bool taken = false;
+    bool over;
+    enum status status = lock_try(log->locks, LOCK_CHECKPOINTER, &taken, &log->postponed);
+    if (status == STATUS_OK && taken) {
+        status = checkpoint_round(log, &over, &log->postponed);
+        lock_release(log->locks, LOCK_CHECKPOINTER);
+    }
+    /* A full disk stops the writers by itself once the log cannot grow. */
+    if (status == STATUS_RETRY) {
+        error_clear(&log->postponed);
+    }
+}
+
+/* --- The thread. --- */
+
+struct locallog_checkpointer {
+    struct locallog *log; /* the thread's own */
+    struct thread thread;
+    bool at_work; /* holds LOCK_CHECKPOINTER */
+    struct mutex mutex;
+    struct condition wake;
+    bool stop;            /* under the mutex */
+    struct error failure; /* under the mutex: of the last round */
+};
+
+/* One round, when no other process is at it. Returns how long to sleep. */
+static int64_t checkpointer_look(struct locallog_checkpointer *checkpointer, struct error *err)
+{
+    struct locallog *log = checkpointer->log;
+    if (!checkpointer->at_work &&
+        lock_try(log->locks, LOCK_CHECKPOINTER, &checkpointer->at_work, err) != STATUS_OK) {
+        return LEAVE_FOR_US;
+    }
+    if (!checkpointer->at_work) {
+        return LOOK_EVERY_US;
+    }
+    bool over = false;
+    enum status status = checkpoint_round(log, &over, err);
+    return status != STATUS_OK || over ? LEAVE_FOR_US : LOOK_EVERY_US;
+}
+
+static void checkpointer_run(void *context)
+{
+    struct locallog_checkpointer *checkpointer = context;
+    mutex_lock(&checkpointer->mutex);
+    while (!checkpointer->stop) {
+        mutex_unlock(&checkpointer->mutex);
+        struct error failure = {0};
+        int64_t sleep_us = checkpointer_look(checkpointer, &failure);
+        mutex_lock(&checkpointer->mutex);
+        checkpointer->failure = failure;
+        int64_t end_us = clock_monotonic_us() + sleep_us;
+        int64_t left_us = sleep_us;
+        while (!checkpointer->stop && left_us > 0) {
+            condition_wait_us(&checkpointer->wake, &checkpointer->mutex, left_us);
+            left_us = end_us - clock_monotonic_us();
+        }
+    }
+    mutex_unlock(&checkpointer->mutex);
+}
+
+enum status locallog_checkpointer_start(const char *path, struct locallog_checkpointer **out,
+                                        struct error *err)
+{
+    struct locallog *log;
+    enum status status = locallog_open(path, LOCALLOG_WRITE, &log, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = locallog_open_locks(log, err);
+    if (status != STATUS_OK) {
+        locallog_close(log);
+        return status;
+    }
+    struct locallog_checkpointer *checkpointer = memory_alloc_zero(1, sizeof *checkpointer);
+    checkpointer->log = log;
+    mutex_init(&checkpointer->mutex);
+    condition_init(&checkpointer->wake);
+    thread_start(&checkpointer->thread, "checkpointer", checkpointer_run, checkpointer);
+    *out = checkpointer;
+    return STATUS_OK;
+}
+
+enum status locallog_checkpointer_status(struct locallog_checkpointer *checkpointer,
+                                         struct error *err)
+{
+    mutex_lock(&checkpointer->mutex);
+    struct error failure = checkpointer->failure;
+    mutex_unlock(&checkpointer->mutex);
+    return failure.status == STATUS_OK
+               ? STATUS_OK
+               : error_set(err, failure.status, failure.code, "%s", failure.message);
+}
+
+void locallog_checkpointer_stop(struct locallog_checkpointer *checkpointer)
+{
+    if (checkpointer == NULL) {
+        return;
+    }
+    mutex_lock(&checkpointer->mutex);
+    checkpointer->stop = true;
+    condition_signal(&checkpointer->wake);
+    mutex_unlock(&checkpointer->mutex);
+    thread_join(&checkpointer->thread);
+    condition_fini(&checkpointer->wake);
+    mutex_fini(&checkpointer->mutex);
+    /* Closing the handle releases LOCK_CHECKPOINTER. */
+    locallog_close(checkpointer->log);
+    memory_free(checkpointer);
+}

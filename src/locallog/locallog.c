@@ -1,0 +1,173 @@
+#include "locallog/private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "os/file.h"
+
+enum {
+    /* A WAL that is begun anew is cut to this. Keeping what it had makes commits cheaper: a file
+     * that does not grow has less to sync. */
+    JOURNAL_KEEP_BYTES = 64 * 1024 * 1024,
+    CACHE_KIB = 4 * 1024,
+};
+
+/* Versions before these can lose a committed transaction when a write-ahead log is reset. */
+static bool sqlite_is_trusted(int version)
+{
+    return version >= 3051003 || (version >= 3050007 && version < 3051000) ||
+           (version >= 3044006 && version < 3045000);
+}
+
+enum status path_resolve(const char *path, char **out, struct error *err)
+{
+    check(sqlite3_initialize() == SQLITE_OK);
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    check(vfs != NULL);
+    if (path[0] == '\0') {
+        return error_set(err, STATUS_CONFIG, "log.unopenable", "the path of a log is empty.");
+    }
+    size_t size = (size_t)vfs->mxPathname + 1;
+    char *resolved = memory_alloc(size);
+    int result = vfs->xFullPathname(vfs, path, (int)size, resolved);
+    if ((result & 0xFF) != SQLITE_OK) {
+        memory_free(resolved);
+        return error_set(err, STATUS_CONFIG, "log.unopenable",
+                         "cannot find %s: a folder of its path is not there or not accessible, or "
+                         "the path is too long.",
+                         path);
+    }
+    *out = resolved;
+    return STATUS_OK;
+}
+
+enum status path_open_locks(const char *path, struct lock_file **out, struct error *err)
+{
+    struct buffer name = {0};
+    buffer_printf(&name, "%s-lock", path);
+    enum status status = lock_file_open(buffer_string(&name), out, err);
+    buffer_fini(&name);
+    return status;
+}
+
+enum status locallog_open_locks(struct locallog *log, struct error *err)
+{
+    return log->locks != NULL ? STATUS_OK : path_open_locks(log->path, &log->locks, err);
+}
+
+/* Keeps the size of the WAL for checkpoint_after_commit(); in this place SQLite would checkpoint by
+ * itself, inside the ticket. */
+static int wal_committed(void *context, sqlite3 *db, const char *name, int pages)
+{
+    (void)db;
+    (void)name;
+    struct locallog *log = context;
+    log->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static enum status database_open(struct locallog *log, struct error *err)
+{
+    if (log->mode != LOCALLOG_CREATE && !file_exists(log->path)) {
+        return error_set(err, STATUS_CONFIG, "log.missing",
+                         "there is no log at %s. It is made when records are first written to it.",
+                         log->path);
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                (log->mode == LOCALLOG_CREATE ? SQLITE_OPEN_CREATE : 0);
+    int result = sqlite3_open_v2(log->path, &log->db, flags, NULL);
+    if (result != SQLITE_OK) {
+        return error_set(err, STATUS_CONFIG, "log.unopenable",
+                         "cannot open %s: %s. It must be a file in a folder that this user may "
+                         "write to.",
+                         log->path, log->db == NULL ? "no memory" : sqlite3_errmsg(log->db));
+    }
+    sqlite3_busy_timeout(log->db, BUSY_TIMEOUT_MS);
+    sqlite3_wal_hook(log->db, wal_committed, log);
+    return STATUS_OK;
+}
+
+/* The first touch of the file's content: tells a database from any other file. */
+static enum status database_configure(struct locallog *log, struct error *err)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "PRAGMA synchronous = FULL; PRAGMA cache_size = -%d; PRAGMA journal_size_limit = %d;"
+             "PRAGMA query_only = %d",
+             CACHE_KIB, JOURNAL_KEEP_BYTES, log->mode == LOCALLOG_READ);
+    int result = sqlite3_exec(log->db, sql, NULL, NULL, NULL);
+    if ((result & 0xFF) == SQLITE_NOTADB) {
+        return error_set(err, STATUS_CONFIG, "log.not_weir",
+                         "%s is no SQLite database, so it is no log of weir. Name another path.",
+                         log->path);
+    }
+    return result == SQLITE_OK ? STATUS_OK : locallog_error(log, result, "open", err);
+}
+
+enum status locallog_open(const char *path, enum locallog_mode mode, struct locallog **out,
+                          struct error *err)
+{
+    if (!sqlite_is_trusted(sqlite3_libversion_number())) {
+        return error_set(err, STATUS_CONFIG, "sqlite.too_old",
+                         "SQLite %s can lose committed transactions of a write-ahead log; 3.51.3 "
+                         "or newer is needed (or 3.50.7, or 3.44.6).",
+                         sqlite3_libversion());
+    }
+    char *resolved;
+    enum status status = path_resolve(path, &resolved, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct locallog *log = memory_alloc_zero(1, sizeof *log);
+    log->path = resolved;
+    log->mode = mode;
+    /* The lock file is there before the database: whoever finds a database without weir's tables
+     * then knows whether somebody may be making them. */
+    if (mode == LOCALLOG_CREATE) {
+        status = locallog_open_locks(log, err);
+    }
+    if (status == STATUS_OK) {
+        status = database_open(log, err);
+    }
+    if (status == STATUS_OK) {
+        status = database_configure(log, err);
+    }
+    if (status == STATUS_OK) {
+        status = schema_open(log, err);
+    }
+    if (status == STATUS_OK) {
+        status = sql_integer(log, "PRAGMA page_size", 0, &log->page_bytes, err);
+    }
+    if (status != STATUS_OK) {
+        locallog_close(log);
+        return status;
+    }
+    *out = log;
+    return STATUS_OK;
+}
+
+void locallog_close(struct locallog *log)
+{
+    if (log == NULL) {
+        return;
+    }
+    locallog_rollback(log);
+    statements_finalize(log);
+    /* Fails only when somebody's statement on it is still there. */
+    check(sqlite3_close(log->db) == SQLITE_OK);
+    lock_file_close(log->locks);
+    watch_close(log->watch);
+    buffer_fini(&log->scratch);
+    memory_free(log->path);
+    memory_free(log);
+}
+
+struct sqlite3 *locallog_database(struct locallog *log)
+{
+    return log->db;
+}
+
+const char *locallog_path(const struct locallog *log)
+{
+    return log->path;
+}
