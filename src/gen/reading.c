@@ -87,25 +87,27 @@ static char *write_hex(char *at, uint64_t value, unsigned digit_count)
     return at + digit_count;
 }
 
-/* In the shape of a random UUID. All 64 bits of the mixed number are in it, and mixing is one to
- * one: within a seed no two numbers share an id. */
+/* Where the ids of a workload begin: 2026-01-01 in milliseconds. */
+#define ID_EPOCH_MS UINT64_C(1767225600000)
+
+/* In the shape of a time-ordered UUID (version 7, RFC 9562), as devices make them today: the first
+ * 48 bits grow with the number, so within a seed no two numbers share an id. */
 static char *write_message_id(char *at, uint64_t seed, uint64_t number)
 {
-    uint64_t name = mix(number + mix(seed + UINT64_C(0x9E3779B97F4A7C15)));
-    uint64_t rest = mix(name + UINT64_C(0x9E3779B97F4A7C15));
+    uint64_t time = ID_EPOCH_MS + number;
+    uint64_t rest = mix(number + mix(seed + UINT64_C(0x9E3779B97F4A7C15)));
     *at++ = '"';
-    at = write_hex(at, name >> 32, 8);
+    at = write_hex(at, time >> 16, 8);
     *at++ = '-';
-    at = write_hex(at, name >> 16, 4);
+    at = write_hex(at, time, 4);
     *at++ = '-';
-    *at++ = '4';
+    *at++ = '7';
     at = write_hex(at, rest, 3);
     *at++ = '-';
     *at++ = "89ab"[rest >> 62];
     at = write_hex(at, rest >> 12, 3);
     *at++ = '-';
-    at = write_hex(at, name, 4);
-    at = write_hex(at, rest >> 24, 8);
+    at = write_hex(at, mix(rest), 12);
     *at++ = '"';
     return at;
 }
