@@ -289,6 +289,14 @@ enum status folder_list(struct arena *arena, const char *path, const char ***out
 
 /* --- Names and sizes. --- */
 
+enum status file_rename_durably(const char *from, const char *to, struct error *err)
+{
+    if (os_host->rename(from, to) != 0) {
+        return name_failed("rename a finished file to", to, errno, err);
+    }
+    return folder_of_sync(to, err);
+}
+
 bool file_exists(const char *path)
 {
     struct stat info;

@@ -50,6 +50,10 @@ enum status folder_sync(const char *path, struct error *err) WEIR_MUST_USE;
 enum status folder_list(struct arena *arena, const char *path, const char ***out_names,
                         size_t *out_count, struct error *err) WEIR_MUST_USE;
 
+/* Renames a file whose content is on disk, so that the new name lasts: rename, fsync of the folder of
+ * `to`. What had that name before is gone. */
+enum status file_rename_durably(const char *from, const char *to, struct error *err) WEIR_MUST_USE;
+
 bool file_exists(const char *path);
 /* -1 when absent or not a regular file. */
 int64_t file_size(const char *path);

@@ -606,6 +606,33 @@ static void waits_for_standard_input(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void renames_durably(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    put("new", "new", 3);
+    put("old", "old", 3);
+    fault.rename_errno = ENOSPC;
+    assert_int_equal(file_rename_durably("new", "old", &err), STATUS_RETRY);
+    assert_content("old", bytes_of_string("old"));
+    assert_content("new", bytes_of_string("new"));
+
+    error_clear(&err);
+    fault.rename_errno = 0;
+    assert_int_equal(file_rename_durably("new", "old", &err), STATUS_OK);
+    assert_int_equal(fault.fsync_count, 1);
+    assert_content("old", bytes_of_string("new"));
+    assert_false(file_exists("new"));
+
+    assert_int_equal(file_rename_durably("absent", "old", &err), STATUS_CONFIG);
+    assert_non_null(strstr(err.message, "old"));
+
+    error_clear(&err);
+    fault.fsync_errno = EIO;
+    assert_int_equal(file_rename_durably("old", "newest", &err), STATUS_FATAL);
+    assert_true(file_exists("newest"));
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 #define WITH_FAULTS(test) cmocka_unit_test_setup_teardown(test, fault_setup, fault_teardown)
 
@@ -626,6 +653,7 @@ int main(void)
         IN_FOLDER(folders),
         IN_FOLDER(lists_in_byte_order),
         IN_FOLDER(sizes_and_removal),
+        WITH_FAULTS(renames_durably),
         WITH_FAULTS(reads_at_any_place),
         IN_FOLDER(reads_standard_input),
         IN_FOLDER(waits_for_standard_input),
