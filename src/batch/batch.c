@@ -376,7 +376,7 @@ struct value batch_value(const struct batch *batch, uint32_t field, uint32_t row
     case COLUMN_OBJECT:
         return (struct value){.type = VALUE_JSON, .text = column->texts[row]};
     }
-    check(!"a known column type");
+    check(false);
 }
 
 const char *verdict_name(enum verdict verdict)

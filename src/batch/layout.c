@@ -30,5 +30,5 @@ const char *column_type_name(enum column_type type)
     case COLUMN_OBJECT:
         return "an object";
     }
-    check(!"a known column type");
+    check(false);
 }

@@ -158,7 +158,7 @@ int value_compare(const struct value *a, const struct value *b)
     case VALUE_JSON:
         return text_compare(a->text, b->text);
     }
-    check(!"a known value type");
+    check(false);
 }
 
 void value_write(const struct value *value, struct buffer *out)
@@ -183,7 +183,7 @@ void value_write(const struct value *value, struct buffer *out)
         buffer_append_sized(out, value->text.data, value->text.size);
         return;
     }
-    check(!"a known value type");
+    check(false);
 }
 
 struct value value_read(struct reader *reader)

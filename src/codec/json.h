@@ -43,14 +43,18 @@ void json_decoder_free(struct json_decoder *decoder);
 /* Fills columns of all rows of the batch. */
 void json_decode(struct json_decoder *decoder, struct batch *batch);
 
-/* True when `text` is one JSON value by RFC 8259 (any top-level type, repeated keys allowed). */
+/* True when `text` is one JSON value by RFC 8259 (any top-level type, repeated keys allowed). max_depth 0: 128. */
 bool json_is_valid(struct bytes text, uint32_t max_depth);
 
-/* One JSON value (raw, valid) as a value: true, 12, 1.5, "text" (unescaped into the arena), others as VALUE_JSON. null gives VALUE_NULL. */
+/* One JSON value (raw, valid) as a value: true, 12, 1.5, "text" (unescaped into the arena), others as VALUE_JSON. null gives VALUE_NULL.
+ * A number is VALUE_INT64 when it is written without fraction and exponent and fits, VALUE_JSON when it is beyond double, else
+ * VALUE_DOUBLE. */
 struct value json_value(struct arena *arena, struct bytes raw);
 
 /* One change to a record's object. `replacement` none removes the member; a member that is not there is added at the end of its object (the
- * parent object must exist, else nothing is added). Fields are indexes of the layout. */
+ * parent object must exist, else nothing is added). A member that stands several times is edited each time; the edit of an object
+ * takes the edits of its members with it. Fields are indexes of the layout. When all edits are of members known to be absent from
+ * the top level, the record is not looked through at all. */
 struct json_edit {
     uint32_t field;
     bool absent; /* the caller knows that the record has no such member: it need not be looked for */

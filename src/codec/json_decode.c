@@ -211,7 +211,8 @@ static void row_refuse_type(struct json_decoder *decoder, uint32_t row)
     const char *type = "a number";
     switch (*p) {
     case '{':
-        check(!"an object that is valid was not decoded");
+        check(false); /* A valid object is always decoded. */
+        break;
     case '[':
         type = "an array";
         break;

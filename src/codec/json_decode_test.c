@@ -34,6 +34,10 @@ static void expect_rows(const struct layout *layout, const struct json_options *
             assert_string_equal(buffer_string(&line), expected);
             buffer_fini(&line);
         }
+        for (uint32_t field = 0; field < layout->field_count; field++) {
+            bool misfit = batch->columns[field].cells[0] == CELL_MISFIT;
+            assert_int_equal(batch->columns[field].misfit_count, misfit ? TIMES : 0);
+        }
         batch_free(batch);
         json_decoder_free(decoder);
     }

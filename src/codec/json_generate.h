@@ -109,13 +109,17 @@ static inline void generate_key(struct generator *g, const char *key)
 
 static inline void generate_value(struct generator *g, const char *key, unsigned depth);
 
+/* Longer than what the decoder keeps of keys. */
+#define LONG_KEY \
+    "a key that is so long that the decoder cannot keep it with what it learns of a stream, and " \
+    "must look at it every time"
+
 static inline void generate_object(struct generator *g, unsigned depth)
 {
     static const char *const keys[] = {
         "b", "i", "d", "s", "j", "o", "x", "y", "p", "q", "e", "z", "w", "", "k1", "k2", "k3",
         "a key that is rather long but still fits", "\xC3\xA4",
-        "a key that is so long that the decoder cannot keep it with what it learns of a stream, and "
-        "must look at it every time",
+        LONG_KEY,
     };
     enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
     bool used[KEY_COUNT] = {false};

@@ -179,5 +179,5 @@ void json_write_value(struct buffer *out, const struct value *value)
         buffer_append(out, value->text.data, value->text.size);
         return;
     }
-    check(!"a known value type");
+    check(false);
 }

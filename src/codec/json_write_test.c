@@ -82,6 +82,26 @@ static int digit_count(const char *text)
     return count - zeros;
 }
 
+/* Their significant digits, without zeros before and behind. */
+static void assert_same_digits(const char *a, const char *b)
+{
+    char digits[2][64];
+    const char *texts[2] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        size_t size = 0;
+        for (const char *p = texts[i]; *p != '\0' && *p != 'e'; p++) {
+            if (*p >= '0' && *p <= '9' && (size > 0 || *p != '0')) {
+                digits[i][size++] = *p;
+            }
+        }
+        while (size > 0 && digits[i][size - 1] == '0') {
+            size--;
+        }
+        digits[i][size] = '\0';
+    }
+    assert_string_equal(digits[0], digits[1]);
+}
+
 static void expect_shortest(struct buffer *buffer, double real)
 {
     const char *text = double_text(buffer, real);
@@ -98,6 +118,11 @@ static void expect_shortest(struct buffer *buffer, double real)
         if (strtod(closest, NULL) == real) {
             fail_msg("%a is written as %s, and %s would do", real, text, closest);
         }
+    }
+    char closest[64];
+    snprintf(closest, sizeof closest, "%.*e", digits - 1, real);
+    if (strtod(closest, NULL) == real) {
+        assert_same_digits(text, closest);
     }
 }
 
