@@ -1,6 +1,7 @@
 /*
- * Ledger: the counts and sums that prove that nothing was lost and nothing doubled. One ledger is cumulative in R; one per SEGMENT
- * (a range of 2^20 offsets, cut also where the plan changes) stands beside it, so that an audit can bisect.
+ * Ledger: the counts and sums that prove that nothing was lost and nothing doubled. One ledger is
+ * cumulative in R; one per SEGMENT (a range of 2^20 offsets, cut also where the plan changes)
+ * stands beside it, so that an audit can bisect.
  *
  * Laws that audit and tests hold:
  *   in = valid + invalid + duplicate + late + filtered

@@ -31,7 +31,8 @@
 /* Offsets per ledger segment. */
 #define SEGMENT_OFFSETS (INT64_C(1) << 20)
 
-/* From `offset` on rows were judged by the plan `plan_hash`, whose state reaches `horizon_us` back. */
+/* From `offset` on rows were judged by the plan `plan_hash`, whose state reaches `horizon_us`
+ * back. */
 struct plan_change {
     int64_t offset;
     struct hash128 plan_hash;
@@ -57,13 +58,14 @@ struct progress {
     struct anchor state_start;
     int64_t greatest_us;     /* greatest vetted event time after next_offset − 1 */
     struct candidates candidates;
-    struct hash128 last_record_hash; /* of the record before next_offset; zero = none yet */
+    struct hash128 last_record_hash; /* of the record before next_offset; zero: none yet */
     uint8_t hash_key[HASH_KEY_BYTES];
     struct plan_change *plans; /* oldest first, back to state_start; at least one */
     uint32_t plan_count;
     struct lost_range *lost;
     uint32_t lost_count;
-    uint64_t rejects_forwarded; /* number of the last reject of other systems that this (the DLQ's) system took */
+    /* Number of the last reject of other systems that this system, the DLQ's, took. */
+    uint64_t rejects_forwarded;
     struct ledger ledger;       /* cumulative */
 };
 

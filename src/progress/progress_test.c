@@ -252,6 +252,12 @@ static void test_sealed_nonsense_is_refused(void **state)
         assert_refused(cut.data, cut.size, STATUS_FATAL, "progress.corrupt");
         buffer_fini(&cut);
     }
+    struct buffer longer = {0};
+    buffer_append(&longer, form.data, form.size - FORM_SEAL_BYTES);
+    buffer_append_byte(&longer, 0);
+    form_seal(0, &longer);
+    assert_refused(longer.data, longer.size, STATUS_FATAL, "progress.corrupt");
+    buffer_fini(&longer);
     /* Whatever one byte says, nothing is read beyond the end, and what is read is freed. */
     struct prng prng;
     prng_init(&prng, 5);
@@ -328,6 +334,10 @@ static void test_broken_segments(void **state)
     for (size_t size = 0; size < form.size; size++) {
         assert_segment_refused(form.data, size);
     }
+    form.size -= FORM_SEAL_BYTES;
+    buffer_append_byte(&form, 0);
+    form_seal(0, &form);
+    assert_segment_refused(form.data, form.size);
     /* A progress record is no segment. */
     struct progress sample;
     make_sample(&sample);

@@ -32,13 +32,10 @@ void anchors_fini(struct anchors *anchors)
     *anchors = (struct anchors){0};
 }
 
+/* The first anchor stays as long as none qualifies, so that of the log's start need not. */
 static bool qualifies(const struct anchors *anchors, const struct anchor *anchor,
                       int64_t greatest_us)
 {
-    /* Nothing was remembered yet. */
-    if (anchor->greatest_us == TIME_NEVER) {
-        return true;
-    }
     int64_t horizon_us = anchors->horizon_us;
     if (anchor->offset < anchors->changed_offset && anchors->changed_horizon_us > horizon_us) {
         horizon_us = anchors->changed_horizon_us;

@@ -173,8 +173,8 @@ static void test_newest_two_are_kept(void **state)
 static void test_identities_do_not_mix(void **state)
 {
     struct place *place = *state;
-    struct snapshot_identity others[6];
-    for (int i = 0; i < 6; i++) {
+    struct snapshot_identity others[8];
+    for (int i = 0; i < 8; i++) {
         others[i] = identity;
     }
     others[0].pipeline = "iot-0";
@@ -186,16 +186,19 @@ static void test_identities_do_not_mix(void **state)
     memset(longest, 'x', sizeof longest);
     longest[sizeof longest - 1] = '\0';
     others[5].partition = longest;
+    others[6].pipeline = "iot-0";
+    others[6].partition = "1";
+    others[7].partition = "0-1";
     save(place, &identity, 50, "mine");
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 8; i++) {
         for (int64_t offset = 101; offset < 104; offset++) {
             save(place, &others[i], offset, "other");
         }
     }
-    assert_int_equal(file_count(place), 1 + 6 * 2);
+    assert_int_equal(file_count(place), 1 + 8 * 2);
     assert_int_equal(load(place, &identity, INT64_MAX, NULL), 50);
     assert_int_equal(place->warnings, 0);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 8; i++) {
         assert_int_equal(load(place, &others[i], INT64_MAX, NULL), 103);
         assert_int_equal(load(place, &others[i], 102, NULL), 102);
         assert_int_equal(place->warnings, 0);
