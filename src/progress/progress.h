@@ -71,7 +71,7 @@ struct progress {
 
 /* What one epoch adds for one partition. Segment deltas together are the whole delta. */
 struct segment_delta {
-    int64_t first_offset; /* of the segment: a multiple of SEGMENT_OFFSETS, or where the plan changed */
+    int64_t first_offset; /* a multiple of SEGMENT_OFFSETS, or where the plan changed */
     struct hash128 plan_hash;
     struct ledger delta;
 };

@@ -68,7 +68,8 @@ void last_store_free(struct last_store *store);
 /* NULL when there is none that is remembered at this watermark. */
 const struct last_entry *last_store_find(const struct last_store *store, struct hash128 key,
                                          int64_t watermark_us);
-/* Takes the value if its event time is not below the remembered one (at equal ones the later call wins). Copies texts. */
+/* Takes the value if its event time is not below the remembered one (at equal ones the later call
+ * wins). Copies texts. */
 enum status last_store_put(struct last_store *store, struct hash128 key, struct last_entry entry,
                            int64_t watermark_us, struct error *err) WEIR_MUST_USE;
 void last_store_purge(struct last_store *store, int64_t watermark_us);
