@@ -2,8 +2,7 @@
  * Repairs that look at one cell alone: words that stand for null, and numbers that came as text. Both work column by column, before event time and
  * constraints; every changed cell is counted.
  */
-#include <math.h>
-
+#include "codec/json_number.h"
 #include "stage/stage_private.h"
 
 /* --- null_values --- */
@@ -122,68 +121,54 @@ void stage_null_values(struct stage_runner *runner, struct batch *batch)
 
 /* --- coerce --- */
 
-/* `raw` is a JSON string; its text must be exactly what a JSON number, true or false would be. */
-static bool text_of_scalar(struct arena *arena, struct bytes raw, struct value *out)
+/* The text of a JSON string; none for all other values. */
+static struct bytes text_of(struct arena *arena, struct bytes raw)
 {
-    if (raw.size < 2 || raw.data[0] != '"') {
-        return false;
-    }
-    struct bytes text = json_value(arena, raw).text;
-    if (text.size == 0) {
-        return false;
-    }
-    uint8_t first = text.data[0];
-    uint8_t last = text.data[text.size - 1];
-    bool is_number = (first == '-' || (first >= '0' && first <= '9')) && last >= '0' && last <= '9';
-    bool is_boolean = bytes_equal_string(text, "true") || bytes_equal_string(text, "false");
-    if ((!is_number && !is_boolean) || !json_is_valid(text, 1)) {
-        return false;
-    }
-    *out = json_value(arena, text);
-    return true;
+    return raw.size < 2 || raw.data[0] != '"' ? BYTES_NONE : json_value(arena, raw).text;
 }
 
 enum coercion { COERCED, NOT_COERCED, OUT_OF_RANGE };
 
-static enum coercion set_integer(struct column *column, uint32_t row, const struct value *value)
+/* Exactly as the decoder would take the number: an integer is never rounded into being one. */
+static enum coercion set_number(struct column *column, uint32_t row, struct bytes text)
 {
-    if (value->type == VALUE_INT64) {
-        column->integers[row] = value->integer;
-        return COERCED;
+    struct json_number number;
+    if (!json_number_scan(text.data, text.data + text.size, &number) ||
+        number.end != text.data + text.size) {
+        return NOT_COERCED;
     }
-    if (value->type == VALUE_DOUBLE && value->real == trunc(value->real)) {
-        if (value->real >= -0x1p63 && value->real < 0x1p63) {
-            column->integers[row] = (int64_t)value->real;
-            return COERCED;
-        }
+    if (column->type == COLUMN_DOUBLE) {
+        return json_number_double(&number, &column->reals[row]) ? COERCED : OUT_OF_RANGE;
+    }
+    switch (json_number_int64(&number, &column->integers[row])) {
+    case JSON_INTEGER_OK:
+        return COERCED;
+    case JSON_INTEGER_RANGE:
         return OUT_OF_RANGE;
+    case JSON_INTEGER_FRACTION:
+        break;
     }
-    return value->type == VALUE_JSON ? OUT_OF_RANGE : NOT_COERCED;
+    return NOT_COERCED;
 }
 
-static enum coercion set_real(struct column *column, uint32_t row, const struct value *value)
+static enum coercion set_boolean(struct column *column, uint32_t row, struct bytes text)
 {
-    if (value->type == VALUE_DOUBLE || value->type == VALUE_INT64) {
-        column->reals[row] =
-            value->type == VALUE_DOUBLE ? value->real : (double)value->integer;
-        return COERCED;
+    bool is_true = bytes_equal_string(text, "true");
+    if (!is_true && !bytes_equal_string(text, "false")) {
+        return NOT_COERCED;
     }
-    return value->type == VALUE_JSON ? OUT_OF_RANGE : NOT_COERCED;
+    column->booleans[row] = is_true;
+    return COERCED;
 }
 
-static enum coercion set_cell(struct column *column, uint32_t row, const struct value *value)
+static enum coercion set_cell(struct column *column, uint32_t row, struct bytes text)
 {
     switch (column->type) {
     case COLUMN_INT64:
-        return set_integer(column, row, value);
     case COLUMN_DOUBLE:
-        return set_real(column, row, value);
+        return set_number(column, row, text);
     case COLUMN_BOOL:
-        if (value->type == VALUE_BOOL) {
-            column->booleans[row] = value->boolean;
-            return COERCED;
-        }
-        return NOT_COERCED;
+        return set_boolean(column, row, text);
     case COLUMN_TEXT:
     case COLUMN_JSON:
     case COLUMN_OBJECT:
@@ -198,11 +183,9 @@ static void coerce_field(struct batch *batch, uint32_t field)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < column->misfit_count; i++) {
         struct misfit misfit = column->misfits[i];
-        struct value value;
-        enum coercion result = NOT_COERCED;
-        if (misfit.kind == MISFIT_TYPE && text_of_scalar(batch->arena, misfit.raw, &value)) {
-            result = set_cell(column, misfit.row, &value);
-        }
+        struct bytes text = text_of(batch->arena, misfit.raw);
+        enum coercion result =
+            bytes_is_none(text) ? NOT_COERCED : set_cell(column, misfit.row, text);
         if (result == COERCED) {
             column->cells[misfit.row] = CELL_VALUE;
             batch_add_repair(batch, misfit.row, field, REPAIR_COERCE);
