@@ -111,6 +111,8 @@ struct record *batch_append_record(struct batch *batch)
     uint32_t row = batch->row_count++;
     batch->event_times_us[row] = TIME_NEVER;
     batch->watermarks_us[row] = TIME_NEVER;
+    batch->routes[row] = 0;
+    batch->outputs[row] = BYTES_NONE;
     struct record *record = &batch->records[row];
     *record = (struct record){.timestamp_us = TIME_NEVER, .timestamp_kind = TIMESTAMP_NONE};
     return record;
@@ -152,8 +154,8 @@ void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum mi
     uint32_t position = misfit_position(column, row);
     bool known = position < column->misfit_count && column->misfits[position].row == row;
     if (!known) {
-        column->misfits = list_grow(column->misfits, column->misfit_count,
-                                    &column->misfit_capacity, sizeof *column->misfits);
+        column->misfits = list_grow(column->misfits, column->misfit_count, &column->misfit_capacity,
+                                    sizeof *column->misfits);
         memmove(&column->misfits[position + 1], &column->misfits[position],
                 (column->misfit_count - position) * sizeof *column->misfits);
         column->misfit_count++;
@@ -235,8 +237,7 @@ void batch_add_warning(struct batch *batch, uint32_t row, uint32_t check_index)
 void batch_add_replay(struct batch *batch, const struct replay_origin *origin)
 {
     check(origin->row < batch->row_count);
-    check(batch->replay_count == 0
-          || batch->replays[batch->replay_count - 1].row < origin->row);
+    check(batch->replay_count == 0 || batch->replays[batch->replay_count - 1].row < origin->row);
     batch->replays = list_grow(batch->replays, batch->replay_count, &batch->replay_capacity,
                                sizeof *batch->replays);
     batch->replays[batch->replay_count++] = *origin;
@@ -382,9 +383,9 @@ struct value batch_value(const struct batch *batch, uint32_t field, uint32_t row
 const char *verdict_name(enum verdict verdict)
 {
     static const char *const names[VERDICT_COUNT] = {
-        [VERDICT_NONE] = "NONE",           [VERDICT_VALID] = "VALID",
-        [VERDICT_INVALID] = "INVALID",     [VERDICT_DUPLICATE] = "DUPLICATE",
-        [VERDICT_LATE] = "LATE",           [VERDICT_FILTERED] = "FILTERED",
+        [VERDICT_NONE] = "NONE",       [VERDICT_VALID] = "VALID",
+        [VERDICT_INVALID] = "INVALID", [VERDICT_DUPLICATE] = "DUPLICATE",
+        [VERDICT_LATE] = "LATE",       [VERDICT_FILTERED] = "FILTERED",
     };
     check((unsigned)verdict < VERDICT_COUNT);
     return names[verdict];

@@ -1,16 +1,19 @@
 /*
- * Batch: what flows. Up to BATCH_ROWS_MAX records of ONE source partition, in offset order: the raw records, typed columns, and what the
- * stages found out row by row.
+ * Batch: what flows. Up to BATCH_ROWS_MAX records of ONE source partition, in offset order: the raw
+ * records, typed columns, and what the stages found out row by row.
  *
- * Life of a batch: batch_reset → a source appends records (batch_append_record) → codec/ fills the columns → the stages of stage/ give
- * verdicts, repairs, event times, set values → sinks read the rows → batch_reset. All memory is in the batch's arena and goes with the
- * reset; a batch is used by one thread at a time; passing it on moves it.
+ * Life of a batch: batch_reset → a source appends records (batch_append_record) → codec/ fills the
+ * columns → the stages of stage/ give verdicts, repairs, event times, set values → sinks read the
+ * rows → batch_reset. What the records bring along is in the batch's arena and goes with the reset,
+ * the arrays stay; a batch is used by one thread at a time; passing it on moves it.
  *
- * Columns: four questions are asked of a cell (absent? null? misfit? value?), so each row has a byte that says which, rather than Arrow's
- * one validity bit; the values stand densely in one plain array per column, as in Arrow. Text cells are slices of the record's own bytes where
- * it has no escapes, so decoding copies nothing.
+ * Columns: four questions are asked of a cell (absent? null? misfit? value?), so each row has a
+ * byte that says which, rather than Arrow's one validity bit; the values stand densely in one plain
+ * array per column, as in Arrow. Text cells are slices of the record's own bytes where it has no
+ * escapes, so decoding copies nothing.
  *
- * The law (stages are a function of log and plan): nothing in a batch depends on where the batch was cut.
+ * The law (stages are a function of log and plan): nothing in a batch depends on where the batch
+ * was cut.
  */
 #ifndef WEIR_BATCH_BATCH_H
 #define WEIR_BATCH_BATCH_H
@@ -38,11 +41,11 @@ struct record_header {
 /* A record as it came; never changed. All slices live at least as long as the batch. */
 struct record {
     int64_t offset;
-    int64_t next_offset;  /* the position after this record: offset + 1 in a log, the next line's byte in a file */
+    int64_t next_offset;  /* behind this record: offset + 1, or the next line's byte in a file */
     int64_t timestamp_us; /* TIME_NEVER where there is none */
     enum timestamp_kind timestamp_kind;
-    struct bytes key;     /* none: null */
-    struct bytes value;   /* none: null (a tombstone) */
+    struct bytes key;   /* none: null */
+    struct bytes value; /* none: null (a tombstone) */
     const struct record_header *headers;
     uint32_t header_count;
 };
@@ -56,7 +59,7 @@ enum cell {
 };
 
 enum misfit_kind {
-    MISFIT_TYPE,  /* another JSON type, a fraction for an integer, or null where the type does not list it is NOT here (that is absent) */
+    MISFIT_TYPE,  /* another JSON type, or a fraction for an integer; a null is never a misfit */
     MISFIT_RANGE, /* a number that int64 (COLUMN_INT64) or double (COLUMN_DOUBLE) cannot hold */
 };
 
@@ -91,8 +94,9 @@ enum verdict {
 };
 #define VERDICT_COUNT 6
 
-/* One complaint about one row. `order` sorts the violations of a row: 0 the decoder and event time, 1 + field index for fields,
- * then unknown fields, checks, transform, dedup, lateness, route. At most VIOLATIONS_PER_ROW are kept. */
+/* One complaint about one row. `order` sorts the violations of a row: 0 the decoder and event time,
+ * 1 + field index for fields, then unknown fields, checks, transform, dedup, lateness, route. At
+ * most VIOLATIONS_PER_ROW are kept. */
 struct violation {
     uint32_t row;
     uint32_t order;
@@ -141,16 +145,16 @@ struct batch {
     uint64_t assignment; /* the assignment sequence of the partition */
 
     uint32_t row_count;
-    struct record *records;   /* [BATCH_ROWS_MAX] */
-    struct column *columns;   /* [layout->field_count], arrays of BATCH_ROWS_MAX */
+    struct record *records; /* [BATCH_ROWS_MAX] */
+    struct column *columns; /* [layout->field_count], arrays of BATCH_ROWS_MAX */
 
-    uint8_t *verdicts;        /* enum verdict per row */
-    int64_t *event_times_us;  /* vetted event time, TIME_NEVER where there is none */
-    int64_t *watermarks_us;   /* after the row */
-    struct value **set_values;/* [set expression][row], VALID rows only; made by stage/transform */
+    uint8_t *verdicts;         /* enum verdict per row */
+    int64_t *event_times_us;   /* vetted event time, TIME_NEVER where there is none */
+    int64_t *watermarks_us;    /* after the row */
+    struct value **set_values; /* [set expression][row], VALID rows only; made by stage/transform */
     uint32_t set_count;
-    uint64_t *routes;         /* VALID rows: a bit per sink of the plan; 0 for all others */
-    struct bytes *outputs;    /* VALID rows: the value that goes out; the record's own where nothing changed */
+    uint64_t *routes;      /* VALID rows: a bit per sink of the plan; 0 for all others */
+    struct bytes *outputs; /* VALID rows: what goes out; the record's own where unchanged */
 
     struct violation *violations;
     uint32_t violation_count, violation_capacity;
@@ -169,11 +173,12 @@ void batch_free(struct batch *batch);
 /* Empties it for the next records; every slice taken from it dangles afterwards. */
 void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment);
 
-/* The keyed hash of an input: over offset, key and value, each of the two by its own hash (none: zeros). */
+/* The keyed hash of an input: over offset, key and value, each of the two by its own hash (none:
+ * zeros). */
 struct hash128 record_hash(const struct hash_secret *secret, const struct record *record);
 
-/* The next record, to be filled by the source; NULL when the batch is full. Slices that do not outlive the
- * batch are copied into batch->arena by the source. */
+/* The next record, to be filled by the source; NULL when the batch is full. Slices that do not
+ * outlive the batch are copied into batch->arena by the source. */
 struct record *batch_append_record(struct batch *batch);
 
 void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum misfit_kind kind,
@@ -181,7 +186,8 @@ void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum mi
 /* NULL when the cell is not a misfit. */
 const struct misfit *batch_find_misfit(const struct batch *batch, uint32_t field, uint32_t row);
 
-/* Adds a violation; `detail` is copied (cut at 200 bytes on a character boundary). Does not change the verdict. */
+/* Adds a violation; `detail` is copied (cut at 200 bytes on a character boundary). Does not change
+ * the verdict. */
 void batch_add_violation(struct batch *batch, uint32_t row, uint32_t order, reason_id reason,
                          uint32_t field, struct bytes detail);
 /* Violation and verdict at once, for a stage that decides. check()s that the row had no verdict. */

@@ -12,14 +12,11 @@
 
 static struct field test_fields[] = {
     {.name = "flag", .name_size = 4, .path = "flag", .type = COLUMN_BOOL, .parent = FIELD_NONE},
-    {.name = "count", .name_size = 5, .path = "count", .type = COLUMN_INT64,
-     .parent = FIELD_NONE},
-    {.name = "level", .name_size = 5, .path = "level", .type = COLUMN_DOUBLE,
-     .parent = FIELD_NONE},
+    {.name = "count", .name_size = 5, .path = "count", .type = COLUMN_INT64, .parent = FIELD_NONE},
+    {.name = "level", .name_size = 5, .path = "level", .type = COLUMN_DOUBLE, .parent = FIELD_NONE},
     {.name = "id", .name_size = 2, .path = "id", .type = COLUMN_TEXT, .parent = FIELD_NONE},
     {.name = "tags", .name_size = 4, .path = "tags", .type = COLUMN_JSON, .parent = FIELD_NONE},
-    {.name = "place", .name_size = 5, .path = "place", .type = COLUMN_OBJECT,
-     .parent = FIELD_NONE},
+    {.name = "place", .name_size = 5, .path = "place", .type = COLUMN_OBJECT, .parent = FIELD_NONE},
 };
 static const struct layout test_layout = {
     .fields = test_fields, .field_count = 6, .schema_field_count = 6};
@@ -162,8 +159,8 @@ static void test_violations_sorted_and_cut(void **state)
     for (uint32_t i = 0; i < 20; i++) {
         char name[8];
         int size = snprintf(name, sizeof name, "u%u", i);
-        batch_add_violation(batch, 0, ORDER_UNKNOWN_FIELD, REASON_SCHEMA_UNKNOWN_FIELD,
-                            FIELD_NONE, bytes_of(name, (size_t)size));
+        batch_add_violation(batch, 0, ORDER_UNKNOWN_FIELD, REASON_SCHEMA_UNKNOWN_FIELD, FIELD_NONE,
+                            bytes_of(name, (size_t)size));
     }
     batch_add_violation(batch, 0, ORDER_FIELD(0), REASON_SCHEMA_TYPE, 0, none);
     batch_sort_violations(batch);
@@ -293,8 +290,8 @@ static void test_lists_grow(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const verdicts[] = {"NONE", "VALID", "INVALID", "DUPLICATE", "LATE",
-                                           "FILTERED"};
+    static const char *const verdicts[] = {"NONE",      "VALID", "INVALID",
+                                           "DUPLICATE", "LATE",  "FILTERED"};
     for (int i = 0; i < VERDICT_COUNT; i++) {
         assert_string_equal(verdict_name((enum verdict)i), verdicts[i]);
     }

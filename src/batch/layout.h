@@ -1,10 +1,11 @@
 /*
- * Layout: which fields of a record become columns. Compiled once from the schema (schema/ makes it), read-only afterwards, shared by all
- * threads.
+ * Layout: which fields of a record become columns. Compiled once from the schema (schema/ makes
+ * it), read-only afterwards, shared by all threads.
  *
- * Fields stand in the schema's order, depth first, an object before its members; that order is also the order of violations. Behind the
- * schema's fields stand EXTRA fields: names that only the pipeline file mentions (a `drop`, a target of `set`), as COLUMN_JSON, so that the
- * decoder tells whether a record has them.
+ * Fields stand in the schema's order, depth first, an object before its members; that order is also
+ * the order of violations. Behind the schema's fields stand EXTRA fields: names that only the
+ * pipeline file mentions (a `drop`, a target of `set`), as COLUMN_JSON, so that the decoder tells
+ * whether a record has them.
  */
 #ifndef WEIR_BATCH_LAYOUT_H
 #define WEIR_BATCH_LAYOUT_H
@@ -20,20 +21,20 @@ enum column_type {
     COLUMN_INT64,  /* int64_t */
     COLUMN_DOUBLE, /* double */
     COLUMN_TEXT,   /* struct bytes: decoded UTF-8, escapes resolved */
-    COLUMN_JSON,   /* struct bytes: the raw JSON of the value, any type (arrays, lists of types, extra fields) */
-    COLUMN_OBJECT, /* struct bytes: the raw JSON of an object whose members are columns of their own */
+    COLUMN_JSON,   /* struct bytes: the raw JSON (arrays, lists of types, extra fields) */
+    COLUMN_OBJECT, /* struct bytes: the raw JSON; the object's members are columns of their own */
 };
 
 #define FIELD_NONE UINT32_MAX
 
 struct field {
-    const char *name;      /* the member's name in its object, NUL-terminated UTF-8 */
-    uint32_t name_size;    /* in bytes (a name may hold NUL bytes) */
-    const char *path;      /* for people and reasons: "location.lat" */
+    const char *name;   /* the member's name in its object, NUL-terminated UTF-8 */
+    uint32_t name_size; /* in bytes (a name may hold NUL bytes) */
+    const char *path;   /* for people and reasons: "location.lat" */
     enum column_type type;
-    bool nullable;         /* the type lists null: a null is a value of its own, not absence */
-    bool closed;           /* COLUMN_OBJECT: additionalProperties is false */
-    uint32_t parent;       /* index of the object that holds it, FIELD_NONE for the top level */
+    bool nullable;   /* the type lists null: a null is a value of its own, not absence */
+    bool closed;     /* COLUMN_OBJECT: additionalProperties is false */
+    uint32_t parent; /* index of the object that holds it, FIELD_NONE for the top level */
 };
 
 struct layout {

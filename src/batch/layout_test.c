@@ -10,10 +10,12 @@ static void test_find_by_path(void **state)
     (void)state;
     struct field fields[] = {
         {.name = "id", .name_size = 2, .path = "id", .type = COLUMN_TEXT, .parent = FIELD_NONE},
-        {.name = "location", .name_size = 8, .path = "location", .type = COLUMN_OBJECT,
+        {.name = "location",
+         .name_size = 8,
+         .path = "location",
+         .type = COLUMN_OBJECT,
          .parent = FIELD_NONE},
-        {.name = "lat", .name_size = 3, .path = "location.lat", .type = COLUMN_DOUBLE,
-         .parent = 1},
+        {.name = "lat", .name_size = 3, .path = "location.lat", .type = COLUMN_DOUBLE, .parent = 1},
     };
     struct layout layout = {.fields = fields, .field_count = 3, .schema_field_count = 3};
     assert_int_equal(layout_find(&layout, "id"), 0);

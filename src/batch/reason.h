@@ -1,6 +1,7 @@
 /*
- * Reasons: the stable codes that say why a record was not VALID, or what a check warned of. The fixed ones are here; a plan adds its own
- * (`check.<name>`, `transform.<field>`) behind them in its reason table.
+ * Reasons: the stable codes that say why a record was not VALID, or what a check warned of. The
+ * fixed ones are here; a plan adds its own (`check.<name>`, `transform.<field>`) behind them in its
+ * reason table.
  */
 #ifndef WEIR_BATCH_REASON_H
 #define WEIR_BATCH_REASON_H

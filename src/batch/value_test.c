@@ -90,8 +90,8 @@ static void test_total_order(void **state)
             int expected = (i > j) - (i < j);
             assert_int_equal(value_compare(&values[i], &values[j]), expected);
             assert_int_equal(value_equal(&values[i], &values[j]), i == j);
-            bool same_hash = hash_equal(value_hash(&secret, &values[i], 1),
-                                        value_hash(&secret, &values[j], 1));
+            bool same_hash =
+                hash_equal(value_hash(&secret, &values[i], 1), value_hash(&secret, &values[j], 1));
             assert_int_equal(same_hash, i == j);
         }
     }
@@ -115,8 +115,8 @@ static void test_integral_double_equals_integer(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_true(value_equal(&cases[i].a, &cases[i].b));
         assert_int_equal(value_compare(&cases[i].a, &cases[i].b), 0);
-        assert_true(hash_equal(value_hash(&secret, &cases[i].a, 1),
-                               value_hash(&secret, &cases[i].b, 1)));
+        assert_true(
+            hash_equal(value_hash(&secret, &cases[i].a, 1), value_hash(&secret, &cases[i].b, 1)));
     }
 }
 
@@ -138,8 +138,7 @@ static void test_hash_of_several_keeps_the_borders(void **state)
     for (size_t size = 400; size <= 600; size++) {
         struct value shorter = {.type = VALUE_TEXT, .text = bytes_of(long_text, size)};
         struct value longer = {.type = VALUE_TEXT, .text = bytes_of(long_text, size + 1)};
-        assert_false(hash_equal(value_hash(&secret, &shorter, 1),
-                                value_hash(&secret, &longer, 1)));
+        assert_false(hash_equal(value_hash(&secret, &shorter, 1), value_hash(&secret, &longer, 1)));
     }
     struct value large = {.type = VALUE_TEXT, .text = bytes_of(long_text, 100000)};
     struct hash128 before = value_hash(&secret, &large, 1);

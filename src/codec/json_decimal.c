@@ -13,12 +13,13 @@
 __extension__ typedef unsigned __int128 uint128;
 
 /*
- * A double is f × 2^e, and every number between its neighbours' halfway points reads back to it (the points themselves too when f is
- * even, as reading rounds to even). Scaled by 10^k with a k that gives the double 17 or 18 digits, that interval is wider than 1 and
- * holds integers; then digits are taken off its ends as long as there is an integer between them.
+ * A double is f × 2^e, and every number between its neighbours' halfway points reads back to it
+ * (the points themselves too when f is even, as reading rounds to even). Scaled by 10^k with a k
+ * that gives the double 17 or 18 digits, that interval is wider than 1 and holds integers; then
+ * digits are taken off its ends as long as there is an integer between them.
  *
- * For usual magnitudes all of that is exact in 128 bits: 4f has 55 bits, and 5^27 has 63. The others, below about 1e-10 and above about
- * 1e37, are tried with 1 to 17 digits.
+ * For usual magnitudes all of that is exact in 128 bits: 4f has 55 bits, and 5^27 has 63. The
+ * others, below about 1e-10 and above about 1e37, are tried with 1 to 17 digits.
  */
 enum { SCALE_MAX = 27, UP_SHIFT_MAX = 120, DOWN_SHIFT_MAX = 72 };
 
@@ -39,7 +40,8 @@ static uint64_t power_of_five(int exponent)
     return power;
 }
 
-/* From quarters (4f and the halfway points around it) times 10^scale × 2^exponent, scale ≥ 0; false when the bits do not suffice. */
+/* From quarters (4f and the halfway points around it) times 10^scale × 2^exponent, scale ≥ 0; false
+ * when the bits do not suffice. */
 static bool interval_up(const uint64_t quarters[3], bool inclusive, int exponent, int scale,
                         struct interval *out)
 {
@@ -122,7 +124,8 @@ static bool decimal_exact(double real, struct json_decimal *out)
     /* The neighbour below a power of two is only half as far away. */
     uint64_t quarters[3] = {4 * f - (fraction == 0 ? 1 : 2), 4 * f, 4 * f + 2};
     bool inclusive = (f & 1) == 0;
-    /* 1233 / 4096 is log10(2) closely enough: `middle` has 17 or 18 digits, or 19 beginning with 1. */
+    /* 1233 / 4096 is log10(2) closely enough: `middle` has 17 or 18 digits, or 19 beginning with
+     * 1. */
     int magnitude = (biased - 1023) * 1233 / 4096;
     int scale = 17 - magnitude;
     struct interval interval;
@@ -180,7 +183,8 @@ static struct json_decimal decimal_tried(double real)
             return decimal_trimmed(decimal);
         }
         check(precision < 16); /* 17 digits always suffice. */
-        /* Above a power of two there is twice as much room as below: the next one may fit where the closest does not. */
+        /* Above a power of two there is twice as much room as below: the next one may fit where the
+         * closest does not. */
         decimal.digits++;
         if (decimal_reads_back(&decimal, real)) {
             return decimal_trimmed(decimal);

@@ -61,7 +61,8 @@ struct bytes json_decoder_unescape(struct json_decoder *decoder, struct bytes ra
 void json_decoder_note_stranger(struct json_decoder *decoder, const struct json_shape *shape,
                                 struct bytes name, uint32_t field)
 {
-    /* Where keys may repeat, a later one can take these away again: then all are kept until the record is through. */
+    /* Where keys may repeat, a later one can take these away again: then all are kept until the
+     * record is through. */
     if (!decoder->last_wins && decoder->stranger_count == VIOLATIONS_PER_ROW) {
         return;
     }
@@ -69,9 +70,8 @@ void json_decoder_note_stranger(struct json_decoder *decoder, const struct json_
         check(decoder->stranger_capacity <= UINT32_MAX / 2);
         decoder->stranger_capacity =
             decoder->stranger_capacity == 0 ? VIOLATIONS_PER_ROW : decoder->stranger_capacity * 2;
-        decoder->strangers =
-            memory_realloc(decoder->strangers,
-                           size_mul(decoder->stranger_capacity, sizeof *decoder->strangers));
+        decoder->strangers = memory_realloc(
+            decoder->strangers, size_mul(decoder->stranger_capacity, sizeof *decoder->strangers));
     }
     decoder->strangers[decoder->stranger_count++] =
         (struct json_stranger){.shape = shape, .name = name, .field = field};
@@ -144,8 +144,7 @@ static bool is_within(const struct layout *layout, uint32_t field, uint32_t obje
     return field == object;
 }
 
-void json_decoder_forget(struct json_decoder *decoder, const struct json_entry *entry,
-                         uint32_t row)
+void json_decoder_forget(struct json_decoder *decoder, const struct json_entry *entry, uint32_t row)
 {
     if (entry->field == FIELD_NONE) {
         return;
@@ -235,7 +234,8 @@ static void row_refuse_type(struct json_decoder *decoder, uint32_t row)
     row_refuse(decoder, row, REASON_SCHEMA_TYPE, detail);
 }
 
-/* Why the row was not decoded: not UTF-8, then not JSON, then a repeated key, then not an object. */
+/* Why the row was not decoded: not UTF-8, then not JSON, then a repeated key, then not an
+ * object. */
 static void row_diagnose(struct json_decoder *decoder, uint32_t row)
 {
     struct bytes value = decoder->batch->records[row].value;

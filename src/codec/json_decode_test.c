@@ -14,7 +14,8 @@ struct row_case {
     const char *expected;
 };
 
-/* Decodes one text `times` times in one batch, so that the later ones meet a decoder that has learnt. */
+/* Decodes one text `times` times in one batch, so that the later ones meet a decoder that has
+ * learnt. */
 static void expect_rows(const struct layout *layout, const struct json_options *options,
                         struct bytes text, const char *expected)
 {
@@ -43,7 +44,8 @@ static void expect_rows(const struct layout *layout, const struct json_options *
     }
 }
 
-/* The text stands at the very end of its memory, so that a sanitizer sees every byte read behind it. */
+/* The text stands at the very end of its memory, so that a sanitizer sees every byte read behind
+ * it. */
 static void expect_cases(const struct layout *layout, const struct json_options *options,
                          const struct row_case *cases, size_t count)
 {
@@ -167,10 +169,8 @@ static void test_integers(void **state)
         {"{\"i\":92233720368547758071e-1}", "i!type:92233720368547758071e-1"},
         {"{\"i\":1000000000000000000000000e-20}", "i=10000"},
         {"{\"i\":123456789012345678901234567890}", "i!range:123456789012345678901234567890"},
-        {"{\"i\":123456789012345678901234567890e-1}",
-         "i!range:123456789012345678901234567890e-1"},
-        {"{\"i\":123456789012345678901234567890e-2}",
-         "i!type:123456789012345678901234567890e-2"},
+        {"{\"i\":123456789012345678901234567890e-1}", "i!range:123456789012345678901234567890e-1"},
+        {"{\"i\":123456789012345678901234567890e-2}", "i!type:123456789012345678901234567890e-2"},
         {"{\"i\":1e18}", "i=1000000000000000000"},
         {"{\"i\":1e19}", "i!range:1e19"},
         {"{\"i\":1.0000000000000000000000000}", "i=1"},
@@ -192,7 +192,8 @@ static void test_syntax(void **state)
         {"{\"i\" 1}", "| decode.syntax byte 5: expected a colon INVALID"},
         {"{\"i\":", "| decode.syntax byte 5, the end: expected a value INVALID"},
         {"{\"i\":}", "| decode.syntax byte 5: expected a value INVALID"},
-        {"{\"i\":1", "| decode.syntax byte 6, the end: expected a comma or a closing brace INVALID"},
+        {"{\"i\":1",
+         "| decode.syntax byte 6, the end: expected a comma or a closing brace INVALID"},
         {"{\"i\":1]", "| decode.syntax byte 6: expected a comma or a closing brace INVALID"},
         {"{\"i\":1,}", "| decode.syntax byte 7: expected a key in quotes INVALID"},
         {"{,\"i\":1}", "| decode.syntax byte 1: expected a key in quotes INVALID"},
@@ -327,8 +328,7 @@ static void test_last_key_wins(void **state)
         {"{\"o\":{\"x\":1,\"p\":{\"q\":1},\"y\":3},\"o\":{\"y\":\"t\"}}",
          "o={\"y\":\"t\"} o.y=\"t\""},
         {"{\"o\":{\"x\":1,\"k\":1},\"o\":null}", ""},
-        {"{\"o\":{\"k\":1,\"l\":1},\"o\":{\"m\":1}}",
-         "o={\"m\":1} | schema.unknown_field o.m"},
+        {"{\"o\":{\"k\":1,\"l\":1},\"o\":{\"m\":1}}", "o={\"m\":1} | schema.unknown_field o.m"},
         {"{\"o\":{\"k\":1,\"k\":1,\"k\":2}}",
          "o={\"k\":1,\"k\":1,\"k\":2} | schema.unknown_field o.k"},
         {"{\"o\":{\"p\":{\"q\":1},\"p\":{\"q\":\"\"}}}",
@@ -470,7 +470,8 @@ static void test_depth(void **state)
     assert_false(decodes(&options, "{\"j\":[]}"));
 }
 
-/* Many members: at the top level, in a layout object and in a value without columns; all different, then one repeated. */
+/* Many members: at the top level, in a layout object and in a value without columns; all different,
+ * then one repeated. */
 static void test_many_members(void **state)
 {
     (void)state;
@@ -503,7 +504,8 @@ static void test_many_members(void **state)
     }
 }
 
-/* Names that the decoder has no more room to learn mean the same as those it has learnt, and are given up at last. */
+/* Names that the decoder has no more room to learn mean the same as those it has learnt, and are
+ * given up at last. */
 static void test_learning_does_not_show(void **state)
 {
     (void)state;
@@ -601,11 +603,10 @@ static void test_nul_bytes(void **state)
 {
     (void)state;
     static struct field fields[] = {
-        {.name = "a\0b", .name_size = 3, .path = "a?b", .type = COLUMN_TEXT,
-         .parent = FIELD_NONE},
+        {.name = "a\0b", .name_size = 3, .path = "a?b", .type = COLUMN_TEXT, .parent = FIELD_NONE},
     };
-    static const struct layout layout = {.fields = fields, .field_count = 1,
-                                         .schema_field_count = 1};
+    static const struct layout layout = {
+        .fields = fields, .field_count = 1, .schema_field_count = 1};
     struct json_options options = {0};
     struct json_decoder *decoder = json_decoder_new(&layout, &options);
     struct batch *batch = batch_new(&layout);

@@ -6,7 +6,8 @@
 
 enum { FOUND_ON_STACK = 32, MEMBER_EXTRA_BYTES = 64 };
 
-/* One pass over a record that is known to be valid: what lies between the edits is copied in whole runs. */
+/* One pass over a record that is known to be valid: what lies between the edits is copied in whole
+ * runs. */
 struct edit_pass {
     const struct layout *layout;
     const struct json_edit *edits;
@@ -29,11 +30,19 @@ static void copy_until(struct edit_pass *pass, const uint8_t *until)
 static const uint8_t *string_skip(const uint8_t *p, const uint8_t *end)
 {
     p++;
-    while (p < end && *p != '"') {
+    for (;;) {
+        uint64_t bits = end - p >= 8 ? json_special_bits(json_load64(p)) : 1;
+        if (bits == 0) {
+            p += 8;
+            continue;
+        }
+        p += __builtin_ctzll(bits) >> 3;
+        check(p < end);
+        if (*p == '"') {
+            return p + 1;
+        }
         p += *p == '\\' ? 2 : 1;
     }
-    check(p < end);
-    return p + 1;
 }
 
 static const uint8_t *container_skip(const uint8_t *p, const uint8_t *end)
@@ -61,7 +70,7 @@ static const uint8_t *value_skip(const uint8_t *p, const uint8_t *end)
     if (*p == '{' || *p == '[') {
         return container_skip(p, end);
     }
-    while (p < end && *p > ' ' && *p != ',' && *p != '}' && *p != ']') {
+    while (p < end && !json_is_space(*p) && *p != ',' && *p != '}' && *p != ']') {
         p++;
     }
     return p;
@@ -79,7 +88,8 @@ static bool key_equals(struct bytes raw, const struct field *field)
     return equal;
 }
 
-/* The member of `object` on the way to `field`: the field itself, an object that holds it, or FIELD_NONE. */
+/* The member of `object` on the way to `field`: the field itself, an object that holds it, or
+ * FIELD_NONE. */
 static uint32_t step_towards(const struct layout *layout, uint32_t field, uint32_t object)
 {
     while (field != FIELD_NONE && layout->fields[field].parent != object) {
@@ -115,8 +125,7 @@ static struct member_target member_find(struct edit_pass *pass, uint32_t object,
 }
 
 /* Adds the members that the object does not have, before its brace at `p`. */
-static void members_add(struct edit_pass *pass, uint32_t object, bool has_members,
-                        const uint8_t *p)
+static void members_add(struct edit_pass *pass, uint32_t object, bool has_members, const uint8_t *p)
 {
     for (uint32_t i = 0; i < pass->edit_count; i++) {
         const struct json_edit *edit = &pass->edits[i];
@@ -206,7 +215,8 @@ static const uint8_t *object_edit(struct edit_pass *pass, uint32_t object, const
     return p + 1;
 }
 
-/* Whether all that is to be done is adding members to the top level: then nothing has to be looked for. */
+/* Whether all that is to be done is adding members to the top level: then nothing has to be looked
+ * for. */
 static bool only_adds(const struct layout *layout, const struct json_edit *edits,
                       uint32_t edit_count)
 {

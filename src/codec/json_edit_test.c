@@ -9,7 +9,8 @@
 
 struct edit_case {
     const char *record;
-    const char *edits; /* "path=json" sets, "path" removes, "!" before it: known to be absent; blanks between */
+    /* "path=json" sets, "path" removes, with "!" before it: known to be absent; blanks between. */
+    const char *edits;
     const char *expected;
 };
 
@@ -142,8 +143,7 @@ static void test_names_are_escaped(void **state)
 {
     (void)state;
     static struct field fields[] = {
-        {.name = "a\"\0b", .name_size = 4, .path = "?", .type = COLUMN_JSON,
-         .parent = FIELD_NONE},
+        {.name = "a\"\0b", .name_size = 4, .path = "?", .type = COLUMN_JSON, .parent = FIELD_NONE},
     };
     static const struct layout layout = {.fields = fields, .field_count = 1};
     struct json_edit edit = {.field = 0, .replacement = bytes_of_string("1")};
@@ -169,8 +169,11 @@ static void test_many_edits(void **state)
     buffer_append_byte(&expected, '{');
     for (uint32_t i = 0; i < COUNT; i++) {
         int size = snprintf(names[i], sizeof names[i], "n%u", i);
-        fields[i] = (struct field){.name = names[i], .name_size = (uint32_t)size,
-                                   .path = names[i], .type = COLUMN_JSON, .parent = FIELD_NONE};
+        fields[i] = (struct field){.name = names[i],
+                                   .name_size = (uint32_t)size,
+                                   .path = names[i],
+                                   .type = COLUMN_JSON,
+                                   .parent = FIELD_NONE};
         edits[i] = (struct json_edit){.field = i, .replacement = bytes_of_string("7")};
         buffer_printf(&record, "%s\"n%u\":%u", i == 0 ? "" : ",", i, i);
         buffer_printf(&expected, "%s\"n%u\":7", i == 0 ? "" : ",", i);
@@ -198,8 +201,8 @@ static bool is_edited(uint32_t field, const struct json_edit *edits, uint32_t co
     return false;
 }
 
-/* After random edits the record decodes to the edited cells, and to what it was everywhere else. Objects hold their members' text, so
- * only the leaves are compared. */
+/* After random edits the record decodes to the edited cells, and to what it was everywhere else.
+ * Objects hold their members' text, so only the leaves are compared. */
 static void check_edited(struct bytes before, struct bytes after, const struct json_edit *edits,
                          uint32_t count)
 {
@@ -281,12 +284,9 @@ static void test_random_edits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replace),
-        cmocka_unit_test(test_remove),
-        cmocka_unit_test(test_add),
-        cmocka_unit_test(test_names_are_escaped),
-        cmocka_unit_test(test_many_edits),
-        cmocka_unit_test(test_random_edits),
+        cmocka_unit_test(test_replace),    cmocka_unit_test(test_remove),
+        cmocka_unit_test(test_add),        cmocka_unit_test(test_names_are_escaped),
+        cmocka_unit_test(test_many_edits), cmocka_unit_test(test_random_edits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,11 @@
 /*
- * The engines of the JSON codec: the same code (json_engine.inc) compiled twice, once for every machine and once for processors with
- * AVX2. They give the same answers; the tests run both.
+ * The engines of the JSON codec: the same code (json_engine.inc) compiled twice, once for every
+ * machine and once for processors with AVX2. They give the same answers; the tests run both.
  *
- * A WALK checks JSON: one value at a time, without recursion, whatever its depth. It says what is wrong and where (the fault). The
- * decoder walks over what has no columns and decodes the rest itself; on the way it does not care what is wrong. When a record
- * fails it is walked over once more from its start to find that out, so that the fault never depends on what the decoder learnt.
+ * A WALK checks JSON: one value at a time, without recursion, whatever its depth. It says what is
+ * wrong and where (the fault). The decoder walks over what has no columns and decodes the rest
+ * itself; on the way it does not care what is wrong. When a record fails it is walked over once
+ * more from its start to find that out, so that the fault never depends on what the decoder learnt.
  *
  * Texts must have JSON_LEAD_BYTES readable bytes before their end (see json_scan.h).
  */
@@ -37,7 +38,7 @@ struct json_frame {
 /* Zero-initialise, then set max_depth, check_keys and (with check_keys) scratch. */
 struct json_walk {
     uint32_t max_depth;
-    bool check_keys;       /* a repeated key is a fault */
+    bool check_keys; /* a repeated key is a fault */
     struct json_keys keys;
     struct arena *scratch; /* for keys with escapes; the caller empties it between texts */
     bool scratch_used;
@@ -62,7 +63,7 @@ struct json_decoder {
     struct arena *arena; /* shapes */
     struct json_shape *shapes;
     uint32_t shape_count;
-    struct batch *batch; /* the one being decoded */
+    struct batch *batch;             /* the one being decoded */
     struct json_stranger *strangers; /* of the record being decoded, in its order */
     uint32_t stranger_count;
     uint32_t stranger_capacity;
@@ -70,10 +71,12 @@ struct json_decoder {
 
 struct json_engine {
     const char *name;
-    /* Behind the value at `p` (white space before it allowed), or NULL with walk->fault set. `depth`: open objects and arrays around it. */
+    /* Behind the value at `p` (white space before it allowed), or NULL with walk->fault set.
+     * `depth`: open objects and arrays around it. */
     const uint8_t *(*walk_value)(struct json_walk *walk, const uint8_t *p, const uint8_t *end,
                                  uint32_t depth);
-    /* Decodes the object at `p` into the row; behind it, or NULL when something is wrong with it. */
+    /* Decodes the object at `p` into the row; behind it, or NULL when something is wrong with
+     * it. */
     const uint8_t *(*decode_record)(struct json_decoder *decoder, uint32_t row, const uint8_t *p,
                                     const uint8_t *end);
 };
@@ -87,8 +90,8 @@ const struct json_engine *json_engine_best(void);
 /* For tests: the engine of a decoder. */
 void json_decoder_set_engine(struct json_decoder *decoder, const struct json_engine *engine);
 
-/* Checks that the text is one JSON value with white space around it. The fault's place is given as an offset from its start, as the
- * text may be copied. */
+/* Checks that the text is one JSON value with white space around it. The fault's place is given as
+ * an offset from its start, as the text may be copied. */
 bool json_walk_text(struct json_walk *walk, const struct json_engine *engine, struct bytes text,
                     size_t *out_fault_offset);
 void json_walk_fini(struct json_walk *walk);

@@ -1,5 +1,5 @@
-/* Compiled for processors with AVX2 whatever the rest of the program is compiled for; json_engine_best() asks the processor before
- * anything here runs. */
+/* Compiled for processors with AVX2 whatever the rest of the program is compiled for;
+ * json_engine_best() asks the processor before anything here runs. */
 #ifdef __x86_64__
 
 #ifdef __clang__

@@ -1,5 +1,6 @@
 /*
- * For the tests: random JSON objects for the layout of json_test_row.h, with everything that JSON allows and, on demand, damage.
+ * For the tests: random JSON objects for the layout of json_test_row.h, with everything that JSON
+ * allows and, on demand, damage.
  */
 #ifndef WEIR_CODEC_JSON_GENERATE_H
 #define WEIR_CODEC_JSON_GENERATE_H
@@ -11,9 +12,9 @@
 #include "base/prng.h"
 
 struct generator {
-    struct prng shape;  /* names and white space: what a stream repeats */
+    struct prng shape; /* names and white space: what a stream repeats */
     struct prng values;
-    bool repeats;       /* a key may stand twice */
+    bool repeats; /* a key may stand twice */
     struct buffer out;
 };
 
@@ -34,9 +35,9 @@ static inline void generate_space(struct generator *g)
 static inline void generate_string(struct generator *g)
 {
     static const char *const specials[] = {
-        "\\n",       "\\\"",     "\\\\",         "\\/",      "\\u0041",
-        "\\u20aC",   "\\u0000",  "\\uD83D\\uDE00", "\xC3\xA4", "\xE2\x82\xAC",
-        "\xF0\x9F\x98\x80", "\x7F", "'",        "{}[],:",   "\\t",
+        "\\n",     "\\\"",           "\\\\",     "\\/",          "\\u0041",          "\\u20aC",
+        "\\u0000", "\\uD83D\\uDE00", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\x7F",
+        "'",       "{}[],:",         "\\t",
     };
     buffer_append_byte(&g->out, '"');
     size_t length = (size_t)prng_below(&g->values, chance(&g->values, 30) ? 70 : 12);
@@ -62,10 +63,27 @@ static inline void generate_digits(struct generator *g, size_t most)
 static inline void generate_number(struct generator *g)
 {
     static const char *const notable[] = {
-        "0",   "-0",  "-0.0", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
-        "1e308", "1.7976931348623158e308", "1.7976931348623159e308", "4.9e-324", "2e-324",
-        "9007199254740993", "9007199254740993.0", "0.1", "123456789012345678", "1e22", "1e23",
-        "8.5e-27", "100000000000000016777215", "72057594037927945", "1e0000000000000000000003",
+        "0",
+        "-0",
+        "-0.0",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "1e308",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "4.9e-324",
+        "2e-324",
+        "9007199254740993",
+        "9007199254740993.0",
+        "0.1",
+        "123456789012345678",
+        "1e22",
+        "1e23",
+        "8.5e-27",
+        "100000000000000016777215",
+        "72057594037927945",
+        "1e0000000000000000000003",
     };
     if (chance(&g->values, 15)) {
         buffer_append_string(&g->out, notable[prng_below(&g->values, 21)]);
@@ -117,9 +135,10 @@ static inline void generate_value(struct generator *g, const char *key, unsigned
 static inline void generate_object(struct generator *g, unsigned depth)
 {
     static const char *const keys[] = {
-        "b", "i", "d", "s", "j", "o", "x", "y", "p", "q", "e", "z", "w", "", "k1", "k2", "k3",
-        "a key that is rather long but still fits", "\xC3\xA4",
-        LONG_KEY,
+        "b",        "i",      "d",  "s",  "j",  "o",
+        "x",        "y",      "p",  "q",  "e",  "z",
+        "w",        "",       "k1", "k2", "k3", "a key that is rather long but still fits",
+        "\xC3\xA4", LONG_KEY,
     };
     enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
     bool used[KEY_COUNT] = {false};

@@ -1,9 +1,11 @@
 /*
- * Keys: finds repeated keys among the members of one object, for objects that no layout describes. One stack serves all open
- * objects: an object remembers how many keys stood on it when it opened (its base) and closes back to that.
+ * Keys: finds repeated keys among the members of one object, for objects that no layout describes.
+ * One stack serves all open objects: an object remembers how many keys stood on it when it opened
+ * (its base) and closes back to that.
  *
- * Up to JSON_KEYS_LINEAR members a new key is compared with all before it, by a 32-bit tag first. Beyond that the object is only
- * sorted when it closes: n log n for any keys that anybody can think of, where a hash table could be aimed at.
+ * Up to JSON_KEYS_LINEAR members a new key is compared with all before it, by a 32-bit tag first.
+ * Beyond that the object is only sorted when it closes: n log n for any keys that anybody can think
+ * of, where a hash table could be aimed at.
  */
 #ifndef WEIR_CODEC_JSON_KEYS_H
 #define WEIR_CODEC_JSON_KEYS_H
@@ -16,8 +18,8 @@
 #define JSON_KEYS_LINEAR 64u
 
 struct json_key {
-    struct bytes name;   /* unescaped */
-    const uint8_t *at;   /* its opening quote */
+    struct bytes name; /* unescaped */
+    const uint8_t *at; /* its opening quote */
 };
 
 /* Zero-initialise. */

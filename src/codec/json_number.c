@@ -10,9 +10,9 @@
 __extension__ typedef unsigned __int128 uint128;
 
 enum {
-    MANTISSA_DIGITS = 19,     /* as many as always fit into 64 bits */
-    EXACT_POWER_MAX = 27,     /* 5^27 is the last power of five below 2^63 */
-    CLINGER_POWER_MAX = 22,   /* 10^22 is the last power of ten that a double holds */
+    MANTISSA_DIGITS = 19,   /* as many as always fit into 64 bits */
+    EXACT_POWER_MAX = 27,   /* 5^27 is the last power of five below 2^63 */
+    CLINGER_POWER_MAX = 22, /* 10^22 is the last power of ten that a double holds */
     TEXT_STACK_BYTES = 512,
 };
 
@@ -55,9 +55,9 @@ static bool is_digit(const uint8_t *p, const uint8_t *end)
 /* What the digits have shown so far. */
 struct digit_state {
     uint64_t mantissa;
-    unsigned significant;    /* digits in the mantissa, leading zeros not counted */
-    int64_t dropped;         /* digits that no longer fitted */
-    bool truncated;          /* one of those was not zero */
+    unsigned significant; /* digits in the mantissa, leading zeros not counted */
+    int64_t dropped;      /* digits that no longer fitted */
+    bool truncated;       /* one of those was not zero */
 };
 
 static void digit_add(struct digit_state *state, unsigned digit)
@@ -86,8 +86,8 @@ static const uint8_t *scan_whole(const uint8_t *p, const uint8_t *end, struct di
 }
 
 /* The digits behind the point. */
-static const uint8_t *scan_fraction(const uint8_t *p, const uint8_t *end,
-                                    struct digit_state *state, struct json_number *out)
+static const uint8_t *scan_fraction(const uint8_t *p, const uint8_t *end, struct digit_state *state,
+                                    struct json_number *out)
 {
     int64_t dropped_before = state->dropped;
     const uint8_t *first = p;
@@ -178,8 +178,8 @@ enum json_integer json_number_int64(const struct json_number *number, int64_t *o
     if (number->exponent < 0) {
         /* All digits that this takes away are zeros. */
         magnitude /= json_integer_powers_of_ten[-number->exponent];
-    } else if (__builtin_mul_overflow(
-                   magnitude, json_integer_powers_of_ten[number->exponent], &magnitude)) {
+    } else if (__builtin_mul_overflow(magnitude, json_integer_powers_of_ten[number->exponent],
+                                      &magnitude)) {
         return JSON_INTEGER_RANGE;
     }
     if (magnitude > (uint64_t)INT64_MAX + number->negative) {
@@ -229,8 +229,8 @@ static double power_of_two(int exponent)
     return power;
 }
 
-/* bits × 2^exponent, rounded to even; `sticky` stands for bits below. `bits` has its highest bit at 61 or above; no result is
- * subnormal or infinite here. */
+/* bits × 2^exponent, rounded to even; `sticky` stands for bits below. `bits` has its highest bit at
+ * 61 or above; no result is subnormal or infinite here. */
 static double round_bits(uint64_t bits, bool sticky, int exponent)
 {
     int shift = 11 - __builtin_clzll(bits);
@@ -271,8 +271,7 @@ static double product_double(uint64_t mantissa, unsigned exponent)
     }
     int lead = __builtin_clzll(high);
     product <<= lead;
-    return round_bits((uint64_t)(product >> 64), (uint64_t)product != 0,
-                      64 - lead + (int)exponent);
+    return round_bits((uint64_t)(product >> 64), (uint64_t)product != 0, 64 - lead + (int)exponent);
 }
 
 /* For the rest: the library knows, and asked with its own locale it knows only the point. */

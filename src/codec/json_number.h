@@ -1,8 +1,10 @@
 /*
- * JSON numbers: the grammar, and exact conversion to int64 and double. Nothing here depends on the locale of the process.
+ * JSON numbers: the grammar, and exact conversion to int64 and double. Nothing here depends on the
+ * locale of the process.
  *
- * A scanned number is mantissa × 10^exponent. The mantissa holds the first 19 significant digits; when a digit that is not zero
- * stands behind them, `truncated` says so and the conversions look at the text or know enough without it.
+ * A scanned number is mantissa × 10^exponent. The mantissa holds the first 19 significant digits;
+ * when a digit that is not zero stands behind them, `truncated` says so and the conversions look at
+ * the text or know enough without it.
  */
 #ifndef WEIR_CODEC_JSON_NUMBER_H
 #define WEIR_CODEC_JSON_NUMBER_H
@@ -17,9 +19,9 @@ struct json_number {
     const uint8_t *end;  /* behind its last; where it breaks the grammar when the scan fails */
     uint64_t mantissa;
     int64_t exponent;
-    int64_t lowest;   /* the power of ten of the last digit that is not zero; 0 for zero */
+    int64_t lowest; /* the power of ten of the last digit that is not zero; 0 for zero */
     bool negative;
-    bool plain;       /* neither a fraction nor an exponent is written */
+    bool plain; /* neither a fraction nor an exponent is written */
     bool truncated;
 };
 
@@ -48,7 +50,8 @@ static inline uint64_t json_load64(const uint8_t *p)
     return word;
 }
 
-/* The 8 bytes at `p`, zeros for those at `end` and behind it; the 8 bytes before `end` must be readable. */
+/* The 8 bytes at `p`, zeros for those at `end` and behind it; the 8 bytes before `end` must be
+ * readable. */
 static inline uint64_t json_load64_bounded(const uint8_t *p, const uint8_t *end)
 {
     size_t left = (size_t)(end - p);
@@ -100,8 +103,9 @@ static inline bool json_digit_run(const uint8_t **p, const uint8_t *end, uint64_
     return count != 0 && count != 16;
 }
 
-/* The shapes that sensors write: up to 15 digits, a point, up to 15 digits, no exponent. Returns the place behind it, NULL for every
- * other text: then json_number_scan() decides. The 8 bytes before `end` must be readable. */
+/* The shapes that sensors write: up to 15 digits, a point, up to 15 digits, no exponent. Returns
+ * the place behind it, NULL for every other text: then json_number_scan() decides. The 8 bytes
+ * before `end` must be readable. */
 static inline const uint8_t *json_number_simple(const uint8_t *p, const uint8_t *end,
                                                 struct json_simple_number *out)
 {

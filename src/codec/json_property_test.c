@@ -1,6 +1,6 @@
 /*
- * Properties of the decoder on random records: it agrees with the reference, whichever engine runs, whatever it learnt before, and
- * wherever the stream is cut into batches.
+ * Properties of the decoder on random records: it agrees with the reference, whichever engine runs,
+ * whatever it learnt before, and wherever the stream is cut into batches.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,8 +76,8 @@ static void lines_free(struct buffer lines[STREAM_RECORDS])
     }
 }
 
-static void expect_line(const struct buffer *line, const struct buffer *expected,
-                        struct bytes text, const char *what)
+static void expect_line(const struct buffer *line, const struct buffer *expected, struct bytes text,
+                        const char *what)
 {
     if (line->size != expected->size ||
         (line->size > 0 && memcmp(line->data, expected->data, line->size) != 0)) {
@@ -186,7 +186,8 @@ static void test_truncations(void **state)
     buffer_fini(&g.out);
 }
 
-/* Each byte value at each place of strings of many lengths: the loops over whole blocks and their ends. */
+/* Each byte value at each place of strings of many lengths: the loops over whole blocks and their
+ * ends. */
 static void test_string_scanning(void **state)
 {
     (void)state;
@@ -202,8 +203,8 @@ static void test_string_scanning(void **state)
                 bool expected = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
                 for (size_t e = 0; e < row_engine_count(); e++) {
                     size_t offset;
-                    bool valid = json_walk_text(&walk, row_engines[e],
-                                                bytes_of(text, length + 2), &offset);
+                    bool valid =
+                        json_walk_text(&walk, row_engines[e], bytes_of(text, length + 2), &offset);
                     assert_int_equal(valid, expected);
                 }
             }

@@ -1,6 +1,7 @@
 /*
- * For the tests: a second JSON decoder, slow and simple, that shares nothing with the codec. It renders what a row should be, in the
- * form of json_test_row.h, with the reason but without the detail of decode violations.
+ * For the tests: a second JSON decoder, slow and simple, that shares nothing with the codec. It
+ * renders what a row should be, in the form of json_test_row.h, with the reason but without the
+ * detail of decode violations.
  */
 #ifndef WEIR_CODEC_JSON_REFERENCE_H
 #define WEIR_CODEC_JSON_REFERENCE_H
@@ -139,9 +140,9 @@ static inline bool reference_string(struct reference *ref, struct bytes *out)
     }
     if (whole) {
         ref->at++;
-        *out = bytes_of(arena_copy(ref->arena, text.size > 0 ? text.data : (uint8_t *)"",
-                                   text.size),
-                        text.size);
+        *out =
+            bytes_of(arena_copy(ref->arena, text.size > 0 ? text.data : (uint8_t *)"", text.size),
+                     text.size);
     }
     buffer_fini(&text);
     return whole || reference_fail(ref, REASON_DECODE_SYNTAX) != NULL;
@@ -447,10 +448,10 @@ static inline void reference_strangers(const struct layout *layout, const struct
     }
 }
 
-/* Appends the line to `out`, *out_reason says whether it was refused by the decoder; then the line is empty. */
-static inline void reference_render(const struct layout *layout,
-                                    const struct json_options *options, struct bytes text,
-                                    struct buffer *out, reason_id *out_reason)
+/* Appends the line to `out`, *out_reason says whether it was refused by the decoder; then the line
+ * is empty. */
+static inline void reference_render(const struct layout *layout, const struct json_options *options,
+                                    struct bytes text, struct buffer *out, reason_id *out_reason)
 {
     struct reference ref = {
         .arena = arena_new(4096),

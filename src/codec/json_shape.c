@@ -10,6 +10,7 @@ enum { STRAY_LIMIT = 4096 };
 /* Matches no text, and nothing ever writes to it. */
 static const struct json_entry no_entry = {
     .glue_size = JSON_GLUE_NONE,
+    .glue_ignore = UINT32_MAX << 16,
     .kind = JSON_KIND_UNKNOWN,
     .field = FIELD_NONE,
 };
@@ -161,8 +162,7 @@ struct json_entry *json_shape_entry(struct json_shape *shape, struct bytes name)
         return NULL;
     }
     if (shape->learnt == NULL) {
-        shape->learnt =
-            arena_alloc_wide(shape->arena, JSON_LEARNT_MAX * (sizeof *shape->learnt));
+        shape->learnt = arena_alloc_wide(shape->arena, JSON_LEARNT_MAX * (sizeof *shape->learnt));
         for (uint32_t i = 0; i < JSON_LEARNT_MAX; i++) {
             shape->learnt[i].name.data = arena_alloc(shape->arena, JSON_LEARNT_NAME_MAX);
         }
@@ -189,7 +189,7 @@ void json_entry_learn_glue(struct json_entry *entry, struct bytes glue)
     memset(entry->glue, 0, sizeof entry->glue);
     memcpy(entry->glue, glue.data, glue.size);
     entry->glue_size = glue.size;
-    entry->glue_ignore = glue.size >= 32 ? 0 : UINT32_MAX << glue.size;
+    entry->glue_ignore = UINT32_MAX << (glue.size < 16 ? glue.size : 16);
 }
 
 void json_hint_learn(struct json_hint *hint, struct json_entry *entry)

@@ -42,12 +42,13 @@ static inline size_t json_utf8_size(const uint8_t *p, const uint8_t *end)
 /* How many bytes at the start are whole UTF-8 sequences. */
 size_t json_utf8_prefix(struct bytes text);
 
-/* Reads the escape at `p` (the backslash); a surrogate pair counts as one. *out_size is its size in the text, *out_code its
- * code point; both are written on OK only. */
+/* Reads the escape at `p` (the backslash); a surrogate pair counts as one. *out_size is its size in
+ * the text, *out_code its code point; both are written on OK only. */
 enum json_escape json_escape_read(const uint8_t *p, const uint8_t *end, size_t *out_size,
                                   uint32_t *out_code);
 
-/* Resolves the escapes of a string's inside (checked before). `to` has room for `text.size` bytes; returns how many it took. */
+/* Resolves the escapes of a string's inside (checked before). `to` has room for `text.size` bytes;
+ * returns how many it took. */
 size_t json_unescape(struct bytes text, uint8_t *to);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The JSON Parsing Test Suite by Nicolas Seriot: y_ must be accepted, n_ refused, i_ may be either. It is not part of this
- * repository: it is looked for in $WEIR_SHARED/data/JSONTestSuite/test_parsing.
+ * The JSON Parsing Test Suite by Nicolas Seriot: y_ must be accepted, n_ refused, i_ may be either.
+ * It is not part of this repository: it is looked for in
+ * $WEIR_SHARED/data/JSONTestSuite/test_parsing.
  */
 #include <dirent.h>
 #include <setjmp.h>
@@ -82,8 +83,7 @@ static void test_suite(void **state)
     (void)state;
     const char *shared = getenv("WEIR_SHARED");
     char path[4096];
-    snprintf(path, sizeof path, "%s/data/JSONTestSuite/test_parsing",
-             shared == NULL ? "" : shared);
+    snprintf(path, sizeof path, "%s/data/JSONTestSuite/test_parsing", shared == NULL ? "" : shared);
     DIR *folder = shared == NULL ? NULL : opendir(path);
     if (folder == NULL) {
         print_message("skipped: WEIR_SHARED names no folder with data/JSONTestSuite\n");

@@ -109,8 +109,8 @@ static void expect_shortest(struct buffer *buffer, double real)
         fail_msg("%a is written as %s", real, text);
     }
     assert_true(strchr(text, '.') != NULL || strchr(text, 'e') != NULL);
-    /* A shorter one that reads back would be the closest of its length, or its neighbour away from zero where a power of two has
-     * more room on that side. */
+    /* A shorter one that reads back would be the closest of its length, or its neighbour away from
+     * zero where a power of two has more room on that side. */
     int digits = digit_count(text);
     for (int fewer = 1; fewer < digits; fewer++) {
         char closest[64];
