@@ -2,8 +2,8 @@
  * Dedup, and lateness behind it (design: dedup; models: stages.py).
  *
  * A key is remembered while the watermark after this row ≤ e + window, e being the greatest event time of its sightings. Rows that are not late register and
- * refresh; a late row is only looked up: remembered → DUPLICATE, else LATE. INVALID and FILTERED rows never come here, so
- * a corrected resend counts. A null in the key: the row is not deduplicated.
+ * refresh; a late row is only looked up: remembered → DUPLICATE, else LATE. INVALID and FILTERED rows never come here, and a row
+ * that no sink will take does not register, so a corrected resend counts. A null in the key: the row is not deduplicated.
  *
  * Re-injected dead letters skip lateness, and only look up, as they did the first time; what a sink had refused skips dedup too.
  */
@@ -65,16 +65,16 @@ static enum status decide_duplicate(const struct stage_plan *plan, struct batch 
 }
 
 static enum status dedup_row(struct stage_runner *runner, struct stage_state *state,
-                             struct batch *batch, uint32_t row, bool only_look_up,
-                             struct error *err)
+                             struct batch *batch, uint32_t row, struct error *err)
 {
+    const bool late = runner->late[row];
     struct hash128 key = runner->key_hashes[row];
     int64_t watermark_us = batch->watermarks_us[row];
     int64_t event_time_us = batch->event_times_us[row];
     struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
     if (known != NULL) {
         int64_t witness = known->offset;
-        if (!only_look_up) {
+        if (!late) {
             if (event_time_us > known->event_time_us) {
                 known->event_time_us = event_time_us;
             }
@@ -82,7 +82,7 @@ static enum status dedup_row(struct stage_runner *runner, struct stage_state *st
         }
         return decide_duplicate(runner->plan, batch, row, witness, err);
     }
-    if (only_look_up) {
+    if (late || !stage_has_route(runner, batch, row)) {
         return STATUS_OK;
     }
     struct seen_entry entry = {.event_time_us = event_time_us,
@@ -108,7 +108,7 @@ enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
         const struct replay_origin *replay = batch_replay(batch, row);
         bool was_refused = replay != NULL && !bytes_is_none(replay->sink);
         if (dedups && runner->key_known[row] && !was_refused) {
-            enum status status = dedup_row(runner, state, batch, row, runner->late[row], err);
+            enum status status = dedup_row(runner, state, batch, row, err);
             if (status != STATUS_OK) {
                 return status;
             }

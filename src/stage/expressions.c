@@ -83,7 +83,7 @@ static void apply_sets(struct stage_runner *runner, struct batch *batch, uint32_
     }
 }
 
-/* The routes' conditions are pure, so they are evaluated here with the rest; a row takes its routes only when it comes out VALID (route.c). */
+/* The routes' conditions are pure, so they are evaluated here with the rest; what they decide is decided in its place (route.c). */
 static void find_routes(struct stage_runner *runner, struct batch *batch, uint32_t row_count)
 {
     const struct stage_plan *plan = runner->plan;
@@ -97,10 +97,7 @@ static void find_routes(struct stage_runner *runner, struct batch *batch, uint32
             const struct sql_result *result = result_of(runner, expression, row_count, i);
             bool is_null = false;
             if (result->failed) {
-                if (batch->verdicts[row] == VERDICT_NONE) {
-                    batch_decide(batch, row, VERDICT_INVALID, ORDER_LATER + 1, plan->route_reason,
-                                 FIELD_NONE, result->value.text);
-                }
+                runner->route_failures[row] = result->value.text;
             } else if (sql_is_true(&result->value, &is_null)) {
                 batch->routes[row] |= UINT64_C(1) << s;
             }
@@ -108,8 +105,9 @@ static void find_routes(struct stage_runner *runner, struct batch *batch, uint32
     }
 }
 
-static void take_unconditional_routes(const struct stage_plan *plan, struct batch *batch)
+static void take_unconditional_routes(struct stage_runner *runner, struct batch *batch)
 {
+    const struct stage_plan *plan = runner->plan;
     uint64_t always = 0;
     for (uint32_t s = 0; s < plan->sink_count; s++) {
         if (plan->route_expressions[s] == EXPRESSION_NONE) {
@@ -118,12 +116,13 @@ static void take_unconditional_routes(const struct stage_plan *plan, struct batc
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {
         batch->routes[row] = always;
+        runner->route_failures[row] = BYTES_NONE;
     }
 }
 
 enum status stage_expressions(struct stage_runner *runner, struct batch *batch, struct error *err)
 {
-    take_unconditional_routes(runner->plan, batch);
+    take_unconditional_routes(runner, batch);
     if (runner->program == NULL) {
         return STATUS_OK;
     }

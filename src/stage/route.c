@@ -1,4 +1,7 @@
-/* Route: what is left is VALID and goes to the sinks whose `when` holds; a row that no sink wants is FILTERED. */
+/*
+ * Route: what is left is VALID and goes to the sinks whose `when` holds; a row that no sink wants is FILTERED, one on which a `when` fails at run
+ * time INVALID. Both keep their place behind dedup and lateness, yet neither registers there, so a corrected resend counts.
+ */
 #include "stage/stage_private.h"
 
 static uint64_t sink_bit(const struct stage_plan *plan, struct bytes name)
@@ -11,6 +14,25 @@ static uint64_t sink_bit(const struct stage_plan *plan, struct bytes name)
     return 0;
 }
 
+bool stage_has_route(const struct stage_runner *runner, const struct batch *batch, uint32_t row)
+{
+    return bytes_is_none(runner->route_failures[row]) &&
+           (batch->routes[row] != 0 || runner->plan->sink_count == 0);
+}
+
+static void decide(const struct stage_runner *runner, struct batch *batch, uint32_t row)
+{
+    if (!bytes_is_none(runner->route_failures[row])) {
+        batch_decide(batch, row, VERDICT_INVALID, ORDER_LATER + 4, runner->plan->route_reason,
+                     FIELD_NONE, runner->route_failures[row]);
+    } else if (!stage_has_route(runner, batch, row)) {
+        batch_decide(batch, row, VERDICT_FILTERED, ORDER_LATER + 4, REASON_ROUTE_UNMATCHED,
+                     FIELD_NONE, BYTES_NONE);
+    } else {
+        batch->verdicts[row] = VERDICT_VALID;
+    }
+}
+
 void stage_route(struct stage_runner *runner, struct batch *batch)
 {
     const struct stage_plan *plan = runner->plan;
@@ -18,16 +40,15 @@ void stage_route(struct stage_runner *runner, struct batch *batch)
         const struct replay_origin *replay = &batch->replays[i];
         if (!bytes_is_none(replay->sink)) {
             batch->routes[replay->row] = sink_bit(plan, replay->sink);
+            runner->route_failures[replay->row] = BYTES_NONE;
         }
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {
-        if (batch->verdicts[row] != VERDICT_NONE) {
+        if (batch->verdicts[row] == VERDICT_NONE) {
+            decide(runner, batch, row);
+        }
+        if (batch->verdicts[row] != VERDICT_VALID) {
             batch->routes[row] = 0;
-        } else if (batch->routes[row] == 0 && plan->sink_count > 0) {
-            batch_decide(batch, row, VERDICT_FILTERED, ORDER_LATER + 4, REASON_ROUTE_UNMATCHED,
-                         FIELD_NONE, BYTES_NONE);
-        } else {
-            batch->verdicts[row] = VERDICT_VALID;
         }
     }
 }

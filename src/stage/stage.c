@@ -29,6 +29,7 @@ enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_k
     runner->late = memory_alloc(BATCH_ROWS_MAX);
     runner->has_violation = memory_alloc(BATCH_ROWS_MAX);
     runner->rows = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->rows);
+    runner->route_failures = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->route_failures);
     runner->key_hashes = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->key_hashes);
     runner->key_known = memory_alloc(BATCH_ROWS_MAX);
     runner->rendered_ends = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->rendered_ends);
@@ -53,6 +54,7 @@ void stage_runner_free(struct stage_runner *runner)
     memory_free(runner->has_violation);
     memory_free(runner->rows);
     memory_free(runner->results);
+    memory_free(runner->route_failures);
     memory_free(runner->key_hashes);
     memory_free(runner->key_known);
     memory_free(runner->repairs_by_row);

@@ -17,6 +17,7 @@ struct stage_runner {
     uint8_t *has_violation;
     uint32_t *rows;                /* row numbers that go on */
     struct sql_result *results;    /* [expression][BATCH_ROWS_MAX] */
+    struct bytes *route_failures;  /* why a `when` could not be evaluated on the row; none: all could */
     struct hash128 *key_hashes;    /* dedup */
     uint8_t *key_known;            /* dedup: the row has a key */
     struct repair *repairs_by_row; /* grows */
@@ -43,7 +44,10 @@ enum status stage_expressions(struct stage_runner *runner, struct batch *batch, 
 /* dedup.c: dedup, and lateness behind it. */
 enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
                         struct batch *batch, struct error *err) WEIR_MUST_USE;
-/* route.c: VALID or FILTERED for all that is left. */
+/* route.c */
+/* Whether some sink takes the row, should it come that far. */
+bool stage_has_route(const struct stage_runner *runner, const struct batch *batch, uint32_t row);
+/* VALID or FILTERED for all that is left; INVALID where a `when` failed. */
 void stage_route(struct stage_runner *runner, struct batch *batch);
 /* render.c */
 void stage_render(struct stage_runner *runner, struct batch *batch);
