@@ -303,6 +303,12 @@ bool file_exists(const char *path)
     return stat(path, &info) == 0;
 }
 
+bool folder_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 int64_t file_size(const char *path)
 {
     struct stat info;

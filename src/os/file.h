@@ -55,6 +55,7 @@ enum status folder_list(struct arena *arena, const char *path, const char ***out
 enum status file_rename_durably(const char *from, const char *to, struct error *err) WEIR_MUST_USE;
 
 bool file_exists(const char *path);
+bool folder_exists(const char *path);
 /* -1 when absent or not a regular file. */
 int64_t file_size(const char *path);
 /* Fine when there is no such file. */

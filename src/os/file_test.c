@@ -489,6 +489,9 @@ static void sizes_and_removal(void **state)
     put("f", "12345", 5);
     assert_true(file_exists("f"));
     assert_true(file_exists("."));
+    assert_true(folder_exists("."));
+    assert_false(folder_exists("f"));
+    assert_false(folder_exists("absent"));
     assert_int_equal(file_size("f"), 5);
     assert_int_equal(file_size("."), -1);
     assert_int_equal(file_size("absent"), -1);
