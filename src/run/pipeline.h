@@ -32,6 +32,7 @@ struct pipeline {
     uint64_t owner;
     const char *state_folder;
     struct state_budget budget;
+    bool is_rebuilt;                  /* every partition's state stands at its slowest system */
 
     /* per system of the plan */
     struct progress **progresses;     /* [system][partition]: R */
@@ -56,7 +57,8 @@ enum status recovery_inspect(struct pipeline *pipeline, struct error *err) WEIR_
 enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* True when systems stand at different positions under another plan than this one; *out_plan_hash is that plan. */
 bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash);
-/* recovery.c: state of every partition at the position of the slowest system. */
+/* recovery.c: state of every partition at the position of the slowest system; then is_rebuilt is set. A stop signal
+ * cuts it short. */
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 
 /* worker.c */

@@ -615,6 +615,15 @@ static enum status switch_plan(struct pipeline *pipeline, struct replayer *repla
     return STATUS_OK;
 }
 
+/* False when a stop signal cut its replay short. */
+static bool is_partition_rebuilt(const struct pipeline *pipeline, uint32_t p)
+{
+    const struct progress *slowest = NULL;
+    const struct progress *furthest = NULL;
+    find_slowest(pipeline, p, &slowest, &furthest);
+    return pipeline->partitions[p].state->next_offset >= slowest->next_offset;
+}
+
 static enum status rebuild_partition(struct pipeline *pipeline, struct replayer *replayer,
                                      uint32_t p, uint64_t *out_rows, struct error *err)
 {
@@ -649,7 +658,8 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
     if (status != STATUS_OK ||
         (status = replay_to(pipeline, replayer, p, slowest->next_offset, &current, out_rows,
                             err)) != STATUS_OK ||
-        stop_requested() || (status = verify_log(partition, slowest, err)) != STATUS_OK) {
+        !is_partition_rebuilt(pipeline, p) ||
+        (status = verify_log(partition, slowest, err)) != STATUS_OK) {
         return status;
     }
     /* Under unequal cursors the running plan is the last one already (run.c aligns first). */
@@ -683,11 +693,14 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
                      pipeline->hash_key);
     uint64_t rows = 0;
     enum status status = STATUS_OK;
-    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+    bool is_cut = false;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !is_cut; p++) {
         status = rebuild_partition(pipeline, replayer, p, &rows, err);
+        is_cut = status == STATUS_OK && !is_partition_rebuilt(pipeline, p);
     }
     replayer_free(replayer);
-    if (status == STATUS_OK && !quiet) {
+    pipeline->is_rebuilt = status == STATUS_OK && !is_cut;
+    if (pipeline->is_rebuilt && !quiet) {
         pipeline_talk(pipeline, "recovered: %llu records replayed without output in %lld ms",
                       (unsigned long long)rows,
                       (long long)((clock_monotonic_us() - begin_us) / 1000));

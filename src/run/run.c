@@ -187,7 +187,8 @@ static enum status run_once(struct plan *plan, const struct run_options *options
     if (status == STATUS_OK) {
         status = recovery_rebuild(&pipeline, err);
     }
-    if (status == STATUS_OK && !stop_requested()) {
+    /* After a stop signal too: the worker then only brings all systems to one position. */
+    if (status == STATUS_OK && pipeline.is_rebuilt) {
         status = work(&pipeline, &result->records, err);
     }
     if (status == STATUS_OK) {
@@ -239,7 +240,7 @@ enum status run_pipeline(struct plan *plan, const struct run_options *options,
         if (status == STATUS_OK) {
             buffer_clear(&text);
             status = run_once(plan, options, observer, result, &older, &needs_align, &text, err);
-            check(!needs_align);
+            check(!needs_align || stop_requested());
         }
     }
     buffer_fini(&text);

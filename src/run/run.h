@@ -44,7 +44,7 @@ struct run_result {
 };
 void run_result_fini(struct run_result *result);
 
-/* Runs until the end, a stop signal, or an error. A clean stop leaves all systems at one position, and snapshots. */
+/* Runs until the end, a stop signal, or an error. A clean stop leaves all systems at one position, and snapshots; one that comes while state is being rebuilt leaves everything as it was. */
 enum status run_pipeline(struct plan *plan, const struct run_options *options,
                          const struct run_observer *observer, struct run_result *result,
                          struct error *err) WEIR_MUST_USE;

@@ -249,25 +249,28 @@ static int64_t count_expected(const struct pipeline *pipeline)
     return expected;
 }
 
-static bool is_aligned(const struct pipeline *pipeline)
+/* Nothing new is begun; systems that are behind others are still brought to the same place. */
+static bool is_ending(const struct pipeline *pipeline)
 {
-    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
-            if (committer_cursor(pipeline->committers[s], p) !=
-                committer_cursor(pipeline->committers[0], p)) {
-                return false;
-            }
-        }
-    }
-    return true;
+    return stop_requested() || pipeline->options->align_only;
 }
 
-/* A partition that all systems have come to the same place in needs no more for an alignment. */
+/* Whether all systems have come to the same place in a partition. */
 static bool is_partition_aligned(const struct pipeline *pipeline, uint32_t p)
 {
     for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
         if (committer_cursor(pipeline->committers[s], p) !=
             committer_cursor(pipeline->committers[0], p)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_aligned(const struct pipeline *pipeline)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        if (!is_partition_aligned(pipeline, p)) {
             return false;
         }
     }
@@ -280,7 +283,7 @@ static enum status take_round(struct worker *worker, uint64_t *out_rows, struct 
     struct pipeline *pipeline = worker->pipeline;
     *out_rows = 0;
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        if ((pipeline->options->align_only && is_partition_aligned(pipeline, p)) ||
+        if ((is_ending(pipeline) && is_partition_aligned(pipeline, p)) ||
             (pipeline->options->until_end &&
              pipeline->partitions[p].state->next_offset >= pipeline->partitions[p].end_offset)) {
             continue;
@@ -319,7 +322,7 @@ static enum status loop(struct worker *worker, struct error *err)
 {
     struct pipeline *pipeline = worker->pipeline;
     struct source *source = pipeline->source;
-    while (!stop_requested() && !(pipeline->options->align_only && is_aligned(pipeline))) {
+    while (!is_ending(pipeline) || !is_aligned(pipeline)) {
         uint64_t rows = 0;
         enum status status = take_round(worker, &rows, err);
         if (status == STATUS_OK) {
@@ -333,7 +336,8 @@ static enum status loop(struct worker *worker, struct error *err)
         }
         if (rows == 0) {
             bool at_end = pipeline->options->until_end && source->ops->can_replay;
-            if (at_end || source->ops->is_finished(source)) {
+            /* Where records do not come again, systems that are apart stay so. */
+            if (at_end || is_ending(pipeline) || source->ops->is_finished(source)) {
                 break;
             }
             source->ops->wait(source, wait_time_us(worker));
