@@ -23,6 +23,18 @@ bool cli_given(const struct cli_arguments *arguments, const char *option)
     return cli_value(arguments, option) != NULL;
 }
 
+const char *cli_next_value(const struct cli_arguments *arguments, const char *option,
+                           uint32_t *at)
+{
+    while (*at < arguments->repeat_count) {
+        uint32_t index = (*at)++;
+        if (strcmp(arguments->options[arguments->repeats[index].option].name, option) == 0) {
+            return arguments->repeats[index].value;
+        }
+    }
+    return NULL;
+}
+
 enum status cli_integer(const struct cli_arguments *arguments, const char *option, int64_t least,
                         int64_t most, int64_t otherwise, int64_t *out, struct error *err)
 {
@@ -81,6 +93,11 @@ void cli_print_error(const struct error *err)
 bool cli_is_terminal(FILE *stream)
 {
     return isatty(fileno(stream)) == 1 && getenv("NO_COLOR") == NULL;
+}
+
+bool cli_output_ended(void)
+{
+    return ferror(stdout) != 0;
 }
 
 void cli_table_cell(struct cli_table *table, const char *format, ...)

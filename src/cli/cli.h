@@ -24,14 +24,22 @@ struct cli_option {
     const char *name; /* NULL ends a list */
     const char *value;
     const char *help;
+    bool repeats; /* may be given several times */
 };
 
 #define CLI_ARGUMENTS_MAX 8
+#define CLI_REPEATS_MAX 64
 struct cli_arguments {
     const struct cli_option *options;
     const char *values[48];  /* by option; "" for one without a value that is there, NULL when absent */
     const char *positional[CLI_ARGUMENTS_MAX];
     uint32_t count;          /* of positional ones */
+    /* What was given to options that may be repeated, in the order of the command line. */
+    struct {
+        uint32_t option;
+        const char *value;
+    } repeats[CLI_REPEATS_MAX];
+    uint32_t repeat_count;
 };
 
 struct cli_verb {
@@ -51,6 +59,9 @@ extern const struct cli_verb *const cli_verbs[];
 /* NULL when it is not given. */
 const char *cli_value(const struct cli_arguments *arguments, const char *option);
 bool cli_given(const struct cli_arguments *arguments, const char *option);
+/* The values of an option that may be repeated, one after the other: start with *at = 0; NULL behind the last. */
+const char *cli_next_value(const struct cli_arguments *arguments, const char *option,
+                           uint32_t *at);
 /* CONFIG "use.value" when the option's value is not of that kind. */
 enum status cli_integer(const struct cli_arguments *arguments, const char *option, int64_t least,
                         int64_t most, int64_t otherwise, int64_t *out, struct error *err)
@@ -64,6 +75,8 @@ int cli_exit_status(enum status status);
 /* "file:3:7: config.unknown_key: …" on stderr. */
 void cli_print_error(const struct error *err);
 bool cli_is_terminal(FILE *stream);
+/* Whether the reader of stdout has gone (`| head`) or it cannot be written: then a verb that only prints is done, and main.c says what there is to say. */
+bool cli_output_ended(void);
 
 /* A table for people: cells are added row by row; numbers are right-aligned. cli_table_print() sizes the columns and frees it. */
 struct cli_table {

@@ -1,6 +1,8 @@
 /* The table of verbs, arguments, help and exit status. */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "cli/cli.h"
@@ -81,6 +83,25 @@ static enum status unknown_option(const struct cli_verb *verb, const char *word,
                      nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?", verb->name);
 }
 
+static enum status take_value(const struct cli_option *option, uint32_t index, const char *value,
+                              struct cli_arguments *out, struct error *err)
+{
+    if (!option->repeats && out->values[index] != NULL) {
+        return error_set(err, STATUS_CONFIG, "use.option", "--%s is given twice", option->name);
+    }
+    out->values[index] = value;
+    if (!option->repeats) {
+        return STATUS_OK;
+    }
+    if (out->repeat_count == CLI_REPEATS_MAX) {
+        return error_set(err, STATUS_CONFIG, "use.option", "--%s is given more than %d times",
+                         option->name, CLI_REPEATS_MAX);
+    }
+    out->repeats[out->repeat_count].option = index;
+    out->repeats[out->repeat_count++].value = value;
+    return STATUS_OK;
+}
+
 /* One `--option[=value]`; *index moves on when the value is the next word. */
 static enum status parse_option(const struct cli_verb *verb, int argc, char **argv, int *index,
                                 struct cli_arguments *out, struct error *err)
@@ -101,8 +122,7 @@ static enum status parse_option(const struct cli_verb *verb, int argc, char **ar
             return error_set(err, STATUS_CONFIG, "use.option", "--%s takes %s", option->name,
                              option->value == NULL ? "no value" : option->value);
         }
-        out->values[i] = equals != NULL ? equals + 1 : argv[++*index];
-        return STATUS_OK;
+        return take_value(option, i, equals != NULL ? equals + 1 : argv[++*index], out, err);
     }
     return unknown_option(verb, word, err);
 }
@@ -137,10 +157,18 @@ static enum status parse_arguments(const struct cli_verb *verb, int argc, char *
     return STATUS_OK;
 }
 
-/* Output that could not be written is a failure, not a success. */
+/* `| head` has seen enough. */
+static bool reader_has_gone(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
+/* Output that could not be written is a failure, not a success; unless nobody wants it any more. */
 static enum status flush_output(struct error *err)
 {
-    if (fflush(stdout) != 0 || ferror(stdout)) {
+    bool is_written = fflush(stdout) == 0 && !ferror(stdout);
+    if (!is_written && !reader_has_gone()) {
         return error_set(err, STATUS_FATAL, "output.failed",
                          "standard output could not be written to the end");
     }

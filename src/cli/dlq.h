@@ -1,0 +1,15 @@
+/* The verb dlq: list and show (dlq.c), replay (dlq_replay.c). */
+#ifndef WEIR_CLI_DLQ_H
+#define WEIR_CLI_DLQ_H
+
+#include "cli/cli.h"
+#include "connector/sink.h"
+
+enum status dlq_replay(const struct cli_arguments *arguments, struct error *err) WEIR_MUST_USE;
+
+/* "raw_iot_data [0] 17" */
+void dlq_write_origin(const struct dead_letter *letter, struct buffer *out);
+/* For people: at most so many bytes, control characters and what is not UTF-8 escaped. */
+void dlq_write_excerpt(struct bytes text, size_t most_bytes, struct buffer *out);
+
+#endif

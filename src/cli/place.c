@@ -1,0 +1,297 @@
+#include "cli/place.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "cli/cli.h"
+#include "doc/doc.h"
+#include "doc/grammar.h"
+#include "os/file.h"
+#include "plan/grammar.h"
+
+#define PIPELINE_MAX_BYTES ((size_t)4 << 20)
+#define PLACES \
+    "local:PATH#topic, file:PATH, -, or a place of a pipeline: P.yaml:source, P.yaml:dlq, P.yaml:SINK"
+
+static const char *const later_schemes[] = {"kafka:", "event_hubs:", "postgres:", "mysql:", NULL};
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool is_pipeline_file(const char *path)
+{
+    static const char *const endings[] = {".yaml", ".yml", ".json"};
+    size_t size = strlen(path);
+    for (uint32_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t ending = strlen(endings[i]);
+        if (size > ending && strcmp(path + size - ending, endings[i]) == 0) {
+            return true;
+        }
+    }
+    return file_exists(path);
+}
+
+static enum status refuse(const char *text, struct error *err)
+{
+    for (uint32_t i = 0; later_schemes[i] != NULL; i++) {
+        if (starts_with(text, later_schemes[i])) {
+            return error_set(err, STATUS_CONFIG, "config.unsupported",
+                             "'%s': this version reads and writes local logs, SQLite files and "
+                             "NDJSON files; use local:PATH#topic or file:PATH instead",
+                             text);
+        }
+    }
+    return error_set(err, STATUS_CONFIG, "use.place", "'%s' is no place; places are " PLACES,
+                     text);
+}
+
+/* --- places of a pipeline file --- */
+
+static enum status read_pipeline(struct arena *arena, const char *path, struct doc **out,
+                                 struct error *err)
+{
+    struct buffer content = {0};
+    enum status status = file_read(path, PIPELINE_MAX_BYTES, &content, err);
+    if (status == STATUS_OK) {
+        status = doc_parse(arena, arena_copy_string(arena, path),
+                           bytes_of(content.data, content.size), cli_environment, out, err);
+    }
+    if (status == STATUS_OK) {
+        status = grammar_check(plan_grammar(arena), *out, "the pipeline", err);
+    }
+    buffer_fini(&content);
+    return status;
+}
+
+/* Relative paths start at the pipeline file. */
+static const char *path_from(struct arena *arena, const char *pipeline, const char *path)
+{
+    const char *slash = strrchr(pipeline, '/');
+    if (path[0] == '/' || slash == NULL) {
+        return arena_copy_string(arena, path);
+    }
+    return arena_printf(arena, "%.*s%s", (int)(slash + 1 - pipeline), pipeline, path);
+}
+
+static enum status read_files(struct arena *arena, const char *pipeline, const struct doc *config,
+                              struct place *out, struct error *err)
+{
+    size_t count = 0;
+    const char **paths = grammar_strings(arena, config, "path", &count);
+    if (paths == NULL || count != 1) {
+        return doc_error(config, err, "use.place",
+                         "there are %zu files here; name one as file:PATH", count);
+    }
+    out->kind = PLACE_FILE;
+    out->path = path_from(arena, pipeline, paths[0]);
+    return STATUS_OK;
+}
+
+/* `node` is a source, a sink or a dlq, and has passed the grammar. */
+static enum status read_node(struct arena *arena, const char *pipeline, const struct doc *node,
+                             struct place *out, struct error *err)
+{
+    const struct doc *config = doc_get(node, "local");
+    if (config != NULL) {
+        out->kind = PLACE_TOPIC;
+        out->path = path_from(arena, pipeline, grammar_string(config, "path", ""));
+        out->name = grammar_string(config, "topic", "");
+        return STATUS_OK;
+    }
+    config = doc_get(node, "sqlite");
+    if (config != NULL) {
+        out->kind = PLACE_TABLE;
+        out->path = path_from(arena, pipeline, grammar_string(config, "path", ""));
+        out->name = grammar_string(config, "table", "");
+        return STATUS_OK;
+    }
+    config = doc_get(node, "file");
+    if (config != NULL) {
+        return read_files(arena, pipeline, config, out, err);
+    }
+    if (doc_get(node, "stdin") != NULL) {
+        out->kind = PLACE_STREAM;
+        out->path = "-";
+        return STATUS_OK;
+    }
+    return doc_error(node, err, "config.missing_key",
+                     "there is no place here: one of local, sqlite, file");
+}
+
+static enum status no_such_sink(const struct doc *pipeline, const char *name, struct error *err)
+{
+    const struct doc *sinks = doc_get(pipeline, "sinks");
+    const char *names[32] = {"source", "dlq"};
+    size_t count = 2;
+    for (size_t i = 0; i < sinks->count && count < sizeof names / sizeof names[0]; i++) {
+        names[count++] = sinks->keys[i]->text;
+    }
+    const char *nearest = string_nearest(name, names, count);
+    return doc_error(sinks, err, "use.place", "there is no sink '%s' here%s%s%s", name,
+                     nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                     nearest == NULL ? "" : "'?");
+}
+
+enum status place_of_pipeline(struct arena *arena, const char *pipeline, const char *name,
+                              struct place *out, struct error *err)
+{
+    struct doc *doc = NULL;
+    enum status status = read_pipeline(arena, pipeline, &doc, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct doc *node = NULL;
+    if (strcmp(name, "source") == 0) {
+        node = doc_get(doc, "source");
+    } else if (strcmp(name, "dlq") == 0) {
+        node = doc_get(doc, "dlq");
+        if (node == NULL) {
+            return doc_error(doc, err, "use.place",
+                             "this pipeline has no dlq: it counts what is not valid and does not "
+                             "keep it; a block 'dlq: {local: {path: …, topic: …}}' keeps it");
+        }
+    } else {
+        node = doc_get(doc_get(doc, "sinks"), name);
+    }
+    if (node == NULL) {
+        return no_such_sink(doc, name, err);
+    }
+    struct place place = {.text = arena_printf(arena, "%s:%s", pipeline, name),
+                          .pipeline = grammar_string(doc, "name", "")};
+    status = read_node(arena, pipeline, node, &place, err);
+    if (status == STATUS_OK) {
+        *out = place;
+    }
+    return status;
+}
+
+/* --- places as they are written --- */
+
+static enum status parse_local(struct arena *arena, const char *text, struct place *out,
+                               struct error *err)
+{
+    const char *path = text + strlen("local:");
+    const char *hash = strrchr(path, '#');
+    size_t size = hash == NULL ? strlen(path) : (size_t)(hash - path);
+    if (size == 0 || (hash != NULL && hash[1] == '\0')) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "'%s' lacks its %s; a topic is written local:PATH#topic", text,
+                         size == 0 ? "path" : "topic");
+    }
+    *out = (struct place){
+        .kind = PLACE_TOPIC,
+        .text = text,
+        .path = arena_copy(arena, path, size),
+        .name = hash == NULL ? NULL : arena_copy_string(arena, hash + 1),
+    };
+    return STATUS_OK;
+}
+
+static enum status parse_any(struct arena *arena, const char *text, struct place *out,
+                             struct error *err)
+{
+    if (starts_with(text, "local:")) {
+        return parse_local(arena, text, out, err);
+    }
+    if (strcmp(text, "-") == 0) {
+        *out = (struct place){.kind = PLACE_STREAM, .text = text, .path = "-"};
+        return STATUS_OK;
+    }
+    if (starts_with(text, "file:") && text[strlen("file:")] != '\0') {
+        *out = (struct place){
+            .kind = PLACE_FILE, .text = text, .path = arena_copy_string(arena, text + 5)};
+        return STATUS_OK;
+    }
+    const char *colon = strrchr(text, ':');
+    const char *path = colon == NULL ? NULL : arena_copy(arena, text, (size_t)(colon - text));
+    if (path == NULL || path[0] == '\0' || colon[1] == '\0' || !is_pipeline_file(path)) {
+        return refuse(text, err);
+    }
+    return place_of_pipeline(arena, path, colon + 1, out, err);
+}
+
+static enum status require_topic(const struct place *place, struct error *err)
+{
+    if (place->kind != PLACE_TOPIC || place->name != NULL) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_CONFIG, "use.place",
+                     "'%s' lacks its topic; a topic is written local:PATH#topic ('weir topic list "
+                     "%s' lists them)",
+                     place->text, place->text);
+}
+
+enum status place_parse(struct arena *arena, const char *text, struct place *out,
+                        struct error *err)
+{
+    enum status status = parse_any(arena, text, out, err);
+    return status == STATUS_OK ? require_topic(out, err) : status;
+}
+
+enum status place_parse_log(struct arena *arena, const char *text, const char *verb,
+                            struct place *out, struct error *err)
+{
+    enum status status = parse_any(arena, text, out, err);
+    if (status == STATUS_OK && out->kind != PLACE_TOPIC) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "weir %s needs a local log, written local:PATH#topic; '%s' is %s", verb,
+                         text,
+                         out->kind == PLACE_TABLE  ? "a table"
+                         : out->kind == PLACE_FILE ? "a file"
+                                                   : "standard input or output");
+    }
+    return status;
+}
+
+enum status place_parse_topic(struct arena *arena, const char *text, const char *verb,
+                              struct place *out, struct error *err)
+{
+    enum status status = place_parse_log(arena, text, verb, out, err);
+    return status == STATUS_OK ? require_topic(out, err) : status;
+}
+
+enum status place_parse_dlq(struct arena *arena, const char *text, struct place *out,
+                            struct error *err)
+{
+    if (strchr(text, ':') == NULL && is_pipeline_file(text)) {
+        return place_of_pipeline(arena, text, "dlq", out, err);
+    }
+    return place_parse(arena, text, out, err);
+}
+
+/* --- files --- */
+
+static bool is_part(const char *name)
+{
+    static const char ending[] = ".ndjson";
+    size_t size = strlen(name);
+    return name[0] != '.' && size >= sizeof ending &&
+           strcmp(name + size - (sizeof ending - 1), ending) == 0;
+}
+
+enum status place_files(struct arena *arena, const struct place *place, const char ***out_paths,
+                        size_t *out_count, bool *out_is_folder, struct error *err)
+{
+    const char **names = NULL;
+    size_t count = 1;
+    *out_count = 0;
+    *out_is_folder = place->kind == PLACE_FILE && folder_exists(place->path);
+    if (!*out_is_folder) {
+        *out_paths = arena_alloc(arena, sizeof **out_paths);
+        (*out_paths)[(*out_count)++] = place->path;
+        return STATUS_OK;
+    }
+    enum status status = folder_list(arena, place->path, &names, &count, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_paths = arena_alloc(arena, size_mul(count + 1, sizeof **out_paths));
+    for (size_t i = 0; i < count; i++) {
+        if (is_part(names[i])) {
+            (*out_paths)[(*out_count)++] = arena_printf(arena, "%s/%s", place->path, names[i]);
+        }
+    }
+    return STATUS_OK;
+}

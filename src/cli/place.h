@@ -1,0 +1,57 @@
+/*
+ * Places: what stands on the command line for where records are.
+ *
+ *   local:PATH#topic   a topic of a local log
+ *   file:PATH          an NDJSON file, or a folder of parts that a file sink wrote
+ *   -                  standard input or output
+ *   P.yaml:source, P.yaml:dlq, P.yaml:SINK
+ *                      a place that a pipeline file names: one of those above, or a table of a SQLite file
+ *
+ * Parsing opens nothing but the pipeline file. Everything lives in the given arena.
+ */
+#ifndef WEIR_CLI_PLACE_H
+#define WEIR_CLI_PLACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+
+enum place_kind {
+    PLACE_TOPIC,
+    PLACE_TABLE,
+    PLACE_FILE,
+    PLACE_STREAM,
+};
+
+struct place {
+    enum place_kind kind;
+    const char *text; /* as it was given, for messages */
+    const char *path; /* of the log, the database, the file or folder; "-" for a stream */
+    const char *name; /* of the topic or table; NULL for the others */
+    const char *pipeline; /* the name that the pipeline file gives itself; NULL without one */
+};
+
+/* CONFIG "use.place" when it is none, and whatever is wrong with the pipeline file. */
+enum status place_parse(struct arena *arena, const char *text, struct place *out,
+                        struct error *err) WEIR_MUST_USE;
+/* The same for a local log; `name` is NULL where there is no `#topic`. `verb` is for the message. */
+enum status place_parse_log(struct arena *arena, const char *text, const char *verb,
+                            struct place *out, struct error *err) WEIR_MUST_USE;
+/* With its topic. */
+enum status place_parse_topic(struct arena *arena, const char *text, const char *verb,
+                              struct place *out, struct error *err) WEIR_MUST_USE;
+/* Also takes a pipeline file alone, for its dlq. */
+enum status place_parse_dlq(struct arena *arena, const char *text, struct place *out,
+                            struct error *err) WEIR_MUST_USE;
+/* A place of a pipeline file by name: "source", "dlq", or a sink's. */
+enum status place_of_pipeline(struct arena *arena, const char *pipeline, const char *name,
+                              struct place *out, struct error *err) WEIR_MUST_USE;
+
+/* The files of a place of kind FILE or STREAM, in order: the file itself, or the parts in a folder (*out_is_folder), which are the
+ * `.ndjson` files in it. A file need not exist. */
+enum status place_files(struct arena *arena, const struct place *place, const char ***out_paths,
+                        size_t *out_count, bool *out_is_folder, struct error *err) WEIR_MUST_USE;
+
+#endif

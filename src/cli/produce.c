@@ -1,0 +1,440 @@
+/* weir produce: lines into a topic of a local log, each exactly once where the producer has an id. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "cli/bar.h"
+#include "cli/lines.h"
+#include "cli/place.h"
+#include "cli/topic_writer.h"
+#include "cli/verbs.h"
+#include "codec/json.h"
+#include "os/clock.h"
+#include "os/thread.h"
+
+#define INTERVAL_OTHERWISE_US (100 * INT64_C(1000))
+#define RECORD_MAX_BYTES ((size_t)1 << 30)
+
+struct producer {
+    struct topic_writer *writer;
+    struct lines *lines;
+    struct bar bar;
+    int64_t interval_us;
+    int64_t committed_us; /* when the last commit was, or the first line came */
+
+    /* With --key: the field as the only column of a batch of lines. */
+    struct field field;
+    struct layout layout;
+    struct json_decoder *decoder;
+    struct batch *batch;
+    uint32_t free_partition; /* of records without a key, for now */
+
+    /* With --producer-id: how far the input is in. */
+    const char *id;
+    int64_t committed_sequence; /* as the log has it */
+    struct hash128 committed_digest;
+    int64_t sequence; /* lines taken */
+    struct hash128 digest;
+    uint64_t skipped_count;
+    uint64_t record_count; /* committed */
+};
+
+/* --- keys --- */
+
+/* Texts are their own key, other values by their JSON text; null and what is no JSON object have none. */
+static struct bytes key_of(const struct producer *p, uint32_t row)
+{
+    if (p->batch->columns[0].cells[row] != CELL_VALUE) {
+        return BYTES_NONE;
+    }
+    struct bytes raw = p->batch->columns[0].texts[row];
+    if (raw.data[0] != '"') {
+        return raw;
+    }
+    return json_value(p->batch->arena, raw).text;
+}
+
+static uint32_t partition_of(const struct producer *p, struct bytes key)
+{
+    uint32_t partitions = topic_writer_topic(p->writer)->partitions;
+    return bytes_is_none(key) ? p->free_partition : hash_partition(key, partitions);
+}
+
+static void append(struct producer *p, struct bytes key, struct bytes value)
+{
+    uint32_t partition = partition_of(p, key);
+    bool is_full = topic_writer_append(p->writer, partition, key, value, NULL, 0);
+    if (is_full && partition == p->free_partition) {
+        p->free_partition = (partition + 1) % topic_writer_topic(p->writer)->partitions;
+    }
+}
+
+/* The lines that wait for their keys. */
+static void append_batch(struct producer *p)
+{
+    json_decode(p->decoder, p->batch);
+    for (uint32_t row = 0; row < p->batch->row_count; row++) {
+        append(p, key_of(p, row), p->batch->records[row].value);
+    }
+    batch_reset(p->batch, 0, 0);
+}
+
+static void take_line(struct producer *p, struct bytes line)
+{
+    if (p->decoder == NULL) {
+        append(p, BYTES_NONE, line);
+        return;
+    }
+    struct record *record = batch_append_record(p->batch);
+    record->value = line;
+    if (p->batch->row_count == BATCH_ROWS_MAX) {
+        append_batch(p);
+    }
+}
+
+/* --- exactly once --- */
+
+/* The digest of all lines so far: each line's hash chained to that of those before it. */
+static struct hash128 extend_digest(struct hash128 digest, struct bytes line)
+{
+    struct hash128 link[2] = {digest, hash_plain(line.data, line.size)};
+    return hash_plain(link, sizeof link);
+}
+
+static enum status refuse_input(const struct producer *p, const char *what, struct error *err)
+{
+    return error_set(err, STATUS_CONFIG, "produce.other_input",
+                     "%lld lines are in %s under the producer id '%s', and %s: it is another "
+                     "input, or it was changed. Nothing was added. Give the same input again, or "
+                     "another --producer-id",
+                     (long long)p->committed_sequence, topic_writer_topic(p->writer)->name, p->id,
+                     what);
+}
+
+/* True for a line that is in already. */
+static bool skip_line(struct producer *p, struct bytes line, bool *out_differs)
+{
+    bool is_in = p->sequence < p->committed_sequence;
+    p->sequence++;
+    p->digest = extend_digest(p->digest, line);
+    *out_differs = p->sequence == p->committed_sequence &&
+                   !hash_equal(p->digest, p->committed_digest);
+    p->skipped_count += is_in;
+    return is_in;
+}
+
+/* The producer's own position must still be the one that this process left: two of one id would double their lines. */
+static enum status write_position(struct producer *p, struct error *err)
+{
+    struct locallog *log = topic_writer_log(p->writer);
+    const struct locallog_topic *topic = topic_writer_topic(p->writer);
+    int64_t sequence = 0;
+    struct hash128 digest;
+    enum status status = locallog_producer_read(log, p->id, topic, &sequence, &digest, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (sequence != p->committed_sequence || !hash_equal(digest, p->committed_digest)) {
+        return error_set(err, STATUS_FENCED, "produce.two_at_once",
+                         "another process produces under the id '%s' at this moment; what this one "
+                         "committed is in once. Let one of them run to its end",
+                         p->id);
+    }
+    return locallog_producer_write(log, p->id, topic, p->sequence, p->digest, err);
+}
+
+static enum status write_all(struct producer *p, struct error *err)
+{
+    enum status status = topic_writer_flush(p->writer, err);
+    if (status == STATUS_OK && p->id != NULL) {
+        status = write_position(p, err);
+    }
+    return status;
+}
+
+static enum status commit(struct producer *p, struct error *err)
+{
+    struct locallog *log = topic_writer_log(p->writer);
+    uint64_t count = topic_writer_pending_count(p->writer);
+    p->committed_us = clock_monotonic_us();
+    if (count == 0) {
+        return STATUS_OK;
+    }
+    topic_writer_finish(p->writer);
+    enum status status = locallog_begin(log, err);
+    if (status == STATUS_OK) {
+        status = write_all(p, err);
+    }
+    if (status == STATUS_OK) {
+        status = locallog_commit(log, err);
+    }
+    if (status != STATUS_OK) {
+        locallog_rollback(log);
+        return status;
+    }
+    topic_writer_flushed(p->writer);
+    p->committed_sequence = p->sequence;
+    p->committed_digest = p->digest;
+    p->record_count += count;
+    p->free_partition = (p->free_partition + 1) % topic_writer_topic(p->writer)->partitions;
+    return STATUS_OK;
+}
+
+/* --- the way through the input --- */
+
+/* All lines that are there; they dangle after the next fill, so none is left behind. */
+static enum status take_lines(struct producer *p, struct error *err)
+{
+    struct bytes line;
+    while (lines_next(p->lines, &line)) {
+        bool differs = false;
+        bool is_in = p->id != NULL && skip_line(p, line, &differs);
+        if (differs) {
+            return refuse_input(p, "the first lines of this one are others", err);
+        }
+        if (!is_in) {
+            take_line(p, line);
+        }
+    }
+    if (p->batch != NULL && p->batch->row_count > 0) {
+        append_batch(p);
+    }
+    return STATUS_OK;
+}
+
+static bool is_due(const struct producer *p)
+{
+    return topic_writer_pending_bytes(p->writer) >= TOPIC_WRITER_BYTES ||
+           clock_monotonic_us() - p->committed_us >= p->interval_us;
+}
+
+/* Waits for more lines no longer than what is pending may wait. */
+static enum status wait_for_lines(struct producer *p, struct error *err)
+{
+    if (topic_writer_pending_count(p->writer) == 0) {
+        return STATUS_OK;
+    }
+    int64_t left_us = p->committed_us + p->interval_us - clock_monotonic_us();
+    return lines_ready(p->lines, left_us > 0 ? left_us : 0) ? STATUS_OK : commit(p, err);
+}
+
+static void show_progress(struct producer *p)
+{
+    int64_t total = lines_total_bytes(p->lines);
+    double share = total <= 0 ? -1 : (double)lines_offset(p->lines) / (double)total;
+    bar_show(&p->bar, p->record_count + p->skipped_count, share);
+}
+
+/* Standard input may make it wait; a stop ends that. */
+static enum status fill(struct producer *p, bool *out_stopped, struct error *err)
+{
+    *out_stopped = stop_requested();
+    if (*out_stopped) {
+        return STATUS_OK;
+    }
+    enum status status = lines_fill(p->lines, err);
+    if (status == STATUS_RETRY && stop_requested()) {
+        error_clear(err);
+        *out_stopped = true;
+        return STATUS_OK;
+    }
+    return status;
+}
+
+/* Until the input ends or a stop is asked for: *out_stopped. */
+static enum status produce_lines(struct producer *p, bool *out_stopped, struct error *err)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !*out_stopped && !lines_at_end(p->lines)) {
+        status = wait_for_lines(p, err);
+        if (status == STATUS_OK) {
+            status = fill(p, out_stopped, err);
+        }
+        if (status == STATUS_OK && !*out_stopped) {
+            status = take_lines(p, err);
+        }
+        if (status == STATUS_OK && is_due(p)) {
+            status = commit(p, err);
+        }
+        show_progress(p);
+    }
+    if (status == STATUS_OK) {
+        status = commit(p, err);
+    }
+    if (status == STATUS_OK && !*out_stopped && p->sequence < p->committed_sequence) {
+        char what[64];
+        snprintf(what, sizeof what, "this one has only %lld", (long long)p->sequence);
+        status = refuse_input(p, what, err);
+    }
+    return status;
+}
+
+static void print_result(const struct producer *p)
+{
+    char count[27];
+    struct buffer where = {0};
+    topic_writer_describe(p->writer, &where);
+    fprintf(stderr, "%s record%s into %s", cli_count(p->record_count, count),
+            p->record_count == 1 ? "" : "s", buffer_string(&where));
+    if (p->skipped_count > 0) {
+        fprintf(stderr, "; %s were in already", cli_count(p->skipped_count, count));
+    }
+    fputc('\n', stderr);
+    buffer_fini(&where);
+}
+
+/* --- beginning --- */
+
+/* Records without a key go to the partition first that has the fewest. */
+static enum status choose_partition(struct producer *p, struct error *err)
+{
+    const struct locallog_topic *topic = topic_writer_topic(p->writer);
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < topic->partitions; i++) {
+        int64_t first_offset = 0;
+        int64_t next_offset = 0;
+        enum status status = locallog_bounds(topic_writer_log(p->writer), topic, i, &first_offset,
+                                             &next_offset, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (next_offset < least) {
+            least = next_offset;
+            p->free_partition = i;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void set_key(struct producer *p, const char *name)
+{
+    static const struct json_options json = {.max_record_bytes = RECORD_MAX_BYTES,
+                                             .repeated_key = JSON_REPEATED_KEY_LAST};
+    p->field = (struct field){.name = name,
+                              .name_size = (uint32_t)strlen(name),
+                              .path = name,
+                              .type = COLUMN_JSON,
+                              .parent = FIELD_NONE};
+    p->layout =
+        (struct layout){.fields = &p->field, .field_count = 1, .schema_field_count = 1};
+    p->decoder = json_decoder_new(&p->layout, &json);
+    p->batch = batch_new(&p->layout);
+    batch_reset(p->batch, 0, 0);
+}
+
+static enum status read_interval(const struct cli_arguments *arguments, int64_t *out,
+                                 struct error *err)
+{
+    const char *text = cli_value(arguments, "batch-interval");
+    *out = INTERVAL_OTHERWISE_US;
+    if (text != NULL && !duration_parse(text, out)) {
+        return error_set(err, STATUS_CONFIG, "use.value",
+                         "--batch-interval takes a duration such as 100ms or 2s, not '%s'", text);
+    }
+    return STATUS_OK;
+}
+
+static enum status open_all(struct producer *p, const struct cli_arguments *arguments,
+                            const struct place *place, struct error *err)
+{
+    int64_t partitions = 0;
+    enum status status = read_interval(arguments, &p->interval_us, err);
+    if (status == STATUS_OK) {
+        status = cli_integer(arguments, "partitions", 1, LOCALLOG_PARTITIONS_MAX, 0, &partitions,
+                             err);
+    }
+    if (status == STATUS_OK) {
+        const char *input = arguments->count > 1 ? arguments->positional[1] : "-";
+        status = lines_open(input, &p->lines, err);
+    }
+    if (status == STATUS_OK) {
+        status = topic_writer_create(place->path, place->name, (uint32_t)partitions, &p->writer,
+                                     err);
+    }
+    if (status == STATUS_OK) {
+        status = choose_partition(p, err);
+    }
+    p->id = cli_value(arguments, "producer-id");
+    if (status == STATUS_OK && p->id != NULL && p->id[0] == '\0') {
+        status = error_set(err, STATUS_CONFIG, "use.value", "--producer-id takes a name");
+    }
+    if (status == STATUS_OK && p->id != NULL) {
+        status = locallog_producer_read(topic_writer_log(p->writer), p->id,
+                                        topic_writer_topic(p->writer), &p->committed_sequence,
+                                        &p->committed_digest, err);
+    }
+    if (cli_given(arguments, "key")) {
+        set_key(p, cli_value(arguments, "key"));
+    }
+    return status;
+}
+
+static void close_all(struct producer *p)
+{
+    json_decoder_free(p->decoder);
+    batch_free(p->batch);
+    lines_close(p->lines);
+    topic_writer_close(p->writer);
+}
+
+/* Standard input has no end but that; the rest of a file is still to come. */
+static enum status say_stopped(const struct producer *p, struct error *err)
+{
+    if (lines_total_bytes(p->lines) < 0) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_RETRY, "produce.stopped",
+                     "stopped before the end of the file%s",
+                     p->id == NULL ? "; with --producer-id the same command would go on here"
+                                   : "; the same command goes on here");
+}
+
+static enum status produce(const struct cli_arguments *arguments, struct error *err)
+{
+    struct arena *arena = arena_new(4096);
+    struct producer p = {0};
+    struct place place = {0};
+    bool stopped = false;
+    enum status status =
+        place_parse_topic(arena, arguments->positional[0], "produce", &place, err);
+    if (status == STATUS_OK) {
+        status = open_all(&p, arguments, &place, err);
+    }
+    if (status == STATUS_OK) {
+        bar_init(&p.bar);
+        p.committed_us = clock_monotonic_us();
+        status = produce_lines(&p, &stopped, err);
+        bar_clear(&p.bar);
+        print_result(&p);
+    }
+    if (status == STATUS_OK && stopped) {
+        status = say_stopped(&p, err);
+    }
+    close_all(&p);
+    arena_free(arena);
+    return status;
+}
+
+static const struct cli_option options[] = {
+    {"key", "FIELD", "the member of a JSON line whose value becomes the key"},
+    {"partitions", "N", "of a topic that is made; 3 unless given"},
+    {"producer-id", "ID", "the same input again under this id adds nothing twice"},
+    {"batch-interval", "TIME", "commit at least so often; 100ms unless given"},
+    {0},
+};
+
+const struct cli_verb verb_produce = {
+    .name = "produce",
+    .arguments = "PLACE [FILE] [--key FIELD] [--partitions N] [--producer-id ID]",
+    .summary = "write lines into a topic",
+    .details =
+        "Every line of FILE (or standard input) becomes a record of the topic PLACE, written\n"
+        "local:PATH#topic; file and topic are made when they are missing. With --key the\n"
+        "partition follows from the key, as in Kafka; lines without one are spread.\n"
+        "With --producer-id it may be killed at any time and repeated with the same input:\n"
+        "every line is in once.",
+    .options = options,
+    .least = 1,
+    .most = 2,
+    .run = produce,
+};

@@ -1,0 +1,96 @@
+#include "cli/table_rows.h"
+
+#include <sqlite3.h>
+
+#include "base/memory.h"
+#include "cli/record_json.h"
+#include "codec/json.h"
+#include "locallog/locallog.h"
+
+static struct bytes column_bytes(sqlite3_stmt *statement, int column)
+{
+    const void *data = sqlite3_column_blob(statement, column);
+    int size = sqlite3_column_bytes(statement, column);
+    return bytes_of(data == NULL ? "" : data, (size_t)size);
+}
+
+static void write_column(struct buffer *out, sqlite3_stmt *statement, int column)
+{
+    const char *name = sqlite3_column_name(statement, column);
+    int type = sqlite3_column_type(statement, column);
+    if (type == SQLITE_TEXT || type == SQLITE_BLOB || type == SQLITE_NULL) {
+        record_json_member(out, name,
+                           type == SQLITE_NULL ? BYTES_NONE : column_bytes(statement, column));
+        return;
+    }
+    json_write_string(out, bytes_of_string(name));
+    buffer_append_byte(out, ':');
+    if (type == SQLITE_INTEGER) {
+        json_write_int64(out, sqlite3_column_int64(statement, column));
+    } else {
+        json_write_double(out, sqlite3_column_double(statement, column));
+    }
+}
+
+static void write_row(struct buffer *out, sqlite3_stmt *statement)
+{
+    buffer_clear(out);
+    for (int i = 0; i < sqlite3_column_count(statement); i++) {
+        buffer_append_byte(out, i == 0 ? '{' : ',');
+        write_column(out, statement, i);
+    }
+    buffer_append_byte(out, '}');
+}
+
+static enum status each(struct locallog *log, sqlite3_stmt *statement,
+                        enum status (*row)(void *context, struct bytes json, bool *out_done,
+                                           struct error *err),
+                        void *context, struct error *err)
+{
+    struct buffer json = {0};
+    enum status status = STATUS_OK;
+    bool done = false;
+    while (status == STATUS_OK && !done) {
+        int answer = sqlite3_step(statement);
+        if (answer != SQLITE_ROW) {
+            status = answer == SQLITE_DONE ? STATUS_OK
+                                           : locallog_error(log, answer, "read", err);
+            break;
+        }
+        write_row(&json, statement);
+        status = row(context, bytes_of(json.data, json.size), &done, err);
+    }
+    buffer_fini(&json);
+    return status;
+}
+
+enum status table_rows_each(const char *path, const char *table,
+                            enum status (*row)(void *context, struct bytes json, bool *out_done,
+                                               struct error *err),
+                            void *context, struct error *err)
+{
+    struct locallog *log = NULL;
+    enum status status = locallog_open(path, LOCALLOG_READ, &log, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    sqlite3_stmt *statement = NULL;
+    char *sql = sqlite3_mprintf("SELECT * FROM \"%w\"", table);
+    if (sql == NULL) {
+        memory_exhausted(0);
+    }
+    int answer = sqlite3_prepare_v2(locallog_database(log), sql, -1, &statement, NULL);
+    sqlite3_free(sql);
+    if (answer == SQLITE_ERROR) {
+        status = error_set(err, STATUS_CONFIG, "table.missing",
+                           "%s has no table '%s'; a pipeline makes it when it first runs", path,
+                           table);
+    } else if (answer != SQLITE_OK) {
+        status = locallog_error(log, answer, "read", err);
+    } else {
+        status = each(log, statement, row, context, err);
+    }
+    sqlite3_finalize(statement);
+    locallog_close(log);
+    return status;
+}
