@@ -62,7 +62,11 @@ void letter_write(const struct dead_letter *letter, struct buffer *out)
     write_text("field", letter->field, out);
     write_bytes("detail", bytes_is_none(letter->detail) ? bytes_of("", 0) : letter->detail, out);
     buffer_append_string(out, ",\"violations\":");
-    buffer_append(out, letter->violations.data, letter->violations.size);
+    if (letter->violations.size > 0) {
+        buffer_append(out, letter->violations.data, letter->violations.size);
+    } else {
+        buffer_append_string(out, "[]");
+    }
     buffer_append_byte(out, ',');
     write_text("topic", letter->topic, out);
     write_text("partition", letter->partition, out);
