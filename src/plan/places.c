@@ -87,6 +87,29 @@ static struct system *system_for(struct plan_maker *maker, const struct sink_kin
     return system;
 }
 
+/* A topic that is both source and sink would never end. */
+static enum status refuse_loop(struct plan_maker *maker, const struct sink_kind *kind,
+                               const struct doc *config, const char *place, struct error *err)
+{
+    const struct doc *source = maker->plan->source_config;
+    const struct doc *topic = doc_get(config, "topic");
+    const char *source_topic = grammar_string(source, "topic", "");
+    if (topic == NULL || strcmp(kind->ops->kind, maker->plan->source_ops->kind) != 0 ||
+        strcmp(topic->text, source_topic) != 0) {
+        return STATUS_OK;
+    }
+    char *source_place = NULL;
+    enum status status =
+        kind->system_place(maker->arena, source, maker->plan->folder, &source_place, err);
+    if (status == STATUS_OK && strcmp(source_place, place) == 0) {
+        status = doc_error(topic, err, "config.value",
+                           "topic '%s' is the source; its own output would come in again, without "
+                           "end: name another topic",
+                           topic->text);
+    }
+    return status;
+}
+
 static enum status make_sink(struct plan_maker *maker, const char *name, const struct doc *node,
                              bool is_dlq, struct sink **out, struct error *err)
 {
@@ -102,6 +125,10 @@ static enum status make_sink(struct plan_maker *maker, const char *name, const s
     const struct doc *config = node->items[index];
     char *place = NULL;
     status = kind->system_place(maker->arena, config, plan->folder, &place, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = refuse_loop(maker, kind, config, place, err);
     if (status != STATUS_OK) {
         return status;
     }

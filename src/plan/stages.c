@@ -1,4 +1,5 @@
 /* The blocks repair, event_time, checks, dedup and transform, and the sinks' conditions, compiled to a stage_plan. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/time.h"
@@ -88,6 +89,20 @@ static enum status check_transform_names(const struct doc *set, const struct doc
     return STATUS_OK;
 }
 
+/* What is wrong with a name of `set` or `drop` is told without a place: the schema does not have it. */
+static enum status place_name_error(const struct doc *set, const struct doc *drop,
+                                    struct error *err)
+{
+    const struct doc *node = drop != NULL ? drop : set;
+    if (err == NULL || err->file[0] != '\0' || node == NULL) {
+        return err == NULL ? STATUS_CONFIG : err->status;
+    }
+    snprintf(err->file, sizeof err->file, "%s", node->file);
+    err->line = node->line;
+    err->column = node->column;
+    return err->status;
+}
+
 static enum status make_schema(struct plan_maker *maker, struct error *err)
 {
     const struct doc *set = doc_get(block(maker, "transform"), "set");
@@ -110,7 +125,7 @@ static enum status make_schema(struct plan_maker *maker, struct error *err)
     struct schema *schema = NULL;
     status = schema_compile(maker->arena, maker->schema, names, count, &schema, err);
     if (status != STATUS_OK) {
-        return status;
+        return place_name_error(set, drop, err);
     }
     struct stage_plan *stage = &maker->plan->stage;
     stage->schema = schema;
