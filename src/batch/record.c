@@ -2,6 +2,10 @@
 
 #include "batch/batch.h"
 
+/* Hashes are stored: they must not depend on the machine. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "the form below is hashed as it stands in memory");
+
 static struct hash128 hash_or_zero(const struct hash_secret *secret, struct bytes b)
 {
     return bytes_is_none(b) ? (struct hash128){0, 0} : hash_bytes(secret, b.data, b.size);
