@@ -14,7 +14,7 @@
 
 #define PREFETCH_ROWS 16u
 
-static void hash_keys(struct stage_runner *runner, const struct batch *batch)
+static void hash_keys(struct stage_runner *runner, struct batch *batch)
 {
     const struct stage_plan *plan = runner->plan;
     struct value values[16];
@@ -26,7 +26,7 @@ static void hash_keys(struct stage_runner *runner, const struct batch *batch)
         }
         bool known = true;
         for (uint32_t i = 0; i < plan->dedup_field_count; i++) {
-            values[i] = batch_value(batch, plan->dedup_fields[i], row);
+            values[i] = stage_key(batch, plan->dedup_fields[i], row);
             known &= values[i].type != VALUE_NULL;
         }
         runner->key_known[row] = known;

@@ -203,6 +203,42 @@ static void test_null_keys(void **state)
     close_both(&plan, &run);
 }
 
+/* "1" and 1 are two keys in a column of any type; how a value is written makes no key of its own. */
+static void test_keys_by_type(void **state)
+{
+    (void)state;
+    struct plan_fixture plan;
+    struct run_fixture run;
+    plan_fixture_init(&plan, "{k: {type: [string, number, boolean, object]}}", NULL);
+    plan_dedup(&plan, "k", 30);
+    run_open(&run, &plan);
+    static const char *const different[] = {
+        "1", "\"1\"", "true", "\"true\"", "1.5", "\"1.5\"", "{}", "9007199254740992",
+        "9007199254740993", "12345678901234567890", "12345678901234567891", "1e400",
+    };
+    static const struct {
+        const char *json;
+        int of;
+    } same[] = {
+        {"1", 0}, {"1.0", 0}, {"10e-1", 0}, {"\"\\u0031\"", 1}, {"1.50", 4},
+        {"9007199254740993.0", 8}, {"12345678901234567890", 9}, {" {}", 6},
+    };
+    char text[80];
+    for (int i = 0; i < (int)(sizeof different / sizeof different[0]); i++) {
+        (void)snprintf(text, sizeof text, "{\"k\":%s}", different[i]);
+        assert_string_equal(run_one(&run, text), "VALID");
+    }
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+        (void)snprintf(text, sizeof text, "{\"k\":%s}", same[i].json);
+        assert_string_equal(run_one(&run, text), "DUPLICATE duplicate(k)");
+        (void)snprintf(text, sizeof text, "of offset %d", same[i].of);
+        if (i == 0 || same[i].of != same[i - 1].of) {
+            assert_string_equal(run_detail(&run, 0), text);
+        }
+    }
+    close_both(&plan, &run);
+}
+
 /* The key as it came in, before `set`. */
 static void test_key_before_set(void **state)
 {
@@ -358,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_unmatched_rows_do_not_register),
         cmocka_unit_test(test_failed_routes_do_not_register),
         cmocka_unit_test(test_null_keys),
+        cmocka_unit_test(test_keys_by_type),
         cmocka_unit_test(test_key_before_set),
         cmocka_unit_test(test_unlimited_without_time),
         cmocka_unit_test(test_by_record_time),

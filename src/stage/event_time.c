@@ -53,8 +53,8 @@ static bool claimed_time(const struct stage_plan *plan, struct batch *batch, uin
 }
 
 /* What tells the sender of a candidate: false when the row does not say. */
-static bool candidate_key(const struct stage_runner *runner, const struct batch *batch,
-                          uint32_t row, struct hash128 *out)
+static bool candidate_key(const struct stage_runner *runner, struct batch *batch, uint32_t row,
+                          struct hash128 *out)
 {
     uint32_t field = runner->plan->jump_field;
     if (field == FIELD_NONE) {
@@ -65,7 +65,7 @@ static bool candidate_key(const struct stage_runner *runner, const struct batch 
     if (batch->columns[field].cells[row] != CELL_VALUE) {
         return false;
     }
-    struct value value = batch_value(batch, field, row);
+    struct value value = stage_key(batch, field, row);
     *out = value_hash(&runner->secret, &value, 1);
     return true;
 }
@@ -112,7 +112,7 @@ static void vote_for_jump(struct stage_state *state, struct hash128 key, int64_t
 
 /* True when the claimed time lies too far ahead. */
 static bool is_future(struct stage_runner *runner, struct stage_state *state,
-                      const struct batch *batch, uint32_t row, int64_t claimed_us)
+                      struct batch *batch, uint32_t row, int64_t claimed_us)
 {
     const struct stage_plan *plan = runner->plan;
     const struct record *record = &batch->records[row];

@@ -64,7 +64,7 @@ static enum status fill_last_by(struct stage_runner *runner, const struct stage_
             continue;
         }
         int64_t watermark_us = batch->watermarks_us[row];
-        struct value key = batch_value(batch, fill->key_field, row);
+        struct value key = stage_key(batch, fill->key_field, row);
         struct hash128 hash = value_hash(&runner->secret, &key, 1);
         if (batch->columns[fill->field].cells[row] == CELL_VALUE) {
             struct last_entry entry = {

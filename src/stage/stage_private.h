@@ -26,6 +26,8 @@ struct stage_runner {
     size_t *rendered_ends;         /* where the row's text ends in `rendered`; 0: the record's own bytes */
 };
 
+/* key.c: the cell as a key of dedup, last_by and max_jump: equal JSON values are equal keys. Not for misfits. */
+struct value stage_key(struct batch *batch, uint32_t field, uint32_t row);
 /* replay.c: reads the `weir.replay` headers into batch->replays. */
 void stage_read_replay_headers(struct batch *batch);
 /* event_time.c */

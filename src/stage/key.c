@@ -1,0 +1,42 @@
+/*
+ * Cells as keys. In a column of one type a cell is its value; a column of any type holds JSON text, in which one value can be written in many
+ * ways, so there the text is read. A number is never rounded into another key: what neither int64 nor double holds apart from
+ * its neighbours stays text, and so do objects and arrays.
+ */
+#include <math.h>
+
+#include "codec/json_number.h"
+#include "stage/stage_private.h"
+
+static struct value key_of_number(struct bytes raw)
+{
+    struct value key = {.type = VALUE_JSON, .text = raw};
+    struct json_number number;
+    check(json_number_scan(raw.data, raw.data + raw.size, &number));
+    int64_t integer;
+    double real;
+    switch (json_number_int64(&number, &integer)) {
+    case JSON_INTEGER_OK:
+        key = (struct value){.type = VALUE_INT64, .integer = integer};
+        break;
+    case JSON_INTEGER_FRACTION:
+        if (json_number_double(&number, &real) && real != trunc(real)) {
+            key = (struct value){.type = VALUE_DOUBLE, .real = real};
+        }
+        break;
+    case JSON_INTEGER_RANGE:
+        break;
+    }
+    return key;
+}
+
+struct value stage_key(struct batch *batch, uint32_t field, uint32_t row)
+{
+    struct value value = batch_value(batch, field, row);
+    if (value.type != VALUE_JSON) {
+        return value;
+    }
+    uint8_t first = value.text.data[0];
+    return first == '-' || (first >= '0' && first <= '9') ? key_of_number(value.text)
+                                                          : json_value(batch->arena, value.text);
+}
