@@ -3,7 +3,8 @@
  *
  * A value feeds if it is present in its record, satisfies its own field's constraints and was not itself filled; whatever becomes of its row. It fills row r
  * of the same key only if 0 ≤ et(r) − et(value) ≤ max_age and the watermark after r ≤ et(value) + max_age: the second
- * condition makes forgetting invisible. Rows without a vetted event time neither feed nor are filled.
+ * condition makes forgetting invisible. Rows without a vetted event time neither feed nor are filled. A value remembered under an earlier plan
+ * must satisfy the constraints of this one as well, or a VALID row would break its schema.
  */
 #include "base/time.h"
 #include "stage/stage_private.h"
@@ -79,7 +80,8 @@ static enum status fill_last_by(struct stage_runner *runner, const struct stage_
         } else if (can_be_filled(batch, fill->field, row)) {
             const struct last_entry *known = last_store_find(store, hash, watermark_us);
             if (known != NULL && event_time_us >= known->event_time_us &&
-                event_time_us - known->event_time_us <= fill->max_age_us) {
+                event_time_us - known->event_time_us <= fill->max_age_us &&
+                schema_value_fits(runner->checker, fill->field, &known->value, NULL)) {
                 fill_cell(batch, fill->field, row, &known->value, REPAIR_FILL_LAST_BY);
             }
         }
