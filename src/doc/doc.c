@@ -72,6 +72,16 @@ enum status doc_error(const struct doc *node, struct error *err, const char *cod
                         length < 0 ? format : message);
 }
 
+enum status doc_locate_error(const struct doc *node, struct error *err)
+{
+    if (err->status != STATUS_CONFIG || err->file[0] != '\0') {
+        return err->status;
+    }
+    struct error plain = *err;
+    error_clear(err);
+    return doc_error(node, err, plain.code, "%s", plain.message);
+}
+
 /* What the node means when it is an unquoted scalar. An unquoted string that means a number or a
  * boolean got its text from the environment: any other would have that kind already. */
 static bool doc_to_scalar(const struct doc *node, struct scalar *out)

@@ -73,6 +73,9 @@ const char *doc_excerpt(const struct doc *scalar, char out[DOC_EXCERPT_BYTES]);
 /* CONFIG error at the node's place. */
 enum status doc_error(const struct doc *node, struct error *err, const char *code,
                       const char *format, ...) WEIR_PRINTF(4, 5);
+/* A CONFIG error without a place gets that of the node, which named what is at fault (a file that
+ * cannot be read). Any other stays as it is. Returns the error's status. */
+enum status doc_locate_error(const struct doc *node, struct error *err);
 
 /* The value of a DOC_BOOL, DOC_INT, or DOC_INT or DOC_DOUBLE; also of an unquoted string from the
  * environment that reads as one. False (and `*out` as it was) for all else. */

@@ -615,6 +615,31 @@ static void errors_of_nodes_have_their_place(void **state)
     assert_string_equal(doc_kind_name(DOC_MAP), "a map");
 }
 
+static void errors_without_a_place_get_one(void **state)
+{
+    (void)state;
+    const struct doc *node = doc_get(parse("a: x\n"), "a");
+    struct error err = {0};
+    error_set(&err, STATUS_CONFIG, "file.unreadable", "cannot read 100%% of it");
+    assert_int_equal(doc_locate_error(node, &err), STATUS_CONFIG);
+    assert_string_equal(err.file, "test.yaml");
+    assert_int_equal(err.line, 1);
+    assert_int_equal(err.column, 4);
+    assert_string_equal(err.code, "file.unreadable");
+    assert_string_equal(err.message, "cannot read 100% of it");
+
+    struct error placed = {0};
+    error_set_at(&placed, STATUS_CONFIG, "doc.syntax", "other.json", 7, 8, "no");
+    assert_int_equal(doc_locate_error(node, &placed), STATUS_CONFIG);
+    assert_string_equal(placed.file, "other.json");
+    assert_int_equal(placed.line, 7);
+
+    struct error away = {0};
+    error_set(&away, STATUS_RETRY, "log.busy", "later");
+    assert_int_equal(doc_locate_error(node, &away), STATUS_RETRY);
+    assert_string_equal(away.file, "");
+}
+
 /* Runs `body` and gives what it wrote to stderr. */
 static size_t stderr_size_of(void (*body)(void **state))
 {
@@ -743,6 +768,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(canonical_is_sorted_and_short, setup, teardown),
         cmocka_unit_test_setup_teardown(excerpts_are_cut_at_characters, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_of_nodes_have_their_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_without_a_place_get_one, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_is_printed, setup, teardown),
         cmocka_unit_test_setup_teardown(mutated_documents_are_read_or_refused, setup, teardown),
     };

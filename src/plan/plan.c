@@ -98,7 +98,7 @@ static enum status load_schema(struct plan_maker *maker, const struct doc *node,
     struct doc *schema = NULL;
     enum status status = read_doc(maker->arena, path, environment, &schema, err);
     maker->schema = schema;
-    return status;
+    return status == STATUS_OK ? STATUS_OK : doc_locate_error(node, err);
 }
 
 static enum status check_version(const struct doc *pipeline, struct error *err)

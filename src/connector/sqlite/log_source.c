@@ -98,7 +98,9 @@ static enum status open_source(const struct doc *config, const char *folder, str
     const char *name = grammar_string(config, "path", "");
     const char *path = arena_printf(s->arena, "%s%s", name[0] == '/' ? "" : folder, name);
     enum status status = locallog_open(path, LOCALLOG_READ, &s->log, err);
-    if (status == STATUS_OK) {
+    if (status != STATUS_OK) {
+        status = doc_locate_error(doc_get(config, "path"), err);
+    } else {
         status = find_topic(s, config, path, err);
     }
     if (status == STATUS_OK) {
