@@ -1,6 +1,6 @@
 /*
- * Progress on a terminal, for what takes long: how much, how fast, how much longer. Without a terminal nothing is shown.
- * At most ten times a second, on stderr.
+ * Progress on a terminal, for what takes long: how much, how fast, how much longer. Without a
+ * terminal nothing is shown. At most ten times a second, on stderr.
  */
 #ifndef WEIR_CLI_BAR_H
 #define WEIR_CLI_BAR_H

@@ -1,8 +1,10 @@
 /*
- * The command line: one file per verb, one table of verbs (main.c), one way to read arguments and to print.
+ * The command line: one file per verb, one table of verbs (main.c), one way to read arguments
+ * and to print.
  *
- * Data goes to stdout, talk to stderr. Colours and a progress bar only on a terminal (and never when NO_COLOR is set). Exit status: 0 done, 1 the data say
- * no, 2 wrong use or configuration, 3 a system in the way.
+ * Data goes to stdout, talk to stderr. Colours and a progress bar only on a terminal (and never
+ * when NO_COLOR is set). Exit status: 0 done, 1 the data say no, 2 wrong use or configuration, 3
+ * a system in the way.
  */
 #ifndef WEIR_CLI_CLI_H
 #define WEIR_CLI_CLI_H
@@ -31,7 +33,8 @@ struct cli_option {
 #define CLI_REPEATS_MAX 64
 struct cli_arguments {
     const struct cli_option *options;
-    const char *values[48];  /* by option; "" for one without a value that is there, NULL when absent */
+    /* by option; "" for one without a value that is there, NULL when absent */
+    const char *values[48];
     const char *positional[CLI_ARGUMENTS_MAX];
     uint32_t count;          /* of positional ones */
     /* What was given to options that may be repeated, in the order of the command line. */
@@ -59,7 +62,8 @@ extern const struct cli_verb *const cli_verbs[];
 /* NULL when it is not given. */
 const char *cli_value(const struct cli_arguments *arguments, const char *option);
 bool cli_given(const struct cli_arguments *arguments, const char *option);
-/* The values of an option that may be repeated, one after the other: start with *at = 0; NULL behind the last. */
+/* The values of an option that may be repeated, one after the other: start with *at = 0; NULL
+ * behind the last. */
 const char *cli_next_value(const struct cli_arguments *arguments, const char *option,
                            uint32_t *at);
 /* CONFIG "use.value" when the option's value is not of that kind. */
@@ -75,10 +79,12 @@ int cli_exit_status(enum status status);
 /* "file:3:7: config.unknown_key: …" on stderr. */
 void cli_print_error(const struct error *err);
 bool cli_is_terminal(FILE *stream);
-/* Whether the reader of stdout has gone (`| head`) or it cannot be written: then a verb that only prints is done, and main.c says what there is to say. */
+/* Whether the reader of stdout has gone (`| head`) or it cannot be written: then a verb that only
+ * prints is done, and main.c says what there is to say. */
 bool cli_output_ended(void);
 
-/* A table for people: cells are added row by row; numbers are right-aligned. cli_table_print() sizes the columns and frees it. */
+/* A table for people: cells are added row by row; numbers are right-aligned. cli_table_print()
+ * sizes the columns and frees it. */
 struct cli_table {
     struct buffer cells; /* NUL-terminated strings, one after another */
     uint32_t columns;

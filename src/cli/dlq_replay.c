@@ -1,10 +1,12 @@
 /*
  * weir dlq replay: dead letters into the source again, each once.
  *
- * A dead letter goes to its origin's own partition, as it came, mended by --set, with the header `weir.replay` (stage/replay.c reads it). Its
- * id is written to `weir_replayed` in the same transaction of the source's file; one whose id is there is not written again, whoever
- * runs this how often and at the same time:
- *   weir_replayed (topic_id, topic, partition, offset, sink, attempt, replayed_us), primary key: all but topic and replayed_us
+ * A dead letter goes to its origin's own partition, as it came, mended by --set, with the header
+ * `weir.replay` (stage/replay.c reads it). Its id is written to `weir_replayed` in the same
+ * transaction of the source's file; one whose id is there is not written again, whoever runs
+ * this how often and at the same time:
+ *   weir_replayed (topic_id, topic, partition, offset, sink, attempt, replayed_us), primary key:
+ *   all but topic and replayed_us
  */
 #include <sqlite3.h>
 #include <stdlib.h>

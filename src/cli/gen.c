@@ -14,6 +14,8 @@
 #include "os/clock.h"
 #include "os/thread.h"
 
+/* Larger transactions than others make: nobody waits for the first record. */
+#define COMMIT_BYTES (4 * TOPIC_WRITER_BYTES)
 #define TRUTH_BLOCK_BYTES ((size_t)256 * 1024)
 /* With --rate: how often what is pending is committed, and how long a sleep may be. */
 #define PACED_INTERVAL_US (100 * INT64_C(1000))
@@ -30,6 +32,7 @@ struct generator {
 
     struct topic_writer *writer; /* or else `file` */
     uint64_t *first_offsets;     /* per partition of the topic */
+    bool had_records;
     struct output file;
 
     struct truth *truth; /* NULL: not wanted */
@@ -189,6 +192,7 @@ static enum status open_topic(struct generator *g, const struct cli_arguments *a
         status = locallog_bounds(topic_writer_log(g->writer), topic, i, &first_offset,
                                  &next_offset, err);
         g->first_offsets[i] = (uint64_t)next_offset;
+        g->had_records = g->had_records || next_offset > 0;
     }
     return status;
 }
@@ -307,7 +311,7 @@ static enum status write_record(struct generator *g, const struct workload_recor
     if (g->truth != NULL) {
         status = judge(g, record, err);
     }
-    if (status == STATUS_OK && topic_writer_pending_bytes(g->writer) >= TOPIC_WRITER_BYTES) {
+    if (status == STATUS_OK && topic_writer_pending_bytes(g->writer) >= COMMIT_BYTES) {
         status = commit(g, err);
     }
     return status;
@@ -383,6 +387,9 @@ static enum status check_undisturbed(const struct generator *g, struct error *er
 static void print_truth(const struct generator *g, bool json)
 {
     char count[27];
+    if (g->had_records) {
+        fputs("the topic held records before; the truth takes them as none\n", stderr);
+    }
     fputs("truth: ", stderr);
     for (unsigned i = 0; i < TRUTH_VERDICT_COUNT; i++) {
         fprintf(stderr, "%s%s %s", i == 0 ? "" : " · ",
@@ -405,7 +412,9 @@ static void print_result(const struct generator *g, const struct cli_arguments *
     if (g->writer != NULL) {
         topic_writer_describe(g->writer, &where);
     } else {
-        buffer_append_string(&where, g->file.path);
+        buffer_append_string(&where, g->file.path[0] == '-' && g->file.path[1] == '\0'
+                                         ? "standard output"
+                                         : g->file.path);
     }
     double seconds = (double)(clock_monotonic_us() - g->begin_us) / 1e6;
     fprintf(stderr, "%s record%s into %s in %.2f s (%s/s)\n", cli_count(g->record_count, count),

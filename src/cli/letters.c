@@ -220,7 +220,8 @@ static enum status read_partition(struct reading *reading, struct locallog *log,
     return status;
 }
 
-/* Where the partitions end now: what a pipeline adds while letters are replayed is not replayed at once again. */
+/* Where the partitions end now: what a pipeline adds while letters are replayed is not replayed at
+ * once again. */
 static enum status read_ends(struct locallog *log, const struct locallog_topic *topic,
                              int64_t *ends, struct error *err)
 {

@@ -26,7 +26,7 @@ enum status output_open(struct output *output, const char *path, struct error *e
 
 enum status output_write(struct output *output, struct bytes data, struct error *err)
 {
-    if (fwrite(data.data, 1, data.size, output->stream) != data.size) {
+    if (data.size > 0 && fwrite(data.data, 1, data.size, output->stream) != data.size) {
         return failed(output, "write", err);
     }
     return STATUS_OK;

@@ -1,4 +1,5 @@
-/* A file that a person names for output, or standard output ("-"): written in large pieces; every failure is told. */
+/* A file that a person names for output, or standard output ("-"): written in large pieces; every
+ * failure is told. */
 #ifndef WEIR_CLI_OUTPUT_H
 #define WEIR_CLI_OUTPUT_H
 

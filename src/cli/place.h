@@ -5,7 +5,8 @@
  *   file:PATH          an NDJSON file, or a folder of parts that a file sink wrote
  *   -                  standard input or output
  *   P.yaml:source, P.yaml:dlq, P.yaml:SINK
- *                      a place that a pipeline file names: one of those above, or a table of a SQLite file
+ *                      a place that a pipeline file names: one of those above, or a table of a
+ *                      SQLite file
  *
  * Parsing opens nothing but the pipeline file. Everything lives in the given arena.
  */
@@ -36,7 +37,8 @@ struct place {
 /* CONFIG "use.place" when it is none, and whatever is wrong with the pipeline file. */
 enum status place_parse(struct arena *arena, const char *text, struct place *out,
                         struct error *err) WEIR_MUST_USE;
-/* The same for a local log; `name` is NULL where there is no `#topic`. `verb` is for the message. */
+/* The same for a local log; `name` is NULL where there is no `#topic`. `verb` is for the message.
+ * */
 enum status place_parse_log(struct arena *arena, const char *text, const char *verb,
                             struct place *out, struct error *err) WEIR_MUST_USE;
 /* With its topic. */
@@ -49,8 +51,8 @@ enum status place_parse_dlq(struct arena *arena, const char *text, struct place 
 enum status place_of_pipeline(struct arena *arena, const char *pipeline, const char *name,
                               struct place *out, struct error *err) WEIR_MUST_USE;
 
-/* The files of a place of kind FILE or STREAM, in order: the file itself, or the parts in a folder (*out_is_folder), which are the
- * `.ndjson` files in it. A file need not exist. */
+/* The files of a place of kind FILE or STREAM, in order: the file itself, or the parts in a folder
+ * (*out_is_folder), which are the `.ndjson` files in it. A file need not exist. */
 enum status place_files(struct arena *arena, const struct place *place, const char ***out_paths,
                         size_t *out_count, bool *out_is_folder, struct error *err) WEIR_MUST_USE;
 

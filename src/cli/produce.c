@@ -1,4 +1,5 @@
-/* weir produce: lines into a topic of a local log, each exactly once where the producer has an id. */
+/* weir produce: lines into a topic of a local log, each exactly once where the producer has an id.
+ * */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ struct producer {
 
 /* --- keys --- */
 
-/* Texts are their own key, other values by their JSON text; null and what is no JSON object have none. */
+/* Texts are their own key, other values by their JSON text; null and what is no JSON object have
+ * none. */
 static struct bytes key_of(const struct producer *p, uint32_t row)
 {
     if (p->batch->columns[0].cells[row] != CELL_VALUE) {
@@ -123,7 +125,8 @@ static bool skip_line(struct producer *p, struct bytes line, bool *out_differs)
     return is_in;
 }
 
-/* The producer's own position must still be the one that this process left: two of one id would double their lines. */
+/* The producer's own position must still be the one that this process left: two of one id would
+ * double their lines. */
 static enum status write_position(struct producer *p, struct error *err)
 {
     struct locallog *log = topic_writer_log(p->writer);

@@ -1,6 +1,7 @@
 /*
- * Records as JSON, for people and scripts. Keys and values are texts; what is not UTF-8 stands in base64 under a name with "_base64" behind it, what is none is
- * null. Headers are [{"name":…,"value":…},…]; all as in the dead letters of files.
+ * Records as JSON, for people and scripts. Keys and values are texts; what is not UTF-8 stands
+ * in base64 under a name with "_base64" behind it, what is none is null. Headers are
+ * [{"name":…,"value":…},…]; all as in the dead letters of files.
  */
 #ifndef WEIR_CLI_RECORD_JSON_H
 #define WEIR_CLI_RECORD_JSON_H
@@ -11,7 +12,8 @@
 /* "name":"…", or "name_base64":"…", or "name":null; no comma. */
 void record_json_member(struct buffer *out, const char *name, struct bytes value);
 void record_json_headers(struct buffer *out, const struct record_header *headers, uint32_t count);
-/* {"topic":…,"partition":…,"offset":…,"timestamp":…,"key":…,"value":…,"headers":…}, without a line break. */
+/* {"topic":…,"partition":…,"offset":…,"timestamp":…,"key":…,"value":…,"headers":…}, without a line
+ * break. */
 void record_json_write(struct buffer *out, const char *topic, uint32_t partition,
                        const struct record *record);
 

@@ -1,10 +1,11 @@
 /*
  * Writing records into a topic of a local log: for produce, gen and dlq replay.
  *
- * topic_writer_append() puts a record into the batch of its partition; a batch that is full is compressed at once. What is pending
- * becomes visible with topic_writer_commit(), in one transaction; or, for whoever has more to write in the same transaction, with
- * locallog_begin() … topic_writer_flush() … locallog_commit(). After a failure nothing of what was pending is in, and the writer is of
- * no more use.
+ * topic_writer_append() puts a record into the batch of its partition; a batch that is full is
+ * compressed at once. What is pending becomes visible with topic_writer_commit(), in one
+ * transaction; or, for whoever has more to write in the same transaction, with locallog_begin()
+ * … topic_writer_flush() … locallog_commit(). After a failure nothing of what was pending is in,
+ * and the writer is of no more use.
  *
  * One thread at a time. The log's checkpointer runs as long as the writer is open.
  */
@@ -28,8 +29,8 @@ struct topic_span {
 
 struct topic_writer;
 
-/* Opens the log and the topic, and makes them where they are missing with `partitions` (0: 3). CONFIG "topic.exists" when the topic has
- * another number of partitions than those. */
+/* Opens the log and the topic, and makes them where they are missing with `partitions` (0: 3).
+ * CONFIG "topic.exists" when the topic has another number of partitions than those. */
 enum status topic_writer_create(const char *path, const char *topic, uint32_t partitions,
                                 struct topic_writer **out, struct error *err) WEIR_MUST_USE;
 /* CONFIG "topic.missing" when it is not there. */

@@ -1,8 +1,10 @@
 /*
- * Compression of the records of a RecordBatch: lz4 frames and zstd frames, as Kafka's clients write and read them.
+ * Compression of the records of a RecordBatch: lz4 frames and zstd frames, as Kafka's clients
+ * write and read them.
  *
- * Compressed bytes come from disk or wire and are not trusted: whatever they claim, no more than the given limit is allocated or
- * written. Checksums inside the frames are not looked at: the batch around them has its own.
+ * Compressed bytes come from disk or wire and are not trusted: whatever they claim, no more than
+ * the given limit is allocated or written. Checksums inside the frames are not looked at: the
+ * batch around them has its own.
  */
 #ifndef WEIR_CODEC_COMPRESSION_H
 #define WEIR_CODEC_COMPRESSION_H
@@ -13,11 +15,12 @@
 #include "base/memory.h"
 #include "codec/record_batch.h"
 
-/* Appends `raw`, compressed as one frame with its content size, to `out`. False, and nothing appended, when that would not be
- * smaller than `raw`. */
+/* Appends `raw`, compressed as one frame with its content size, to `out`. False, and nothing
+ * appended, when that would not be smaller than `raw`. */
 bool compression_pack(enum compression compression, struct bytes raw, struct buffer *out);
 
-/* Unpacks `packed` into `arena` (memory with 64 readable bytes behind it). NULL when it worked, else a static text that says what is wrong. */
+/* Unpacks `packed` into `arena` (memory with 64 readable bytes behind it). NULL when it worked,
+ * else a static text that says what is wrong. */
 const char *compression_unpack(enum compression compression, struct bytes packed, size_t max_bytes,
                                struct arena *arena, struct bytes *out) WEIR_MUST_USE;
 

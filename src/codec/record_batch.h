@@ -1,22 +1,28 @@
 /*
- * Kafka's RecordBatch v2 (magic 2): the bytes of a row of the local log, and of Kafka's own files and wire.
- * Source of the format: https://kafka.apache.org/documentation/#recordbatch
+ * Kafka's RecordBatch v2 (magic 2): the bytes of a row of the local log, and of Kafka's own
+ * files and wire. Source of the format: https://kafka.apache.org/documentation/#recordbatch
  *
- *   0  i64 base offset            21 i16 attributes: bits 0–2 codec (0 none, 3 lz4, 4 zstd), bit 3 timestamp kind (1 = log append)
+ *   0  i64 base offset            21 i16 attributes: bits 0–2 codec (0 none, 3 lz4, 4 zstd), bit 3
+ *      timestamp kind (1 = log append)
  *   8  i32 length (from byte 12)  23 i32 last offset delta
- *  12  i32 leader epoch (-1)      27 i64 base timestamp (ms)     35 i64 max timestamp (ms)
- *  16  i8  magic 2                43 i64 producer id   51 i16 producer epoch   53 i32 base sequence
- *  17  u32 CRC-32C of byte 21 on  57 i32 record count  61 … records (compressed when the codec says so)
+ * 12  i32 leader epoch (-1)      27 i64 base timestamp (ms)     35 i64 max timestamp (ms) 16  i8
+ * magic 2                43 i64 producer id   51 i16 producer epoch   53 i32 base sequence 17
+ * u32 CRC-32C of byte 21 on  57 i32 record count  61 … records (compressed when the codec says
+ * so)
  *
- * Big-endian; a record is varint length, i8 attributes, varint timestamp delta, varint offset delta, varint-sized key and value (-1 null),
- * varint count of headers, each varint-sized name and value. lz4 is the frame format.
+ * Big-endian; a record is varint length, i8 attributes, varint timestamp delta, varint offset
+ * delta, varint-sized key and value (-1 null), varint count of headers, each varint-sized name
+ * and value. lz4 is the frame format.
  *
- * Here every batch is whole: offset deltas are 0, 1, 2, … and the last one is count − 1; there is at least one record. Transactional and control
- * batches (attributes bits 4 and 5) are refused. The leader epoch is -1, for no broker has seen the batch. The
- * base offset stands outside the CRC, as Kafka has it, so that it can be set late: whoever knows where the batch belongs compares it.
+ * Here every batch is whole: offset deltas are 0, 1, 2, … and the last one is count − 1; there
+ * is at least one record. Transactional and control batches (attributes bits 4 and 5) are
+ * refused. The leader epoch is -1, for no broker has seen the batch. The base offset stands
+ * outside the CRC, as Kafka has it, so that it can be set late: whoever knows where the batch
+ * belongs compares it.
  *
- * The BUILDER collects records uncompressed (record bytes as they will stand), so that closing it is compress + checksum. The
- * READER checks magic, lengths, CRC and counts, and bounds decompression by `max_bytes`.
+ * The BUILDER collects records uncompressed (record bytes as they will stand), so that closing
+ * it is compress + checksum. The READER checks magic, lengths, CRC and counts, and bounds
+ * decompression by `max_bytes`.
  */
 #ifndef WEIR_CODEC_RECORD_BATCH_H
 #define WEIR_CODEC_RECORD_BATCH_H
@@ -38,8 +44,9 @@ struct record_batch_builder {
     uint32_t count;
 };
 
-/* Zero-initialise a builder. Appends one record with offset delta = count and timestamp delta 0. Header names must not be none. All records of a
- * batch together stay below RECORD_BATCH_RECORDS_MAX_BYTES; the owner of the builder closes it long before. */
+/* Zero-initialise a builder. Appends one record with offset delta = count and timestamp delta 0.
+ * Header names must not be none. All records of a batch together stay below
+ * RECORD_BATCH_RECORDS_MAX_BYTES; the owner of the builder closes it long before. */
 void record_batch_append(struct record_batch_builder *builder, struct bytes key, struct bytes value,
                          const struct record_header *headers, uint32_t header_count);
 void record_batch_clear(struct record_batch_builder *builder);
@@ -54,12 +61,14 @@ struct record_batch_stamp {
     int32_t base_sequence;     /* -1 none */
 };
 
-/* Appends the finished batch to `out`. A batch that compression does not shrink is stored uncompressed. The builder holds at least one record and stays as it is. */
+/* Appends the finished batch to `out`. A batch that compression does not shrink is stored
+ * uncompressed. The builder holds at least one record and stays as it is. */
 void record_batch_finish(const struct record_batch_builder *builder,
                          const struct record_batch_stamp *stamp, enum compression compression,
                          struct buffer *out);
 
-/* Writes another stamp into a finished batch, in place, and its checksum anew. The batch is one that record_batch_finish() made. */
+/* Writes another stamp into a finished batch, in place, and its checksum anew. The batch is one
+ * that record_batch_finish() made. */
 void record_batch_restamp(uint8_t *batch, size_t size, const struct record_batch_stamp *stamp);
 /* How many records a finished batch holds, from its header alone. */
 uint32_t record_batch_count(const uint8_t *batch, size_t size);
@@ -80,12 +89,13 @@ struct record_batch_reader {
     uint32_t next_index;
 };
 
-/* FATAL "log.corrupt" with what is wrong (the caller adds topic, partition and offset). Exactly one batch must fill `bytes`. The records may
- * have `max_bytes` once they are uncompressed. */
+/* FATAL "log.corrupt" with what is wrong (the caller adds topic, partition and offset). Exactly one
+ * batch must fill `bytes`. The records may have `max_bytes` once they are uncompressed. */
 enum status record_batch_open(struct record_batch_reader *reader, struct arena *arena,
                               struct bytes bytes, size_t max_bytes, struct error *err)
     WEIR_MUST_USE;
-/* The next record (offset, next_offset = offset + 1, timestamp in µs, kind, key, value, headers; slices of arena or of `bytes`); *out_end at the end. */
+/* The next record (offset, next_offset = offset + 1, timestamp in µs, kind, key, value, headers;
+ * slices of arena or of `bytes`); *out_end at the end. */
 enum status record_batch_next(struct record_batch_reader *reader, struct record *out, bool *out_end,
                               struct error *err) WEIR_MUST_USE;
 

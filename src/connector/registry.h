@@ -1,6 +1,6 @@
 /*
- * Registry: the connectors that are built in, by kind. Each connector registers itself here with one line in registry.c; nobody else knows
- * their names.
+ * Registry: the connectors that are built in, by kind. Each connector registers itself here with
+ * one line in registry.c; nobody else knows their names.
  */
 #ifndef WEIR_CONNECTOR_REGISTRY_H
 #define WEIR_CONNECTOR_REGISTRY_H
@@ -11,12 +11,14 @@
 /* A kind of sink place: how a sink joins a system. */
 struct sink_kind {
     const struct sink_ops *ops;
-    /* The identity of the system that this configuration belongs to, in `arena` (a real path); no I/O but path resolution. */
+    /* The identity of the system that this configuration belongs to, in `arena` (a real path); no
+     * I/O but path resolution. */
     enum status (*system_place)(struct arena *arena, const struct doc *config, const char *folder,
                                 char **out_place, struct error *err);
     /* A new, closed system for that place. */
     struct system *(*system_new)(const char *place);
-    /* Adds a sink to a system of its kind; nothing is opened. `config` and `shape` outlive it. CONFIG for settings that cannot be (a key column that does not exist …), with their place. */
+    /* Adds a sink to a system of its kind; nothing is opened. `config` and `shape` outlive it.
+     * CONFIG for settings that cannot be (a key column that does not exist …), with their place. */
     enum status (*sink_add)(struct system *system, const char *name, bool is_dlq,
                             const struct doc *config, const struct output_shape *shape,
                             struct sink **out, struct error *err);

@@ -1,15 +1,21 @@
 /*
  * Sinks and systems: the port through which rows go out, exactly once.
  *
- * A SYSTEM is the scope of a transaction: one SQLite file (its log topics and its tables), one folder of files. Each system keeps its own progress
- * record R per source partition and commits it together with its rows (progress/progress.h). A SINK is one place in a system: a topic, a table, a folder.
+ * A SYSTEM is the scope of a transaction: one SQLite file (its log topics and its tables), one
+ * folder of files. Each system keeps its own progress record R per source partition and commits
+ * it together with its rows (progress/progress.h). A SINK is one place in a system: a topic, a
+ * table, a folder.
  *
  * Two threads meet here (audit uses the same functions, on one thread):
- *   worker   sink->ops->append_*: copies rows of a batch into the sink's OUTBOX of the open epoch (plain data, no I/O, cannot fail)
- *   committer (one thread per system) system->ops->commit: writes the outboxes of a closed epoch and R in one transaction
- * An epoch and its outboxes belong to one of the two at a time. The committer's calls (open_session … close_session, load, take_over, commit) come from one thread.
+ *   worker   sink->ops->append_*: copies rows of a batch into the sink's OUTBOX of the open epoch
+ *            (plain data, no I/O, cannot fail)
+ *   committer (one thread per system) system->ops->commit: writes the outboxes of a closed epoch
+ *   and R in one transaction
+ * An epoch and its outboxes belong to one of the two at a time. The committer's calls
+ * (open_session … close_session, load, take_over, commit) come from one thread.
  *
- * Life: connector opens the system and its sinks (open, from the pipeline file) → load R of every partition → first start (begin) or take_over → commit … → close.
+ * Life: connector opens the system and its sinks (open, from the pipeline file) → load R of
+ * every partition → first start (begin) or take_over → commit … → close.
  */
 #ifndef WEIR_CONNECTOR_SINK_H
 #define WEIR_CONNECTOR_SINK_H
@@ -27,11 +33,14 @@
 struct sink;
 struct system;
 
-/* A column of a table sink: where its value comes from. Made by plan/ from the schema, `set` and `drop`. */
+/* A column of a table sink: where its value comes from. Made by plan/ from the schema, `set` and
+ * `drop`. */
 struct output_column {
     const char *name;       /* path with '_' for '.' */
     enum column_type type;
-    bool is_time;           /* a date-time text: stored as ISO 8601 in UTC (time_format) so that it sorts by time where fractions agree */
+    /* a date-time text: stored as ISO 8601 in UTC (time_format) so that it sorts by time where
+     * fractions agree */
+    bool is_time;
     bool required;          /* never null */
     uint32_t field;         /* index in the layout, FIELD_NONE when it comes from `set` */
     uint32_t set_index;     /* index in batch->set_values when field is FIELD_NONE */
@@ -47,7 +56,8 @@ struct output_shape {
     uint32_t column_count;
 };
 
-/* A row on its way out. `value` is the record's value after repair, set and drop: JSON; the original bytes where nothing changed. */
+/* A row on its way out. `value` is the record's value after repair, set and drop: JSON; the
+ * original bytes where nothing changed. */
 struct output_row {
     const struct batch *batch;
     uint32_t row;
@@ -55,7 +65,8 @@ struct output_row {
     const struct source_partition *origin;
 };
 
-/* A dead letter on its way out (design: Dead letter). All slices are the caller's and are copied. */
+/* A dead letter on its way out (design: Dead letter). All slices are the caller's and are copied.
+ * */
 struct dead_letter {
     struct bytes key;
     struct bytes value;
@@ -88,29 +99,36 @@ struct sink_ops {
     struct outbox *(*outbox_new)(struct sink *sink);
     void (*outbox_clear)(struct outbox *outbox); /* keeps some memory for the next epoch */
     void (*outbox_free)(struct outbox *outbox);
-    /* Both add to `delta` (the ledger of the row's segment for this sink): written + 1 and the row's hash to its sum; the caller counts routed. Rows of one source partition come in offset
+    /* Both add to `delta` (the ledger of the row's segment for this sink): written + 1 and the
+     * row's hash to its sum; the caller counts routed. Rows of one source partition come in offset
      * order; partitions interleave. `source_partition` is the index in the source's list. */
     void (*append_row)(struct sink *sink, struct outbox *outbox, const struct output_row *row,
                        const struct hash_secret *secret, struct ledger_sink *delta);
     void (*append_dead_letter)(struct sink *sink, struct outbox *outbox,
                                uint32_t source_partition, const struct dead_letter *letter,
                                const struct hash_secret *secret, struct ledger_sink *delta);
-    /* True when nothing has been written to the place yet (absent or empty): allows a first start. Committer's session. */
+    /* True when nothing has been written to the place yet (absent or empty): allows a first start.
+     * Committer's session. */
     enum status (*is_empty)(struct sink *sink, bool *out_empty, struct error *err);
-    /* Every row that stands in the place now, in any order, for audit: its hash as append_* computed it, its origin where the place stores it (else offset −1), and a short text for people. */
+    /* Every row that stands in the place now, in any order, for audit: its hash as append_*
+     * computed it, its origin where the place stores it (else offset −1), and a short text for
+     * people. */
     enum status (*scan)(struct sink *sink, const struct hash_secret *secret,
                         enum status (*row)(void *context, struct hash128 hash,
                                            const char *origin_topic, const char *origin_partition,
                                            int64_t origin_offset, struct bytes text,
                                            struct error *err),
                         void *context, struct error *err);
-    /* For places that keep one row per key (upserts), else NULL: the hash of the row's key, and the value of `newest_by` as it orders (text slices live in `arena`; VALUE_NULL without one). Of
-     * two rows with one key the place keeps the one with the greater (order, topic, partition number, offset); without `newest_by` the greater (topic, partition number, offset). */
+    /* For places that keep one row per key (upserts), else NULL: the hash of the row's key, and the
+     * value of `newest_by` as it orders (text slices live in `arena`; VALUE_NULL without one). Of
+     * two rows with one key the place keeps the one with the greater (order, topic, partition
+     * number, offset); without `newest_by` the greater (topic, partition number, offset). */
     void (*key_row)(struct sink *sink, const struct output_row *row,
                     const struct hash_secret *secret, struct arena *arena,
                     struct hash128 *out_key, struct value *out_order);
     bool (*is_keyed)(const struct sink *sink);
-    /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint. */
+    /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint.
+     * */
     const char *(*guarantee)(const struct sink *sink);
 };
 
@@ -119,7 +137,8 @@ struct sink {
     const char *name;      /* of the pipeline file, or "dlq" */
     struct system *system;
     bool is_dlq;
-    bool takes_rejects;    /* the dlq: rows that sinks of its system refuse go here too (set by plan/) */
+    /* the dlq: rows that sinks of its system refuse go here too (set by plan/) */
+    bool takes_rejects;
     const struct output_shape *shape;
     uint32_t index;        /* in the system's list */
 };
@@ -140,34 +159,40 @@ struct system_ops {
     const char *kind;
     /* The identity of the place (a real path), so that sinks of one place share one system. */
     const char *(*place)(const struct system *system);
-    /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the group's ownership (CONFIG "group.owned" at once when another process has it). */
+    /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the
+     * group's ownership (CONFIG "group.owned" at once when another process has it). */
     enum status (*open_session)(struct system *system, const char *pipeline, struct error *err);
     void (*close_session)(struct system *system);
     /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
     enum status (*load)(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err);
-    /* Epoch 0: R is stored as it is given (owner included), the plan's text too, in one transaction for all partitions. Makes topics and tables. FENCED when R is there already. */
+    /* Epoch 0: R is stored as it is given (owner included), the plan's text too, in one transaction
+     * for all partitions. Makes topics and tables. FENCED when R is there already. */
     enum status (*begin)(struct system *system, const struct progress *progresses, uint32_t count,
                          struct bytes plan_text, struct error *err);
-    /* Compare-and-swap of the owner of all partitions: FENCED when epoch or owner in the system are not those of `progresses`. Stores the plan's text if it is new; makes topics and
-     * tables that are not there yet. `progresses[i].owner` are the old ones; the new owner is `owner`. */
+    /* Compare-and-swap of the owner of all partitions: FENCED when epoch or owner in the system are
+     * not those of `progresses`. Stores the plan's text if it is new; makes topics and tables that
+     * are not there yet. `progresses[i].owner` are the old ones; the new owner is `owner`. */
     enum status (*take_over)(struct system *system, const struct progress *progresses,
                              uint32_t count, uint64_t owner, struct bytes plan_text,
                              struct error *err);
-    /* Rows, dead letters, rejects, segments, R: together or not at all. On OK every progresses[part.partition] has become R after the step (progress_apply, rejects booked). RETRY: nothing
-     * happened, send the same epoch again. FENCED: somebody else's R. */
+    /* Rows, dead letters, rejects, segments, R: together or not at all. On OK every
+     * progresses[part.partition] has become R after the step (progress_apply, rejects booked).
+     * RETRY: nothing happened, send the same epoch again. FENCED: somebody else's R. */
     enum status (*commit)(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, struct error *err);
     /* The stored text of a plan by its hash. */
     enum status (*load_plan)(struct system *system, struct hash128 plan_hash, struct buffer *out,
                              bool *out_found, struct error *err);
-    /* The segments of a partition, ascending: calls `segment` with the stored form (progress/progress.h segment_read). */
+    /* The segments of a partition, ascending: calls `segment` with the stored form
+     * (progress/progress.h segment_read). */
     enum status (*load_segments)(struct system *system, const char *pipeline,
                                  const struct source_partition *partition,
                                  enum status (*segment)(void *context, struct bytes form,
                                                         struct error *err),
                                  void *context, struct error *err);
-    /* The rows that sinks of this system refused, in any order, for audit; NULL where nothing can be refused. */
+    /* The rows that sinks of this system refused, in any order, for audit; NULL where nothing can
+     * be refused. */
     enum status (*scan_rejects)(struct system *system, const char *pipeline,
                                 enum status (*reject)(void *context, const char *sink,
                                                       const char *topic, const char *partition,

@@ -1,9 +1,11 @@
 /*
- * Source: the port through which records come in. One folder per system implements it (connector/sqlite for the local log, connector/file
- * for files and standard input); run/ knows nothing but this.
+ * Source: the port through which records come in. One folder per system implements it
+ * (connector/sqlite for the local log, connector/file for files and standard input); run/ knows
+ * nothing but this.
  *
- * A source has PARTITIONS, each an ordered sequence of records with growing offsets: a partition of a topic, or a file. The list is
- * fixed while the source is open. Reading appends to a batch; memory that must outlive the call goes into the batch's arena.
+ * A source has PARTITIONS, each an ordered sequence of records with growing offsets: a partition
+ * of a topic, or a file. The list is fixed while the source is open. Reading appends to a batch;
+ * memory that must outlive the call goes into the batch's arena.
  *
  * Threads: all calls of one source from one thread (the worker that owns it).
  */
@@ -30,14 +32,16 @@ struct source_partition {
 };
 
 struct source_ops {
-    const char *kind;                    /* the key in the pipeline file: "local", "file", "stdin" */
+    /* the key in the pipeline file: "local", "file", "stdin" */
+    const char *kind;
     const struct grammar_field *grammar; /* of the map behind that key */
     bool can_replay;                     /* records can be read again: needed for exactly_once */
     bool has_keys;                       /* records can have keys */
     enum timestamp_kind timestamp_kind;  /* what its records' timestamps are */
     bool can_inject;                     /* dead letters can be replayed into it */
-    /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative to `folder` (of the pipeline file; "" for none). RETRY when the
-     * system is away; CONFIG when the place does not exist. */
+    /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative
+     * to `folder` (of the pipeline file; "" for none). RETRY when the system is away; CONFIG when
+     * the place does not exist. */
     enum status (*open)(const struct doc *config, const char *folder, struct source **out,
                         struct error *err);
     void (*close)(struct source *source); /* takes NULL */
@@ -46,12 +50,13 @@ struct source_ops {
     /* The offset behind the last record that is there now. */
     enum status (*end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                               struct error *err);
-    /* The next read of that partition begins with the first record at or behind `offset`. CONFIG "source.offset_expired" when records from there on were deleted; CONFIG
-     * "source.truncated" when the partition is shorter than `offset`. */
+    /* The next read of that partition begins with the first record at or behind `offset`. CONFIG
+     * "source.offset_expired" when records from there on were deleted; CONFIG "source.truncated"
+     * when the partition is shorter than `offset`. */
     enum status (*seek)(struct source *source, uint32_t partition, int64_t offset,
                         struct error *err);
-    /* Appends what is there now to the batch, without waiting, up to `limit_offset` (not included). Nothing appended: no more for now. FATAL "log.corrupt" names topic,
-     * partition and offset. */
+    /* Appends what is there now to the batch, without waiting, up to `limit_offset` (not included).
+     * Nothing appended: no more for now. FATAL "log.corrupt" names topic, partition and offset. */
     enum status (*read)(struct source *source, uint32_t partition, struct batch *batch,
                         int64_t limit_offset, struct error *err);
     /* True when no record can ever come (a closed pipe). */

@@ -50,8 +50,8 @@ enum status folder_sync(const char *path, struct error *err) WEIR_MUST_USE;
 enum status folder_list(struct arena *arena, const char *path, const char ***out_names,
                         size_t *out_count, struct error *err) WEIR_MUST_USE;
 
-/* Renames a file whose content is on disk, so that the new name lasts: rename, fsync of the folder of
- * `to`. What had that name before is gone. */
+/* Renames a file whose content is on disk, so that the new name lasts: rename, fsync of the folder
+ * of `to`. What had that name before is gone. */
 enum status file_rename_durably(const char *from, const char *to, struct error *err) WEIR_MUST_USE;
 
 bool file_exists(const char *path);
@@ -76,8 +76,8 @@ void file_reader_close(struct file_reader *reader);
 enum status file_read_stdin(void *out, size_t size, size_t *out_size,
                             struct error *err) WEIR_MUST_USE;
 
-/* True when standard input can be read without waiting (also at its end); false when the time ran out
- * or a stop was asked for. A negative `timeout_us` waits for ever. */
+/* True when standard input can be read without waiting (also at its end); false when the time ran
+ * out or a stop was asked for. A negative `timeout_us` waits for ever. */
 bool file_wait_stdin(int64_t timeout_us);
 
 #endif

@@ -1,5 +1,6 @@
-/* The columns of a row as it goes out, for table sinks: the schema's fields without what is dropped, with what is set in its place, and
- * the new fields behind them. Members of nested objects are columns of their own; '.' becomes '_'. */
+/* The columns of a row as it goes out, for table sinks: the schema's fields without what is
+ * dropped, with what is set in its place, and the new fields behind them. Members of nested objects
+ * are columns of their own; '.' becomes '_'. */
 #include <string.h>
 
 #include "plan/plan_private.h"

@@ -178,7 +178,8 @@ static enum status read_includes(struct plan_maker *maker, const struct doc *dlq
     return STATUS_OK;
 }
 
-/* Rejects of a table reach the dead-letter place in the table's own transaction, so they must share a system. */
+/* Rejects of a table reach the dead-letter place in the table's own transaction, so they must share
+ * a system. */
 static enum status check_rejects(const struct plan_maker *maker, const struct doc *dlq,
                                  struct error *err)
 {

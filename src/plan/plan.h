@@ -1,10 +1,14 @@
 /*
- * Plan: a pipeline file, read, checked and compiled. Making a plan opens no source and no sink: it reads the pipeline file and its schema, and nothing else.
+ * Plan: a pipeline file, read, checked and compiled. Making a plan opens no source and no sink:
+ * it reads the pipeline file and its schema, and nothing else.
  *
- * The canonical text of a plan (what judges records: everything but the operating knobs `delivery`, `state`; the schema inside it) is hashed; systems store the text under
- * that hash beside R, so that replay, recovery and audit judge each row under the plan that judged it first (plan_from_text).
+ * The canonical text of a plan (what judges records: everything but the operating knobs
+ * `delivery`, `state`; the schema inside it) is hashed; systems store the text under that hash
+ * beside R, so that replay, recovery and audit judge each row under the plan that judged it
+ * first (plan_from_text).
  *
- * A plan owns its systems and sinks (connector/sink.h), which are closed objects until run/ opens sessions. Stage parts are read-only and may be used by any thread.
+ * A plan owns its systems and sinks (connector/sink.h), which are closed objects until run/
+ * opens sessions. Stage parts are read-only and may be used by any thread.
  */
 #ifndef WEIR_PLAN_PLAN_H
 #define WEIR_PLAN_PLAN_H
@@ -23,7 +27,8 @@ enum guarantee { GUARANTEE_EXACTLY_ONCE, GUARANTEE_AT_LEAST_ONCE };
 struct plan {
     struct arena *arena;
     const char *name;
-    const char *folder;             /* of the pipeline file, "" or with a '/' at the end; relative paths start there */
+    /* of the pipeline file, "" or with a '/' at the end; relative paths start there */
+    const char *folder;
     struct bytes text;              /* canonical */
     struct hash128 hash;            /* of the text */
     char hash_text[33];
@@ -34,7 +39,8 @@ struct plan {
     const struct source_ops *source_ops;
     const struct doc *source_config;
 
-    struct system **systems;        /* in the order in which they are named; the source's own (if it is one) last */
+    /* in the order in which they are named; the source's own (if it is one) last */
+    struct system **systems;
     uint32_t system_count;
     struct sink **sinks;            /* in the file's order, [stage.sink_count] */
     struct sink *dlq;               /* NULL: dead letters are counted and dropped, lint says so */
@@ -49,7 +55,8 @@ struct plan {
     const char *state_folder;       /* for snapshots; NULL: none are kept */
 };
 
-/* CONFIG with file:line:column for every mistake. `environment` gives the values of ${NAME} (getenv, usually). */
+/* CONFIG with file:line:column for every mistake. `environment` gives the values of ${NAME}
+ * (getenv, usually). */
 enum status plan_load(const char *path, doc_environment environment, struct plan **out,
                       struct error *err) WEIR_MUST_USE;
 /* From a stored canonical text; `folder` as in the plan that is running. */

@@ -23,7 +23,8 @@ enum status plan_make_stages(struct plan_maker *maker, struct error *err) WEIR_M
 /* columns.c */
 void plan_make_columns(struct plan_maker *maker);
 
-/* The field that a node of the pipeline file names; CONFIG "config.unknown_field" with the nearest right spelling. */
+/* The field that a node of the pipeline file names; CONFIG "config.unknown_field" with the nearest
+ * right spelling. */
 enum status plan_find_field(const struct plan_maker *maker, const struct doc *name,
                             const char *path, uint32_t *out, struct error *err) WEIR_MUST_USE;
 /* Index of a new expression. */

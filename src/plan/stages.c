@@ -1,4 +1,5 @@
-/* The blocks repair, event_time, checks, dedup and transform, and the sinks' conditions, compiled to a stage_plan. */
+/* The blocks repair, event_time, checks, dedup and transform, and the sinks' conditions, compiled
+ * to a stage_plan. */
 #include <stdio.h>
 #include <string.h>
 
@@ -89,7 +90,8 @@ static enum status check_transform_names(const struct doc *set, const struct doc
     return STATUS_OK;
 }
 
-/* What is wrong with a name of `set` or `drop` is told without a place: the schema does not have it. */
+/* What is wrong with a name of `set` or `drop` is told without a place: the schema does not have
+ * it. */
 static enum status place_name_error(const struct doc *set, const struct doc *drop,
                                     struct error *err)
 {
@@ -576,7 +578,8 @@ static void sum_horizons(struct stage_plan *stage)
     stage->horizon_us = sum_us;
 }
 
-/* The expressions are compiled once here, so that their errors have their place; each runner compiles its own. */
+/* The expressions are compiled once here, so that their errors have their place; each runner
+ * compiles its own. */
 static enum status check_expressions(struct plan_maker *maker, struct error *err)
 {
     struct stage_plan *stage = &maker->plan->stage;

@@ -1,12 +1,14 @@
 /*
- * Accounting: what a judged batch means for one system: its ledger, its rows, its dead letters, added to the system's open epoch.
+ * Accounting: what a judged batch means for one system: its ledger, its rows, its dead letters,
+ * added to the system's open epoch.
  */
 #ifndef WEIR_RUN_ACCOUNTING_H
 #define WEIR_RUN_ACCOUNTING_H
 
 #include "run/committer.h"
 
-/* The part of the ledger that is the same in all systems: records, verdicts, reasons, repairs, warnings. Added to `ledger`. */
+/* The part of the ledger that is the same in all systems: records, verdicts, reasons, repairs,
+ * warnings. Added to `ledger`. */
 void accounting_count(const struct plan *plan, const struct stage_runner *runner,
                       const struct batch *batch, struct ledger *ledger);
 
@@ -24,7 +26,8 @@ void accounting_append_dead_letters(const struct plan *plan, struct outbox *outb
                                     const struct source_partition *origin,
                                     const struct batch *batch, const struct hash_secret *secret,
                                     struct ledger_sink *delta);
-/* The same rows one by one, with the hash of each, for audit; what lands in the outbox is the caller's to clear. */
+/* The same rows one by one, with the hash of each, for audit; what lands in the outbox is the
+ * caller's to clear. */
 void accounting_each_dead_letter(const struct plan *plan, struct outbox *outbox,
                                  const struct source_partition *origin, const struct batch *batch,
                                  const struct hash_secret *secret,

@@ -1,5 +1,6 @@
 /*
- * Rows that should be in a place and rows that are there, as hashes: sums first, then one by one. Used by audit.c; knows nothing of plans and systems.
+ * Rows that should be in a place and rows that are there, as hashes: sums first, then one by
+ * one. Used by audit.c; knows nothing of plans and systems.
  */
 #ifndef WEIR_RUN_AUDIT_ROWS_H
 #define WEIR_RUN_AUDIT_ROWS_H
@@ -29,7 +30,8 @@ void audit_rows_fini(struct audit_rows *rows);
 enum audit_kind { AUDIT_MISSING, AUDIT_DOUBLED, AUDIT_ALTERED, AUDIT_FOREIGN };
 #define AUDIT_KINDS 4
 
-/* Sorts both and tells every difference. A foreign row whose origin is that of a missing one is one altered row. */
+/* Sorts both and tells every difference. A foreign row whose origin is that of a missing one is one
+ * altered row. */
 void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual,
                         void (*difference)(void *context, enum audit_kind kind,
                                            const struct audit_row *row),

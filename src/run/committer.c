@@ -12,7 +12,8 @@
 /* One of the two epochs. */
 struct slot {
     struct epoch epoch;
-    struct epoch_part *parts; /* [partition_count]; the epoch names those in use, compacted at the close */
+    /* [partition_count]; the epoch names those in use, compacted at the close */
+    struct epoch_part *parts;
     bool *in_use;             /* [partition_count] */
     bool has_rows;
     int64_t first_row_us;     /* when the first row came */

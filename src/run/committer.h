@@ -4,8 +4,9 @@
  *          worker                                  commit thread
  *   open  ──(rows)──▶ open ──committer_close()──▶ closed ──system->ops->commit──▶ empty
  *
- * While epoch e commits, the worker fills e + 1; closing e + 1 waits until e is answered: that is the backpressure. RETRY repeats the same epoch with a growing pause and one
- * warning; FENCED and FATAL end the run. An epoch's rows are kept until its commit is answered.
+ * While epoch e commits, the worker fills e + 1; closing e + 1 waits until e is answered: that
+ * is the backpressure. RETRY repeats the same epoch with a growing pause and one warning; FENCED
+ * and FATAL end the run. An epoch's rows are kept until its commit is answered.
  *
  * Threads: all functions from the worker's thread.
  */
@@ -17,7 +18,8 @@
 
 struct committer;
 
-/* The system's session must be open and its ownership taken; `progresses` is R per partition of the source and is the committer's until committer_stop(). */
+/* The system's session must be open and its ownership taken; `progresses` is R per partition of the
+ * source and is the committer's until committer_stop(). */
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct run_observer *observer);
 /* Waits for what is closed, ends the thread. Rows of an open epoch are dropped. Takes NULL. */
@@ -25,7 +27,8 @@ void committer_stop(struct committer *committer);
 
 /* Where the open epoch ends in a partition: rows below are in this system, or on their way. */
 int64_t committer_cursor(const struct committer *committer, uint32_t partition);
-/* The open epoch's part of a partition: made when it is not there yet. The worker fills the step and calls committer_extend(). */
+/* The open epoch's part of a partition: made when it is not there yet. The worker fills the step
+ * and calls committer_extend(). */
 struct progress_step *committer_step(struct committer *committer, uint32_t partition);
 struct outbox *committer_outbox(struct committer *committer, const struct sink *sink);
 /* Rows up to next_offset are in the open epoch. */
@@ -38,7 +41,8 @@ int64_t committer_age_us(const struct committer *committer, int64_t now_us);
 
 /* True when a close would not wait. */
 bool committer_is_idle(struct committer *committer);
-/* Hands the open epoch over; nothing happens when it is empty. Gives the error of an earlier commit. */
+/* Hands the open epoch over; nothing happens when it is empty. Gives the error of an earlier
+ * commit. */
 enum status committer_close(struct committer *committer, struct error *err) WEIR_MUST_USE;
 /* Waits until all closed epochs are answered. */
 enum status committer_drain(struct committer *committer, struct error *err) WEIR_MUST_USE;

@@ -43,7 +43,8 @@ struct pipeline {
 void pipeline_talk(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
 void pipeline_warn(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
 
-/* run.c: nothing is opened by init; open gives source, partitions and sessions; close undoes both, also after a failure. */
+/* run.c: nothing is opened by init; open gives source, partitions and sessions; close undoes both,
+ * also after a failure. */
 void pipeline_init(struct pipeline *pipeline, struct plan *plan,
                    const struct run_options *options, const struct run_observer *observer);
 enum status pipeline_open(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
@@ -51,14 +52,16 @@ void pipeline_close(struct pipeline *pipeline);
 /* Adds up R's ledgers: verdicts once, sinks of every system. */
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out);
 
-/* recovery.c: R of all systems without claiming anything: CONFIG "progress.none" when the pipeline never ran. */
+/* recovery.c: R of all systems without claiming anything: CONFIG "progress.none" when the pipeline
+ * never ran. */
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* recovery.c: R of all systems, first start or refusals, ownership. */
 enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
-/* True when systems stand at different positions under another plan than this one; *out_plan_hash is that plan. */
+/* True when systems stand at different positions under another plan than this one; *out_plan_hash
+ * is that plan. */
 bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash);
-/* recovery.c: state of every partition at the position of the slowest system; then is_rebuilt is set. A stop signal
- * cuts it short. */
+/* recovery.c: state of every partition at the position of the slowest system; then is_rebuilt is
+ * set. A stop signal cuts it short. */
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 
 /* worker.c */

@@ -1,11 +1,15 @@
 /*
  * Recovery: from what the systems say to a pipeline that can go on.
  *
- *   recovery_claim    R of every system and partition → first start, or the refusals → ownership (compare-and-swap)
- *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the slowest system
+ *   recovery_claim    R of every system and partition → first start, or the refusals → ownership
+ *                     (compare-and-swap)
+ *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the
+ *                     slowest system
  *
- * What is refused, each with the one way on: outputs that are there before a first start; another incarnation (foreign R); a topic made anew; another number of partitions; an
- * R beyond the end of the log; an R behind a snapshot (it went back); a log whose records are not those that were consumed.
+ * What is refused, each with the one way on: outputs that are there before a first start;
+ * another incarnation (foreign R); a topic made anew; another number of partitions; an R beyond
+ * the end of the log; an R behind a snapshot (it went back); a log whose records are not those
+ * that were consumed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,7 +129,8 @@ static void make_first(const struct pipeline *pipeline, uint32_t partition, int6
     memcpy(out->hash_key, pipeline->hash_key, sizeof out->hash_key);
 }
 
-/* Stores epoch 0 for the partitions of a system that have no R yet. Where each partition begins: `offsets`. */
+/* Stores epoch 0 for the partitions of a system that have no R yet. Where each partition begins:
+ * `offsets`. */
 static enum status begin_system(struct pipeline *pipeline, uint32_t s, const int64_t *offsets,
                                 struct error *err)
 {
@@ -492,7 +497,8 @@ static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *
     return status;
 }
 
-/* A source that cannot be read again: what was remembered is gone, and the guarantee is at_least_once. */
+/* A source that cannot be read again: what was remembered is gone, and the guarantee is
+ * at_least_once. */
 static void start_afresh(struct pipeline *pipeline, uint32_t p, const struct progress *slowest)
 {
     struct partition *partition = &pipeline->partitions[p];

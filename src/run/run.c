@@ -1,5 +1,6 @@
 /*
- * The whole way of a run: source and systems opened, R read and claimed, state rebuilt, committers started, the worker's loop, and everything closed in the opposite order.
+ * The whole way of a run: source and systems opened, R read and claimed, state rebuilt,
+ * committers started, the worker's loop, and everything closed in the opposite order.
  */
 #include "run/run.h"
 
@@ -157,7 +158,8 @@ void pipeline_close(struct pipeline *pipeline)
     arena_free(pipeline->arena);
 }
 
-/* One pass with one plan. *out_align: systems are apart under that older plan, which must finish first. */
+/* One pass with one plan. *out_align: systems are apart under that older plan, which must finish
+ * first. */
 static enum status run_once(struct plan *plan, const struct run_options *options,
                             const struct run_observer *observer, struct run_result *result,
                             struct hash128 *out_align, bool *out_needs_align,

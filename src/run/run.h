@@ -4,7 +4,8 @@
  * One run is one process's ownership of one pipeline. Files of this folder:
  *   run.c        opens everything in order, runs, closes; the only place that knows the whole way
  *   recovery.c   what the systems say (R), first start, refusals, taking over
- *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use it
+ *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use
+ *                it
  *   worker.c     the loop: read, judge, hand rows to the committers, close epochs, snapshots
  *   committer.c  one thread per system: commits closed epochs
  *   accounting.c a batch's ledger, rows and dead letters into an epoch
@@ -20,31 +21,36 @@
 #include "plan/plan.h"
 #include "progress/progress.h"
 
-/* What a run tells while it goes on. All callbacks come from the thread that called run_pipeline(), but `warning` may come from a committer's. NULL slots are skipped. */
+/* What a run tells while it goes on. All callbacks come from the thread that called run_pipeline(),
+ * but `warning` may come from a committer's. NULL slots are skipped. */
 struct run_observer {
     void *context;
     /* A line for people: "recovering …", "recovered …", "first start …". */
     void (*talk)(void *context, const char *line);
     void (*warning)(void *context, const char *line);
-    /* About ten times a second: records judged, and how many are known to be there (−1 where unknown). */
+    /* About ten times a second: records judged, and how many are known to be there (−1 where
+     * unknown). */
     void (*progress)(void *context, uint64_t records, int64_t expected);
 };
 
 struct run_options {
     bool init;       /* a first start although output places are not empty */
     bool until_end;  /* stop at the end of what is there now */
-    bool align_only; /* only bring all systems to the furthest one's position (used before a plan change) */
+    /* only bring all systems to the furthest one's position (used before a plan change) */
+    bool align_only;
 };
 
 /* What a run did; caller frees with run_result_fini(). */
 struct run_result {
     uint64_t records;        /* judged in this run, without replay */
     int64_t duration_us;
-    struct ledger ledger;    /* cumulative over all partitions, of the system that has come furthest; sinks of all systems */
+    /* cumulative over all partitions, of the system that has come furthest; sinks of all systems */
+    struct ledger ledger;
 };
 void run_result_fini(struct run_result *result);
 
-/* Runs until the end, a stop signal, or an error. A clean stop leaves all systems at one position, and snapshots; one that comes while state is being rebuilt leaves everything as it was. */
+/* Runs until the end, a stop signal, or an error. A clean stop leaves all systems at one position,
+ * and snapshots; one that comes while state is being rebuilt leaves everything as it was. */
 enum status run_pipeline(struct plan *plan, const struct run_options *options,
                          const struct run_observer *observer, struct run_result *result,
                          struct error *err) WEIR_MUST_USE;

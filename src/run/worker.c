@@ -1,8 +1,10 @@
 /*
- * Worker: the loop of a run. Takes a batch of one partition after the other, lets the stages judge it, hands its rows to every system that does not have them yet, closes
- * epochs by size and time, and writes snapshots.
+ * Worker: the loop of a run. Takes a batch of one partition after the other, lets the stages
+ * judge it, hands its rows to every system that does not have them yet, closes epochs by size
+ * and time, and writes snapshots.
  *
- * Batches are cut at ledger segments and at the cursors of the systems, so that a batch is wholly in a system or not at all.
+ * Batches are cut at ledger segments and at the cursors of the systems, so that a batch is
+ * wholly in a system or not at all.
  */
 #include "base/time.h"
 #include "os/clock.h"

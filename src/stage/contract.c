@@ -1,4 +1,5 @@
-/* The end of the contract: a row with any violation of decoding, event time or schema is INVALID. */
+/* The end of the contract: a row with any violation of decoding, event time or schema is INVALID.
+ * */
 #include <string.h>
 
 #include "stage/stage_private.h"

@@ -1,11 +1,14 @@
 /*
  * Dedup, and lateness behind it (design: dedup; models: stages.py).
  *
- * A key is remembered while the watermark after this row ≤ e + window, e being the greatest event time of its sightings. Rows that are not late register and
- * refresh; a late row is only looked up: remembered → DUPLICATE, else LATE. INVALID and FILTERED rows never come here, and a row
- * that no sink will take does not register, so a corrected resend counts. A null in the key: the row is not deduplicated.
+ * A key is remembered while the watermark after this row ≤ e + window, e being the greatest
+ * event time of its sightings. Rows that are not late register and refresh; a late row is only
+ * looked up: remembered → DUPLICATE, else LATE. INVALID and FILTERED rows never come here, and a
+ * row that no sink will take does not register, so a corrected resend counts. A null in the key:
+ * the row is not deduplicated.
  *
- * Re-injected dead letters skip lateness, and only look up, as they did the first time; what a sink had refused skips dedup too.
+ * Re-injected dead letters skip lateness, and only look up, as they did the first time; what a
+ * sink had refused skips dedup too.
  */
 #include <stdio.h>
 

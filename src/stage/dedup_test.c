@@ -133,7 +133,8 @@ static void test_invalid_and_filtered_do_not_register(void **state)
     close_both(&plan, &run);
 }
 
-/* A row that no sink takes is FILTERED as well, so its resend counts; but where a row stands in the order of the stages stays: it is a duplicate, or late, first. */
+/* A row that no sink takes is FILTERED as well, so its resend counts; but where a row stands in the
+ * order of the stages stays: it is a duplicate, or late, first. */
 static void test_unmatched_rows_do_not_register(void **state)
 {
     (void)state;
@@ -203,7 +204,8 @@ static void test_null_keys(void **state)
     close_both(&plan, &run);
 }
 
-/* "1" and 1 are two keys in a column of any type; how a value is written makes no key of its own. */
+/* "1" and 1 are two keys in a column of any type; how a value is written makes no key of its own.
+ * */
 static void test_keys_by_type(void **state)
 {
     (void)state;

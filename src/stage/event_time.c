@@ -1,14 +1,18 @@
 /*
  * Event time and watermark, row by row (design: The stages and their law).
  *
- * watermark = greatest vetted event time so far − lateness. A row is vetted when it has an event time that nothing speaks against; every vetted row
- * moves the watermark, whatever becomes of the row. A row is late when its event time lies below the watermark BEFORE it; what is
+ * watermark = greatest vetted event time so far − lateness. A row is vetted when it has an event
+ * time that nothing speaks against; every vetted row moves the watermark, whatever becomes of
+ * the row. A row is late when its event time lies below the watermark BEFORE it; what is
  * remembered expires by the watermark AFTER it.
  *
- * Two guards against clocks that run ahead, because one such row would make all that follow LATE:
+ * Two guards against clocks that run ahead, because one such row would make all that follow
+ * LATE:
  *   max_future  compares with the record's timestamp where the broker set it
- *   max_jump    elsewhere: a row that far ahead of the greatest event time is time.future and a candidate; when three distinct keys
- *               are candidates within 1,000 offsets the world has moved on, and the lowest of them becomes the greatest event time
+ *   max_jump    elsewhere: a row that far ahead of the greatest event time is time.future and a
+ *               candidate; when three distinct keys
+ *               are candidates within 1,000 offsets the world has moved on, and the lowest of them
+ *               becomes the greatest event time
  */
 #include "base/time.h"
 #include "stage/stage_private.h"

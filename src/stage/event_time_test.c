@@ -114,7 +114,8 @@ static void test_missing_and_unparsable(void **state)
     plan_fixture_fini(&plan);
 }
 
-/* Whatever becomes of a vetted row, it moves the watermark; a row that cannot be read has no time. */
+/* Whatever becomes of a vetted row, it moves the watermark; a row that cannot be read has no time.
+ * */
 static void test_invalid_rows_move_the_watermark(void **state)
 {
     (void)state;
@@ -228,7 +229,8 @@ static void test_three_keys_carry_a_jump(void **state)
     assert_string_equal(jump(&run, 5201, 1), "INVALID time.future(at)");
     assert_string_equal(jump(&run, 8000, 2), "INVALID time.future(at)");
     assert_string_equal(jump(&run, 5100, 3), "VALID");
-    /* The third: future itself, and the lowest of the three is the greatest event time from now on. */
+    /* The third: future itself, and the lowest of the three is the greatest event time from now on.
+     * */
     assert_string_equal(jump(&run, 7000, 3), "INVALID time.future(at)");
     assert_int_equal(run_second(run.state->greatest_us), 5201);
     assert_int_equal(run.state->candidates.count, 0);
@@ -382,7 +384,8 @@ static void test_anchor_stands_before_its_row(void **state)
     run_add(&run, "{\"at\": \"@41@\"}");
     run_judge(&run);
     const struct anchor *start = anchors_start(&run.state->anchors);
-    /* At 41 whatever a row at 5 or before it had said is forgotten; the anchor at offset 2 has seen up to 5. */
+    /* At 41 whatever a row at 5 or before it had said is forgotten; the anchor at offset 2 has seen
+     * up to 5. */
     assert_int_equal(start->offset, 2);
     assert_int_equal(run_second(start->greatest_us), 5);
     struct hash128 hash =

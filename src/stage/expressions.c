@@ -1,9 +1,10 @@
 /*
- * Checks and transform: the SQL expressions of the pipeline, for rows that the contract let pass. All expressions of the plan are evaluated in one
- * scan; their results are then looked at in the order of the stages. They see the columns after repair and before `set`.
+ * Checks and transform: the SQL expressions of the pipeline, for rows that the contract let
+ * pass. All expressions of the plan are evaluated in one scan; their results are then looked at
+ * in the order of the stages. They see the columns after repair and before `set`.
  *
- * NULL passes a check, as in SQL CHECK; NULL does not pass `where`. An expression that fails at run time on a row makes that row INVALID, with the expression's own
- * reason.
+ * NULL passes a check, as in SQL CHECK; NULL does not pass `where`. An expression that fails at
+ * run time on a row makes that row INVALID, with the expression's own reason.
  */
 #include "stage/stage_private.h"
 
@@ -83,7 +84,8 @@ static void apply_sets(struct stage_runner *runner, struct batch *batch, uint32_
     }
 }
 
-/* The routes' conditions are pure, so they are evaluated here with the rest; what they decide is decided in its place (route.c). */
+/* The routes' conditions are pure, so they are evaluated here with the rest; what they decide is
+ * decided in its place (route.c). */
 static void find_routes(struct stage_runner *runner, struct batch *batch, uint32_t row_count)
 {
     const struct stage_plan *plan = runner->plan;

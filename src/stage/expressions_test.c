@@ -63,7 +63,8 @@ static void test_warnings(void **state)
     for (uint32_t row = 0; row < 5; row++) {
         assert_string_equal(run_says(&run, row), says[row]);
     }
-    /* A warning is told for each row that did not pass, failing ones too; whether it counts is decided by the row's verdict. */
+    /* A warning is told for each row that did not pass, failing ones too; whether it counts is
+     * decided by the row's verdict. */
     assert_int_equal(run.batch->warning_count, 3);
     for (uint32_t i = 0; i < 3; i++) {
         assert_int_equal(run.batch->warnings[i].row, i + 1);

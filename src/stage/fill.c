@@ -1,10 +1,13 @@
 /*
- * Fill: absent cells get a constant, or the last value of the same key (design: fill last_by; models: stages.py).
+ * Fill: absent cells get a constant, or the last value of the same key (design: fill last_by;
+ * models: stages.py).
  *
- * A value feeds if it is present in its record, satisfies its own field's constraints and was not itself filled; whatever becomes of its row. It fills row r
- * of the same key only if 0 ≤ et(r) − et(value) ≤ max_age and the watermark after r ≤ et(value) + max_age: the second
- * condition makes forgetting invisible. Rows without a vetted event time neither feed nor are filled. A value remembered under an earlier plan
- * must satisfy the constraints of this one as well, or a VALID row would break its schema.
+ * A value feeds if it is present in its record, satisfies its own field's constraints and was
+ * not itself filled; whatever becomes of its row. It fills row r of the same key only if 0 ≤
+ * et(r) − et(value) ≤ max_age and the watermark after r ≤ et(value) + max_age: the second
+ * condition makes forgetting invisible. Rows without a vetted event time neither feed nor are
+ * filled. A value remembered under an earlier plan must satisfy the constraints of this one as
+ * well, or a VALID row would break its schema.
  */
 #include "base/time.h"
 #include "stage/stage_private.h"

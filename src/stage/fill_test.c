@@ -27,7 +27,8 @@ static void close_both(struct plan_fixture *plan, struct run_fixture *run)
     plan_fixture_fini(plan);
 }
 
-/* A row of sensor `s` at that second with that value; −1: without one. What goes out, or what is wrong. */
+/* A row of sensor `s` at that second with that value; −1: without one. What goes out, or what is
+ * wrong. */
 static const char *row(struct run_fixture *run, const char *s, int second, int v)
 {
     char text[120];
@@ -246,7 +247,8 @@ static void test_rows_of_one_batch(void **state)
     close_both(&plan, &run);
 }
 
-/* Texts outlive the batch they came with, and the filled cell outlives what replaces them in the store. */
+/* Texts outlive the batch they came with, and the filled cell outlives what replaces them in the
+ * store. */
 static void test_texts(void **state)
 {
     (void)state;

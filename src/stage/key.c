@@ -1,7 +1,8 @@
 /*
- * Cells as keys. In a column of one type a cell is its value; a column of any type holds JSON text, in which one value can be written in many
- * ways, so there the text is read. A number is never rounded into another key: what neither int64 nor double holds apart from
- * its neighbours stays text, and so do objects and arrays.
+ * Cells as keys. In a column of one type a cell is its value; a column of any type holds JSON
+ * text, in which one value can be written in many ways, so there the text is read. A number is
+ * never rounded into another key: what neither int64 nor double holds apart from its neighbours
+ * stays text, and so do objects and arrays.
  */
 #include <math.h>
 

@@ -1,6 +1,7 @@
 /*
- * Render: the value of each VALID row as it goes out. A row in which nothing changed goes out as the bytes that came in; otherwise
- * the changed members are edited in place and all else stays as it was (codec/json.h).
+ * Render: the value of each VALID row as it goes out. A row in which nothing changed goes out as
+ * the bytes that came in; otherwise the changed members are edited in place and all else stays
+ * as it was (codec/json.h).
  */
 #include <stdlib.h>
 
@@ -87,7 +88,8 @@ static void edit_sets(const struct stage_plan *plan, struct batch *batch, uint32
         edits->items[edits->count++] = (struct json_edit){
             .field = field,
             .replacement = value_text(batch, &batch->set_values[s][row]),
-            /* Extra fields keep null and absent apart, so absent means that there is no such member. */
+            /* Extra fields keep null and absent apart, so absent means that there is no such
+             * member. */
             .absent = field >= plan->layout->schema_field_count &&
                       batch->columns[field].cells[row] == CELL_ABSENT,
         };

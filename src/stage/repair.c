@@ -1,6 +1,6 @@
 /*
- * Repairs that look at one cell alone: words that stand for null, and numbers that came as text. Both work column by column, before event time and
- * constraints; every changed cell is counted.
+ * Repairs that look at one cell alone: words that stand for null, and numbers that came as text.
+ * Both work column by column, before event time and constraints; every changed cell is counted.
  */
 #include "codec/json_number.h"
 #include "stage/stage_private.h"

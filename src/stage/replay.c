@@ -1,6 +1,8 @@
 /*
- * Re-injected dead letters: the header `weir.replay` of a record that `dlq replay` wrote into the log says where it came from. Form, as text:
- * `<topic> <partition> <offset> <attempt>[ <sink>]`, numbers in decimal. A header that does not read so is an ordinary header of the sender.
+ * Re-injected dead letters: the header `weir.replay` of a record that `dlq replay` wrote into
+ * the log says where it came from. Form, as text: `<topic> <partition> <offset> <attempt>[
+ * <sink>]`, numbers in decimal. A header that does not read so is an ordinary header of the
+ * sender.
  */
 #include "stage/stage_private.h"
 

@@ -1,6 +1,7 @@
 /*
- * Route: what is left is VALID and goes to the sinks whose `when` holds; a row that no sink wants is FILTERED, one on which a `when` fails at run
- * time INVALID. Both keep their place behind dedup and lateness, yet neither registers there, so a corrected resend counts.
+ * Route: what is left is VALID and goes to the sinks whose `when` holds; a row that no sink
+ * wants is FILTERED, one on which a `when` fails at run time INVALID. Both keep their place
+ * behind dedup and lateness, yet neither registers there, so a corrected resend counts.
  */
 #include "stage/stage_private.h"
 

@@ -1,17 +1,22 @@
 /*
- * The stages: what happens to a record between decoding and a sink. Pure: results are a function of the log and the plan; no clock, no batch
- * boundary, no sink's answer enters.
+ * The stages: what happens to a record between decoding and a sink. Pure: results are a function
+ * of the log and the plan; no clock, no batch boundary, no sink's answer enters.
  *
- *   decode → event time → contract (repair, constraints, fill, required) → checks → transform (where, set, drop) → dedup → lateness → route
+ *   decode → event time → contract (repair, constraints, fill, required) → checks → transform
+ *   (where, set, drop) → dedup → lateness → route
  *
- * One file per stage; each takes the whole batch, row by row where it has state and column by column where it has none. Stage k at row i
- * sees rows ≤ i and stages ≤ k only, so "whole batch, stage after stage" gives what "row after row" would give; test/property holds that against random
- * cuts. Each piece of state is touched by one stage only: event time by event_time.c, last values by fill.c, seen keys by dedup.c.
+ * One file per stage; each takes the whole batch, row by row where it has state and column by
+ * column where it has none. Stage k at row i sees rows ≤ i and stages ≤ k only, so "whole batch,
+ * stage after stage" gives what "row after row" would give; test/property holds that against
+ * random cuts. Each piece of state is touched by one stage only: event time by event_time.c,
+ * last values by fill.c, seen keys by dedup.c.
  *
  * Three objects:
- *   stage_plan    what the pipeline file says, compiled (plan/ makes it); read-only, shared by all threads
+ *   stage_plan    what the pipeline file says, compiled (plan/ makes it); read-only, shared by all
+ *                 threads
  *   stage_runner  decoder, checker, expressions and scratch memory of one thread for one plan
- *   stage_state   what is remembered about one source partition; survives plan changes (stage_state_change_plan)
+ *   stage_state   what is remembered about one source partition; survives plan changes
+ *                 (stage_state_change_plan)
  */
 #ifndef WEIR_STAGE_STAGE_H
 #define WEIR_STAGE_STAGE_H
@@ -39,7 +44,8 @@ struct stage_fill {
     uint32_t key_field;     /* FILL_LAST_BY */
     int64_t max_age_us;     /* FILL_LAST_BY */
     uint32_t store;         /* FILL_LAST_BY: index in stage_state.last */
-    struct hash128 identity;/* FILL_LAST_BY: of (field, key field): which store survives a plan change */
+    /* FILL_LAST_BY: of (field, key field): which store survives a plan change */
+    struct hash128 identity;
 };
 
 struct stage_check {
@@ -69,7 +75,8 @@ struct stage_plan {
     int64_t lateness_us;
     int64_t max_future_us;      /* DURATION_NONE: off. Against timestamps that the broker set. */
     int64_t max_jump_us;        /* DURATION_NONE: off. Where the timestamp is not the broker's. */
-    uint32_t jump_field;        /* the field that tells candidates apart; FIELD_NONE: the record's key */
+    /* the field that tells candidates apart; FIELD_NONE: the record's key */
+    uint32_t jump_field;
 
     /* contract */
     const struct value *null_values;
@@ -130,8 +137,8 @@ struct stage_state *stage_state_new(const struct stage_plan *plan, struct state_
 void stage_state_free(struct stage_state *state);
 /* State for replay from an anchor: nothing remembered but what the anchor says. */
 void stage_state_start_at(struct stage_state *state, const struct anchor *anchor);
-/* From state->next_offset on rows are judged by `to`. What both plans remember under the same definition stays, purged by the old rule, so that
- * replay comes to the same. */
+/* From state->next_offset on rows are judged by `to`. What both plans remember under the same
+ * definition stays, purged by the old rule, so that replay comes to the same. */
 void stage_state_change_plan(struct stage_state *state, const struct stage_plan *from,
                              const struct stage_plan *to);
 /* The watermark now. */
@@ -159,8 +166,10 @@ enum stage_mode {
     STAGE_SILENT, /* replay: verdicts and state, no outputs */
 };
 
-/* All stages over a batch of records that stand at state->next_offset. Afterwards every row has a verdict, violations are sorted, VALID rows have routes, and (FULL) outputs, which live
- * until the next run. FATAL: "state.memory" (the budget is used up), "state.witness" (state from behind the row: the log or the state is not what it was). */
+/* All stages over a batch of records that stand at state->next_offset. Afterwards every row has a
+ * verdict, violations are sorted, VALID rows have routes, and (FULL) outputs, which live until the
+ * next run. FATAL: "state.memory" (the budget is used up), "state.witness" (state from behind the
+ * row: the log or the state is not what it was). */
 enum status stage_run(struct stage_runner *runner, struct stage_state *state, struct batch *batch,
                       enum stage_mode mode, struct error *err) WEIR_MUST_USE;
 

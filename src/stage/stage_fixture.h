@@ -1,8 +1,10 @@
 /*
- * For the unit tests of this folder: plans put together by hand, and runs over rows that are written as JSON.
+ * For the unit tests of this folder: plans put together by hand, and runs over rows that are
+ * written as JSON.
  *
- * A PLAN FIXTURE is a stage_plan under construction: each call adds what one line of a pipeline file would say. A RUN FIXTURE is one partition
- * under such a plan: rows are added, judged as one batch, and asked what became of them.
+ * A PLAN FIXTURE is a stage_plan under construction: each call adds what one line of a pipeline
+ * file would say. A RUN FIXTURE is one partition under such a plan: rows are added, judged as
+ * one batch, and asked what became of them.
  *
  * Times are whole seconds: second 0 is 2026-01-01T00:00:00Z.
  */
@@ -33,7 +35,8 @@ struct plan_fixture {
     bool *filled;
 };
 
-/* `properties`: the schema's properties as YAML or JSON; `extras`: names outside the schema, NULL for none. A plan of nothing but the schema. */
+/* `properties`: the schema's properties as YAML or JSON; `extras`: names outside the schema, NULL
+ * for none. A plan of nothing but the schema. */
 void plan_fixture_init(struct plan_fixture *plan, const char *properties, const char *extras[2]);
 /* The same for a whole schema. */
 void plan_fixture_init_schema(struct plan_fixture *plan, const char *schema,
@@ -81,7 +84,8 @@ void run_close(struct run_fixture *run);
 /* The rows that come next are judged by `to`. */
 void run_change_plan(struct run_fixture *run, struct plan_fixture *to);
 
-/* Appends a row to the next batch; '@12@' in the text becomes the time of second 12. Its row number in its batch. */
+/* Appends a row to the next batch; '@12@' in the text becomes the time of second 12. Its row number
+ * in its batch. */
 uint32_t run_add(struct run_fixture *run, const char *json);
 /* The same for bytes that are no C string, BYTES_NONE too. */
 uint32_t run_add_bytes(struct run_fixture *run, struct bytes value);
@@ -93,7 +97,8 @@ enum status run_try(struct run_fixture *run, struct error *err);
 /* One row as a batch of its own: what run_says() says of it. */
 const char *run_one(struct run_fixture *run, const char *json);
 
-/* What became of a row, in words: "VALID", or "INVALID schema.range(temperature) check.hot"; texts live until run_close(). */
+/* What became of a row, in words: "VALID", or "INVALID schema.range(temperature) check.hot"; texts
+ * live until run_close(). */
 const char *run_says(struct run_fixture *run, uint32_t row);
 /* The detail of the first violation; "" when there is none. */
 const char *run_detail(struct run_fixture *run, uint32_t row);

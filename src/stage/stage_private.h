@@ -17,16 +17,19 @@ struct stage_runner {
     uint8_t *has_violation;
     uint32_t *rows;                /* row numbers that go on */
     struct sql_result *results;    /* [expression][BATCH_ROWS_MAX] */
-    struct bytes *route_failures;  /* why a `when` could not be evaluated on the row; none: all could */
+    /* why a `when` could not be evaluated on the row; none: all could */
+    struct bytes *route_failures;
     struct hash128 *key_hashes;    /* dedup */
     uint8_t *key_known;            /* dedup: the row has a key */
     struct repair *repairs_by_row; /* grows */
     uint32_t repairs_by_row_capacity;
     struct buffer rendered;
-    size_t *rendered_ends;         /* where the row's text ends in `rendered`; 0: the record's own bytes */
+    /* where the row's text ends in `rendered`; 0: the record's own bytes */
+    size_t *rendered_ends;
 };
 
-/* key.c: the cell as a key of dedup, last_by and max_jump: equal JSON values are equal keys. Not for misfits. */
+/* key.c: the cell as a key of dedup, last_by and max_jump: equal JSON values are equal keys. Not
+ * for misfits. */
 struct value stage_key(struct batch *batch, uint32_t field, uint32_t row);
 /* replay.c: reads the `weir.replay` headers into batch->replays. */
 void stage_read_replay_headers(struct batch *batch);

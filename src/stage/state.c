@@ -1,4 +1,5 @@
-/* The state of one source partition: made, replayed into, carried over a plan change, written and read. */
+/* The state of one source partition: made, replayed into, carried over a plan change, written and
+ * read. */
 #include "base/time.h"
 #include "stage/stage.h"
 
@@ -80,7 +81,8 @@ static void purge(struct stage_state *state, const struct stage_plan *plan)
 void stage_state_change_plan(struct stage_state *state, const struct stage_plan *from,
                              const struct stage_plan *to)
 {
-    /* Exactly now, so that what the old rule had forgotten stays forgotten, in the first run and in every replay. */
+    /* Exactly now, so that what the old rule had forgotten stays forgotten, in the first run and in
+     * every replay. */
     purge(state, from);
     struct stage_state before = *state;
     make_stores(state, to);

@@ -230,7 +230,8 @@ static void test_shorter_window(void **state)
     close_change(&change);
 }
 
-/* A longer lateness takes the watermark back; what had been forgotten does not come back with it. */
+/* A longer lateness takes the watermark back; what had been forgotten does not come back with it.
+ * */
 static void test_longer_lateness(void **state)
 {
     (void)state;
@@ -330,7 +331,8 @@ static void test_stores_keep_their_meaning(void **state)
     close_change(&change);
 }
 
-/* A value that was right under the plan it came with, and is wrong under the one that would use it. */
+/* A value that was right under the plan it came with, and is wrong under the one that would use it.
+ * */
 static void test_stricter_schema(void **state)
 {
     (void)state;

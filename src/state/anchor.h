@@ -74,7 +74,8 @@ void anchors_change_horizon(struct anchors *anchors, int64_t offset, int64_t hor
 
 /* i64 horizon | i64 changed offset | i64 changed horizon | u32 count | the anchors, oldest first.
  * An anchor: i64 offset | i64 greatest event time | candidates | u64 low, u64 high of the hash.
- * Candidates: u32 count | per candidate u64 low, u64 high of the key, i64 offset, i64 event time. */
+ * Candidates: u32 count | per candidate u64 low, u64 high of the key, i64 offset, i64 event time.
+ * */
 void anchors_write(const struct anchors *anchors, struct buffer *out);
 /* Replaces what `anchors` held. FATAL "snapshot.corrupt". */
 enum status anchors_read(struct anchors *anchors, struct reader *in, struct error *err)

@@ -42,8 +42,8 @@ struct snapshot {
     struct bytes body; /* in the arena given to snapshot_load() */
 };
 
-/* Makes the folder if need be. Removes our snapshots below this one but the newest of them, and what
- * a crash in an earlier write left. The errors of os/file.h. */
+/* Makes the folder if need be. Removes our snapshots below this one but the newest of them, and
+ * what a crash in an earlier write left. The errors of os/file.h. */
 enum status snapshot_save(const char *folder, const struct snapshot_identity *identity,
                           const struct snapshot *snapshot, struct error *err) WEIR_MUST_USE;
 

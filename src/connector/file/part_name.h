@@ -29,7 +29,8 @@ const char *part_name_format(struct arena *arena, const char *label, int64_t fir
                              int64_t next_offset);
 /* False when it is the name of something else. */
 bool part_name_parse(const char *name, struct part_name *out);
-/* Exactly `digits` decimal digits as a number; false for anything else and for what is too large. */
+/* Exactly `digits` decimal digits as a number; false for anything else and for what is too large.
+ * */
 bool part_digits_parse(const char *text, size_t digits, uint64_t *out);
 
 #endif

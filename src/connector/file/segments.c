@@ -42,10 +42,14 @@ static void append_open(const struct segments *segments, struct buffer *out)
     buffer_fini(&form);
 }
 
-static void close_open(struct segments *segments)
+/* A record may begin in one segment and end in the next: a closed one ends where the other begins. */
+static void close_open(struct segments *segments, int64_t following_offset)
 {
     if (!segments->is_open) {
         return;
+    }
+    if (segments->open_next_offset > following_offset) {
+        segments->open_next_offset = following_offset;
     }
     if (segments->closed_count == 0) {
         segments->closed_first_offset = segments->open_first_offset;
@@ -62,7 +66,7 @@ void segments_apply(struct segments *segments, const struct progress_step *step)
         const struct segment_delta *delta = &step->segments[i];
         if (!segments->is_open || segments->open_first_offset != delta->first_offset) {
             check(!segments->is_open || segments->open_first_offset < delta->first_offset);
-            close_open(segments);
+            close_open(segments, delta->first_offset);
             segments->is_open = true;
             segments->open_first_offset = delta->first_offset;
             segments->open_plan_hash = delta->plan_hash;

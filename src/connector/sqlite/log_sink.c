@@ -1,11 +1,14 @@
 /*
  * A topic of a local log as a sink.
  *
- * A row goes out with its key field's text as key (or the record's own key), to the partition that murmur2 gives, like Java; without a key to its origin's partition modulo the count. Headers of
- * the record go with it, but for `weir.replay`. The hash of a row, for sums and audit, is the keyed hash over (hash of key, hash of value, hash of headers), none as zeros.
+ * A row goes out with its key field's text as key (or the record's own key), to the partition
+ * that murmur2 gives, like Java; without a key to its origin's partition modulo the count.
+ * Headers of the record go with it, but for `weir.replay`. The hash of a row, for sums and
+ * audit, is the keyed hash over (hash of key, hash of value, hash of headers), none as zeros.
  *
- * An outbox keeps, per output partition, record batches in the making; a full one (LOCALLOG_ROW_BYTES) is closed and the next begun. Batches are compressed by
- * finish(), without the write lock.
+ * An outbox keeps, per output partition, record batches in the making; a full one
+ * (LOCALLOG_ROW_BYTES) is closed and the next begun. Batches are compressed by finish(), without
+ * the write lock.
  */
 #include <stdio.h>
 #include <stdlib.h>

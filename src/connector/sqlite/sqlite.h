@@ -1,5 +1,6 @@
 /*
- * The connector for SQLite files: the local log as a source, its topics and plain tables as sinks. All sinks of one file are one system (system.c) and commit in one transaction.
+ * The connector for SQLite files: the local log as a source, its topics and plain tables as
+ * sinks. All sinks of one file are one system (system.c) and commit in one transaction.
  */
 #ifndef WEIR_CONNECTOR_SQLITE_SQLITE_H
 #define WEIR_CONNECTOR_SQLITE_SQLITE_H

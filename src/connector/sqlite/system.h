@@ -1,13 +1,16 @@
 /*
- * One SQLite file as a system: what system.c (transactions, R), log_sink.c and table_sink.c share. Not for other folders.
+ * One SQLite file as a system: what system.c (transactions, R), log_sink.c and table_sink.c
+ * share. Not for other folders.
  *
  * Tables of the system, beside those of the local log:
- *   weir_progress  R per pipeline, topic and partition; `record` is R (progress/progress.h) and rules; the count columns are a copy for people
+ *   weir_progress  R per pipeline, topic and partition; `record` is R (progress/progress.h) and
+ *                  rules; the count columns are a copy for people
  *   weir_ledger    ledger segments (segment_write)
  *   weir_plan      canonical texts of plans by hash
  *   weir_rejects   rows that tables refused, numbered per pipeline
  *
- * A commit, in this order, in one transaction: rows of all sinks → refused rows → their dead letters → segments → group offsets (advice) → R by compare-and-swap.
+ * A commit, in this order, in one transaction: rows of all sinks → refused rows → their dead
+ * letters → segments → group offsets (advice) → R by compare-and-swap.
  */
 #ifndef WEIR_CONNECTOR_SQLITE_SYSTEM_H
 #define WEIR_CONNECTOR_SQLITE_SYSTEM_H
@@ -20,7 +23,8 @@ struct sqlite3;
 struct sqlite3_stmt;
 struct sqlite_system;
 
-/* A row that a table refused, on its way to weir_rejects and the dead letters. Slices point into the table's outbox. */
+/* A row that a table refused, on its way to weir_rejects and the dead letters. Slices point into
+ * the table's outbox. */
 struct reject {
     const struct sink *sink;
     const struct source_partition *origin;
@@ -50,7 +54,8 @@ struct sqlite_sink_work {
     enum status (*prepare)(struct sink *sink, struct locallog *log, struct error *err);
     /* What can be done without the write lock; may be called again for the same epoch. */
     void (*finish)(struct sink *sink, struct outbox *outbox);
-    /* Within the transaction. *out_redo: the transaction is gone because of one row, which is marked; roll back and begin again. */
+    /* Within the transaction. *out_redo: the transaction is gone because of one row, which is
+     * marked; roll back and begin again. */
     enum status (*write)(struct sink *sink, struct outbox *outbox, struct locallog *log,
                          struct attempt *attempt, bool *out_redo, struct error *err);
     /* Forgets marks of refused rows from an earlier attempt. May be NULL. */

@@ -1,16 +1,22 @@
 /*
- * A table of a SQLite file as a sink: append, or upsert with newest_by; and as a dead-letter place.
+ * A table of a SQLite file as a sink: append, or upsert with newest_by; and as a dead-letter
+ * place.
  *
- * Columns are those of output_shape, and `_weir_topic, _weir_partition, _weir_offset`, which say where a row comes from; weir makes the table (STRICT) when it is not there. A table
- * that is there must have the columns; without the _weir_ ones it works too, and audit compares by content. Times are stored as ISO 8601 in UTC with six digits of
- * fraction, so that the order of texts is the order of times. Booleans are 0 and 1, nested values JSON text.
+ * Columns are those of output_shape, and `_weir_topic, _weir_partition, _weir_offset`, which say
+ * where a row comes from; weir makes the table (STRICT) when it is not there. A table that is
+ * there must have the columns; without the _weir_ ones it works too, and audit compares by
+ * content. Times are stored as ISO 8601 in UTC with six digits of fraction, so that the order of
+ * texts is the order of times. Booleans are 0 and 1, nested values JSON text.
  *
- * Upsert: of two rows with one key the one with the greater (newest_by, topic, partition, offset) stays, whatever the order of arrival; NULL is the least newest_by.
+ * Upsert: of two rows with one key the one with the greater (newest_by, topic, partition,
+ * offset) stays, whatever the order of arrival; NULL is the least newest_by.
  *
- * The hash of a row, for sums and audit, is value_hash() over its values in the order of the columns, as SQLite gives them back.
+ * The hash of a row, for sums and audit, is value_hash() over its values in the order of the
+ * columns, as SQLite gives them back.
  *
- * A row that the table refuses for the row's own fault (constraint, type, size) is rejected: marked, booked, written to weir_rejects. If a trigger's RAISE(ROLLBACK) took the
- * whole transaction, the epoch is redone with that row rejected from the start.
+ * A row that the table refuses for the row's own fault (constraint, type, size) is rejected:
+ * marked, booked, written to weir_rejects. If a trigger's RAISE(ROLLBACK) took the whole
+ * transaction, the epoch is redone with that row rejected from the start.
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -76,7 +82,8 @@ struct table_sink {
     struct value *values;    /* scratch of append_row, [column_count] */
 };
 
-/* A row in an outbox: this head, then its values (value_write), then key and value of the record if refused rows become dead letters. */
+/* A row in an outbox: this head, then its values (value_write), then key and value of the record if
+ * refused rows become dead letters. */
 struct row_head {
     uint32_t size_bytes; /* of all of it, the head included */
     uint32_t source_partition;
