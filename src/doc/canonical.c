@@ -3,6 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define DIGITS "0123456789"
 
 static void canonical_string(const char *text, size_t size, struct buffer *out)
 {
@@ -27,8 +30,41 @@ static void canonical_string(const char *text, size_t size, struct buffer *out)
     buffer_append_byte(out, '"');
 }
 
-static void canonical_real(double real, struct buffer *out)
+/* [-]digits[.digits][e[+-]digits], without needless zeros before. */
+static bool is_json_number(const char *text)
 {
+    text += *text == '-';
+    size_t whole = strspn(text, DIGITS);
+    if (whole == 0 || (whole > 1 && text[0] == '0')) {
+        return false;
+    }
+    text += whole;
+    if (*text == '.') {
+        size_t fraction = strspn(text + 1, DIGITS);
+        if (fraction == 0) {
+            return false;
+        }
+        text += 1 + fraction;
+    }
+    if (*text == 'e' || *text == 'E') {
+        text += 1 + (text[1] == '+' || text[1] == '-');
+        size_t exponent = strspn(text, DIGITS);
+        if (exponent == 0) {
+            return false;
+        }
+        text += exponent;
+    }
+    return *text == '\0';
+}
+
+/* As it is written where JSON can: limits compare with all digits, of which a double keeps some. */
+static void canonical_real(const struct doc *node, struct buffer *out)
+{
+    if (node->text != NULL && is_json_number(node->text)) {
+        buffer_append_string(out, node->text);
+        return;
+    }
+    const double real = node->real;
     char text[40];
     for (int digits = 1; digits <= 17; digits++) {
         (void)snprintf(text, sizeof text, "%.*g", digits, real);
@@ -39,38 +75,18 @@ static void canonical_real(double real, struct buffer *out)
     buffer_append_string(out, text);
 }
 
-struct map_entry {
-    const struct doc *key;
-    const struct doc *value;
-};
-
-static int map_entry_compare(const void *a, const void *b)
-{
-    const struct doc *x = ((const struct map_entry *)a)->key;
-    const struct doc *y = ((const struct map_entry *)b)->key;
-    return bytes_compare(bytes_of(x->text, x->text_size), bytes_of(y->text, y->text_size));
-}
-
 static void canonical_map(const struct doc *map, struct buffer *out)
 {
-    struct map_entry *entries = memory_alloc(size_mul(map->count, sizeof *entries));
-    for (size_t i = 0; i < map->count; i++) {
-        entries[i] = (struct map_entry){map->keys[i], map->items[i]};
-    }
-    if (map->count > 1) {
-        qsort(entries, map->count, sizeof *entries, map_entry_compare);
-    }
     buffer_append_byte(out, '{');
     for (size_t i = 0; i < map->count; i++) {
         if (i > 0) {
             buffer_append_byte(out, ',');
         }
-        canonical_string(entries[i].key->text, entries[i].key->text_size, out);
+        canonical_string(map->keys[i]->text, map->keys[i]->text_size, out);
         buffer_append_byte(out, ':');
-        doc_write_canonical(entries[i].value, out);
+        doc_write_canonical(map->items[i], out);
     }
     buffer_append_byte(out, '}');
-    memory_free(entries);
 }
 
 static void canonical_list(const struct doc *list, struct buffer *out)
@@ -99,7 +115,7 @@ void doc_write_canonical(const struct doc *node, struct buffer *out)
         buffer_printf(out, "%" PRId64, node->integer);
         break;
     case DOC_DOUBLE:
-        canonical_real(node->real, out);
+        canonical_real(node, out);
         break;
     case DOC_STRING:
         canonical_string(node->text, node->text_size, out);

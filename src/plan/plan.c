@@ -24,7 +24,8 @@ static bool is_knob(const char *key)
     return false;
 }
 
-/* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON. */
+/* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON: in the order of the file,
+ * which is that of columns, violations, fills and sinks. */
 static void write_text(const struct doc *pipeline, const struct doc *schema, struct buffer *out)
 {
     struct doc judged = *pipeline;
@@ -135,7 +136,8 @@ static void read_knobs(struct plan_maker *maker)
 static enum status check_guarantee(const struct plan_maker *maker, struct error *err)
 {
     const struct plan *plan = maker->plan;
-    if (plan->guarantee == GUARANTEE_AT_LEAST_ONCE || plan->source_ops->can_replay) {
+    if (maker->is_stored || plan->guarantee == GUARANTEE_AT_LEAST_ONCE ||
+        plan->source_ops->can_replay) {
         return STATUS_OK;
     }
     const struct doc *delivery = doc_get(maker->pipeline, "delivery");
@@ -237,7 +239,7 @@ enum status plan_load(const char *path, doc_environment environment, struct plan
 enum status plan_from_text(struct bytes text, const char *folder, struct plan **out,
                            struct error *err)
 {
-    struct plan_maker maker = {.plan = plan_new(folder)};
+    struct plan_maker maker = {.plan = plan_new(folder), .is_stored = true};
     maker.arena = maker.plan->arena;
     struct doc *stored = NULL;
     enum status status = doc_parse(maker.arena, "(stored plan)", text, NULL, &stored, err);

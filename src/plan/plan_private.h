@@ -10,6 +10,7 @@ struct plan_maker {
     struct arena *arena;
     const struct doc *pipeline; /* checked against the grammar */
     const struct doc *schema;
+    bool is_stored;             /* made from a stored text, which has no knobs */
     /* expressions collected so far */
     struct sql_expression *expressions;
     uint32_t expression_count, expression_capacity;

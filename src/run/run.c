@@ -209,6 +209,11 @@ static enum status align(const struct plan *plan, struct bytes text,
     if (status != STATUS_OK) {
         return status;
     }
+    /* Its text has no knobs: those of today hold. */
+    older->commit_interval_us = plan->commit_interval_us;
+    older->state_memory_bytes = plan->state_memory_bytes;
+    older->snapshot_interval_us = plan->snapshot_interval_us;
+    older->state_folder = plan->state_folder;
     struct run_options options = {.align_only = true};
     struct run_result result = {0};
     struct hash128 unused;
