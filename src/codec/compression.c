@@ -49,8 +49,8 @@ bool compression_pack(enum compression compression, struct bytes raw, struct buf
     if (compression == COMPRESSION_LZ4) {
         LZ4F_preferences_t preferences = lz4_preferences(raw.size);
         size_t bound = LZ4F_compressFrameBound(raw.size, &preferences);
-        size = LZ4F_compressFrame(buffer_reserve(out, bound), bound, raw.data, raw.size,
-                                  &preferences);
+        size =
+            LZ4F_compressFrame(buffer_reserve(out, bound), bound, raw.data, raw.size, &preferences);
         check(!LZ4F_isError(size));
     } else {
         check(compression == COMPRESSION_ZSTD);
@@ -71,9 +71,9 @@ bool compression_pack(enum compression compression, struct bytes raw, struct buf
 /* --- Unpacking lz4. --- */
 
 struct lz4_frame {
-    struct bytes blocks;    /* from the first block's size on */
+    struct bytes blocks; /* from the first block's size on */
     size_t block_max_bytes;
-    bool linked;            /* a block may refer to the 64 KiB before it */
+    bool linked; /* a block may refer to the 64 KiB before it */
     bool has_block_checksum;
     bool has_content_checksum;
     bool has_content_size;
@@ -110,8 +110,8 @@ static const char *lz4_read_head(struct bytes packed, struct lz4_frame *frame)
         if (packed.size < head_bytes) {
             return text_cut;
         }
-        frame->content_size =
-            load_u32(packed.data + 6) | (uint64_t)load_u32(packed.data + 10) << 32;
+        frame->content_size = load_u32(packed.data + 6) | (uint64_t)load_u32(packed.data + 10)
+                                                              << 32;
     }
     frame->blocks = bytes_of(packed.data + head_bytes, packed.size - head_bytes);
     return NULL;
@@ -136,7 +136,8 @@ static const char *lz4_next_block(const struct lz4_frame *frame, struct bytes *b
     return head != 0 && size == 0 ? text_broken : NULL;
 }
 
-/* How much room the content needs at most: what the frame says, or as many whole blocks as it has. */
+/* How much room the content needs at most: what the frame says, or as many whole blocks as it
+ * has. */
 static const char *lz4_bound(const struct lz4_frame *frame, size_t max_bytes, size_t *out_bytes)
 {
     /* A claim that so few bytes cannot keep gets no memory. */
@@ -166,7 +167,8 @@ static const char *lz4_bound(const struct lz4_frame *frame, size_t max_bytes, si
     return NULL;
 }
 
-/* The bytes of one block behind the `done` bytes of the blocks before it; −1 when it is broken or does not fit. */
+/* Writes one block behind the `done` bytes of the blocks before it. Returns its size, or −1 when it
+ * is broken or does not fit. */
 static int lz4_unpack_block(const struct lz4_frame *frame, struct bytes block, bool plain,
                             uint8_t *content, size_t done, size_t capacity)
 {
@@ -191,8 +193,7 @@ static int lz4_unpack_block(const struct lz4_frame *frame, struct bytes block, b
     }
     const int window_max = 64 * 1024;
     int window = done < (size_t)window_max ? (int)done : window_max;
-    return LZ4_decompress_safe_usingDict(from, to, (int)block.size, (int)room, to - window,
-                                         window);
+    return LZ4_decompress_safe_usingDict(from, to, (int)block.size, (int)room, to - window, window);
 }
 
 static const char *lz4_unpack(struct bytes packed, size_t max_bytes, struct arena *arena,

@@ -98,7 +98,8 @@ static inline uint8_t *varint_write(uint8_t *at, int64_t value)
     return at;
 }
 
-/* Every varint but the shortest: rare enough to be a call. NULL when it is cut or has too many bytes. */
+/* Every varint but the shortest: rare enough to be a call. NULL when it is cut or has too many
+ * bytes. */
 static const uint8_t *varint_read_long(const uint8_t *at, const uint8_t *end, int64_t *out)
 {
     uint64_t bits = 0;
@@ -135,8 +136,7 @@ static inline const uint8_t *varint_read(const uint8_t *at, const uint8_t *end, 
 
 static inline size_t slice_size(struct bytes slice)
 {
-    return bytes_is_none(slice) ? varint_size(-1)
-                                : varint_size((int64_t)slice.size) + slice.size;
+    return bytes_is_none(slice) ? varint_size(-1) : varint_size((int64_t)slice.size) + slice.size;
 }
 
 static inline uint8_t *slice_write(uint8_t *at, struct bytes slice)
@@ -330,8 +330,8 @@ enum status record_batch_open(struct record_batch_reader *reader, struct arena *
         return corrupt(err, problem);
     }
     struct record_batch_info info = info_read(bytes.data);
-    struct bytes packed = bytes_of(bytes.data + RECORD_BATCH_HEADER_BYTES,
-                                   bytes.size - RECORD_BATCH_HEADER_BYTES);
+    struct bytes packed =
+        bytes_of(bytes.data + RECORD_BATCH_HEADER_BYTES, bytes.size - RECORD_BATCH_HEADER_BYTES);
     struct bytes records = BYTES_NONE;
     problem = records_unpack(info.compression, packed, max_bytes, arena, &records);
     if (problem == NULL && records.size / RECORD_MIN_BYTES < info.record_count) {
@@ -412,7 +412,8 @@ static inline const char *record_read(const struct record_batch_reader *reader, 
     if (at == end) {
         return "it is empty";
     }
-    at = varint_read(at + 1, end, &time_delta); /* behind the attributes, of which none are defined */
+    at++; /* the attributes: none are defined */
+    at = varint_read(at, end, &time_delta);
     at = at == NULL ? NULL : varint_read(at, end, &offset_delta);
     if (at == NULL || offset_delta != reader->next_index) {
         return "its offset does not follow the one before";

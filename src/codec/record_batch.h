@@ -2,13 +2,16 @@
  * Kafka's RecordBatch v2 (magic 2): the bytes of a row of the local log, and of Kafka's own
  * files and wire. Source of the format: https://kafka.apache.org/documentation/#recordbatch
  *
- *   0  i64 base offset            21 i16 attributes: bits 0–2 codec (0 none, 3 lz4, 4 zstd), bit 3
- *      timestamp kind (1 = log append)
- *   8  i32 length (from byte 12)  23 i32 last offset delta
- * 12  i32 leader epoch (-1)      27 i64 base timestamp (ms)     35 i64 max timestamp (ms) 16  i8
- * magic 2                43 i64 producer id   51 i16 producer epoch   53 i32 base sequence 17
- * u32 CRC-32C of byte 21 on  57 i32 record count  61 … records (compressed when the codec says
- * so)
+ *    0  i64  base offset            27  i64  base timestamp (ms)
+ *    8  i32  length (from byte 12)  35  i64  max timestamp (ms)
+ *   12  i32  leader epoch (-1)      43  i64  producer id
+ *   16  i8   magic (2)              51  i16  producer epoch
+ *   17  u32  CRC-32C of byte 21 on  53  i32  base sequence
+ *   21  i16  attributes             57  i32  record count
+ *   23  i32  last offset delta      61  the records, compressed when the codec says so
+ *
+ * Attributes: bits 0-2 are the codec (0 none, 3 lz4, 4 zstd), bit 3 the kind of the timestamp
+ * (1: log append time).
  *
  * Big-endian; a record is varint length, i8 attributes, varint timestamp delta, varint offset
  * delta, varint-sized key and value (-1 null), varint count of headers, each varint-sized name
@@ -54,11 +57,11 @@ void record_batch_fini(struct record_batch_builder *builder);
 
 struct record_batch_stamp {
     int64_t base_offset;
-    int64_t timestamp_ms;      /* of all records */
+    int64_t timestamp_ms; /* of all records */
     bool log_append_time;
-    int64_t producer_id;       /* -1 none */
-    int16_t producer_epoch;    /* -1 none */
-    int32_t base_sequence;     /* -1 none */
+    int64_t producer_id;    /* -1 none */
+    int16_t producer_epoch; /* -1 none */
+    int32_t base_sequence;  /* -1 none */
 };
 
 /* Appends the finished batch to `out`. A batch that compression does not shrink is stored
@@ -92,8 +95,8 @@ struct record_batch_reader {
 /* FATAL "log.corrupt" with what is wrong (the caller adds topic, partition and offset). Exactly one
  * batch must fill `bytes`. The records may have `max_bytes` once they are uncompressed. */
 enum status record_batch_open(struct record_batch_reader *reader, struct arena *arena,
-                              struct bytes bytes, size_t max_bytes, struct error *err)
-    WEIR_MUST_USE;
+                              struct bytes bytes, size_t max_bytes,
+                              struct error *err) WEIR_MUST_USE;
 /* The next record (offset, next_offset = offset + 1, timestamp in µs, kind, key, value, headers;
  * slices of arena or of `bytes`); *out_end at the end. */
 enum status record_batch_next(struct record_batch_reader *reader, struct record *out, bool *out_end,

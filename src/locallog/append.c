@@ -24,8 +24,7 @@ struct place {
 
 /* Takes `count` offsets, and a time that is not below the last one of the partition. */
 static enum status extend(struct locallog *log, const struct locallog_topic *topic,
-                          uint32_t partition, uint32_t count, struct place *out,
-                          struct error *err)
+                          uint32_t partition, uint32_t count, struct place *out, struct error *err)
 {
     sqlite3_stmt *extend;
     enum status status = statement_get(log, STATEMENT_PARTITION_EXTEND, &extend, err);

@@ -5,8 +5,9 @@
  * One at a time does it, whoever holds the byte LOCK_CHECKPOINTER: the thread of
  * locallog_checkpointer_start() of any process or, when there is none, a writer behind its commit.
  *
- *     CHECKPOINT_BYTES not moved yet   a passive checkpoint: nobody waits for it, nor it for anybody;
- *                                      once all is moved, the next writer begins the log anew
+ *     CHECKPOINT_BYTES not moved yet   a passive checkpoint: nobody waits for it, nor it for
+ *                                      anybody; once all is moved, the next writer begins the log
+ *                                      anew
  *     the log above CAP_BYTES          the writers were faster than that: under the ticket, so that
  *                                      none writes, the rest is moved and the log begun anew
  *
@@ -84,9 +85,8 @@ static enum status checkpoint_round(struct locallog *log, bool *out_over, struct
         ticket_give_back(log->locks);
         *out_over = is_busy(result);
     }
-    return result == SQLITE_OK || is_busy(result)
-               ? STATUS_OK
-               : locallog_error(log, result, "checkpoint", err);
+    return result == SQLITE_OK || is_busy(result) ? STATUS_OK
+                                                  : locallog_error(log, result, "checkpoint", err);
 }
 
 void checkpoint_after_commit(struct locallog *log)

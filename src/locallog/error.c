@@ -75,8 +75,7 @@ static enum status error_classify(struct locallog *log, int code, const char *do
     case SQLITE_NOMEM:
         memory_exhausted(0);
     default:
-        return error_set(err, STATUS_FATAL, "log.sql", "cannot %s %s: %s.", doing, log->path,
-                         said);
+        return error_set(err, STATUS_FATAL, "log.sql", "cannot %s %s: %s.", doing, log->path, said);
     }
 }
 

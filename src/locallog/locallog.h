@@ -78,8 +78,8 @@ enum status locallog_error(struct locallog *log, int sqlite_code, const char *do
                            struct error *err);
 
 struct locallog_topic {
-    int64_t topic;        /* its number in this file */
-    char id[37];          /* UUID */
+    int64_t topic; /* its number in this file */
+    char id[37];   /* UUID */
     char name[250];
     uint32_t partitions;
 };

@@ -1,6 +1,6 @@
 /*
- * What the files of this folder share: the handle, its prepared statements, the packing of keys, the
- * ticket. Nothing outside the folder includes this.
+ * What the files of this folder share: the handle, its prepared statements, the packing of keys,
+ * the ticket. Nothing outside the folder includes this.
  *
  * Keys of weir_batch. Every partition that was ever made has a number of its own (never used again,
  * also not after its topic was deleted). The key of a row is

@@ -84,8 +84,8 @@ static enum status step_failed(const struct locallog_reader *reader, int64_t off
                                struct error *err)
 {
     char doing[360];
-    snprintf(doing, sizeof doing, "read topic %s, partition %u, offset %lld of",
-             reader->topic.name, reader->partition, (long long)offset);
+    snprintf(doing, sizeof doing, "read topic %s, partition %u, offset %lld of", reader->topic.name,
+             reader->partition, (long long)offset);
     return locallog_error(reader->log, result, doing, err);
 }
 
@@ -145,8 +145,8 @@ static enum status records_append(struct record_batch_reader *from, struct span 
 
 /* Unpacks the row's batch and appends its records. The slices live in the batch's arena. */
 static enum status row_append(const struct locallog_reader *reader, struct span *span,
-                              struct bytes bytes, int64_t base, int64_t count,
-                              struct batch *batch, struct error *err)
+                              struct bytes bytes, int64_t base, int64_t count, struct batch *batch,
+                              struct error *err)
 {
     struct record_batch_reader from;
     struct error detail = {0};
@@ -213,8 +213,7 @@ static enum status span_find(const struct locallog_reader *reader, sqlite3_stmt 
 {
     bool found;
     sqlite3_bind_int64(bounds, 1, reader->number);
-    enum status status =
-        statement_step(reader->log, bounds, "read the offsets of", &found, err);
+    enum status status = statement_step(reader->log, bounds, "read the offsets of", &found, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -227,8 +226,8 @@ static enum status span_find(const struct locallog_reader *reader, sqlite3_stmt 
         return error_set(err, STATUS_CONFIG, "log.offset_expired",
                          "topic %s, partition %u of %s begins at offset %lld; what stood at %lld "
                          "was deleted.",
-                         reader->topic.name, reader->partition, reader->log->path,
-                         (long long)first, (long long)reader->position);
+                         reader->topic.name, reader->partition, reader->log->path, (long long)first,
+                         (long long)reader->position);
     }
     if (next > PARTITION_OFFSETS_MAX || first > next) {
         return corrupt(reader, first, "the bounds of the partition cannot be", err);

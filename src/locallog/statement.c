@@ -9,12 +9,10 @@ static const char *const texts[STATEMENT_COUNT] = {
     [STATEMENT_TOPIC_INSERT] =
         "INSERT INTO weir_topic (name, id, partitions, created_us) VALUES (?1, ?2, ?3, ?4)"
         " RETURNING topic, id, name, partitions",
-    [STATEMENT_TOPIC_FIND] =
-        "SELECT topic, id, name, partitions FROM weir_topic WHERE name = ?1",
+    [STATEMENT_TOPIC_FIND] = "SELECT topic, id, name, partitions FROM weir_topic WHERE name = ?1",
     [STATEMENT_TOPIC_LIST] = "SELECT topic, id, name, partitions FROM weir_topic ORDER BY name",
     [STATEMENT_TOPIC_DELETE] = "DELETE FROM weir_topic WHERE topic = ?1",
-    [STATEMENT_TOPIC_DELETE_BATCHES] =
-        "DELETE FROM weir_batch WHERE position BETWEEN ?1 AND ?2",
+    [STATEMENT_TOPIC_DELETE_BATCHES] = "DELETE FROM weir_batch WHERE position BETWEEN ?1 AND ?2",
     [STATEMENT_TOPIC_DELETE_PARTITIONS] =
         "DELETE FROM weir_partition WHERE topic = ?1 AND partition = ?2 RETURNING number",
     [STATEMENT_TOPIC_DELETE_GROUPS] = "DELETE FROM weir_group WHERE topic = ?1",

@@ -1,8 +1,10 @@
 #include "locallog/testing.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -115,6 +117,8 @@ pid_t process_start(void (*run)(void *context), void *context)
     pid_t process = fork();
     assert_true(process >= 0);
     if (process == 0) {
+        /* When a check of the test fails, nobody is left to stop this one. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         run(context);
         _exit(0);
     }

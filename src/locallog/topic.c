@@ -9,7 +9,8 @@
 /* Kafka's rule for names of topics. */
 static bool name_is_legal(const char *name)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t size = strspn(name, letters);
     return name[size] == '\0' && size > 0 && size < sizeof((struct locallog_topic *)NULL)->name &&
            strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
@@ -54,8 +55,7 @@ enum status locallog_topic_find(struct locallog *log, const char *name, struct l
 }
 
 enum status locallog_topic_list(struct locallog *log, struct arena *arena,
-                                struct locallog_topic **out, uint32_t *out_count,
-                                struct error *err)
+                                struct locallog_topic **out, uint32_t *out_count, struct error *err)
 {
     sqlite3_stmt *list;
     enum status status = statement_get(log, STATEMENT_TOPIC_LIST, &list, err);
@@ -228,8 +228,7 @@ static enum status topic_delete(struct locallog *log, const char *name, struct e
         status = partition_delete(log, topic.topic, i, err);
     }
     static const enum statement rest[] = {STATEMENT_TOPIC_DELETE_GROUPS,
-                                          STATEMENT_TOPIC_DELETE_PRODUCERS,
-                                          STATEMENT_TOPIC_DELETE};
+                                          STATEMENT_TOPIC_DELETE_PRODUCERS, STATEMENT_TOPIC_DELETE};
     for (size_t i = 0; status == STATUS_OK && i < sizeof rest / sizeof *rest; i++) {
         sqlite3_stmt *delete;
         status = statement_get(log, rest[i], &delete, err);

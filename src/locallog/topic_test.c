@@ -41,8 +41,8 @@ static void test_files_that_are_no_log(void **state)
     write_file(place->log, "temperature,humidity\n20.5,40\n");
     must_fail(locallog_open(place->log, LOCALLOG_READ, &log, &err), STATUS_CONFIG, "log.not_weir",
               "no SQLite database");
-    must_fail(locallog_open(place->log, LOCALLOG_CREATE, &log, &err), STATUS_CONFIG,
-              "log.not_weir", "no SQLite database");
+    must_fail(locallog_open(place->log, LOCALLOG_CREATE, &log, &err), STATUS_CONFIG, "log.not_weir",
+              "no SQLite database");
     must(file_remove(place->log, &err));
     sqlite3 *db;
     assert_int_equal(sqlite3_open(place->log, &db), SQLITE_OK);
@@ -217,9 +217,8 @@ static void test_topic_in_a_transaction(void **state)
     assert_int_equal(
         log_sql_integer(log, "SELECT records FROM weir_topics WHERE name = 't' AND partition = 1"),
         5);
-    assert_true(
-        log_sql_integer(log, "SELECT bytes FROM weir_topics WHERE name = 't' AND partition = 1") >
-        61);
+    assert_true(log_sql_integer(
+                    log, "SELECT bytes FROM weir_topics WHERE name = 't' AND partition = 1") > 61);
     locallog_close(log);
 }
 

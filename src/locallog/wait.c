@@ -1,6 +1,7 @@
 /*
- * Waiting for somebody else's commit. The write-ahead log changes before its commit can be seen (the
- * fsync lies in between, and makes no event), so an event only begins a while of looking often.
+ * Waiting for somebody else's commit. The write-ahead log changes before its commit can be seen
+ * (the fsync lies in between, and makes no event), so an event only begins a while of looking
+ * often.
  */
 #include "locallog/private.h"
 
