@@ -320,6 +320,51 @@ static enum status check_new_systems(struct pipeline *pipeline, const struct pro
     return status;
 }
 
+static enum status note_segment(void *context, struct bytes form, struct error *err)
+{
+    (void)form;
+    (void)err;
+    *(bool *)context = true;
+    return STATUS_OK;
+}
+
+/* R of all partitions of a topic is stored at once. So where one is missing, and its ledger or R of
+ * another is there, it was lost; to begin anew would double its rows. */
+static enum status check_partition_lost(const struct pipeline *pipeline, uint32_t s, uint32_t p,
+                                        struct error *err)
+{
+    struct system *system = pipeline->plan->systems[s];
+    const struct source_partition *source = pipeline->partitions[p].source;
+    bool was_there = false;
+    enum status status = system->ops->load_segments(system, pipeline->plan->name, source,
+                                                    note_segment, &was_there, err);
+    for (uint32_t other = 0; other < pipeline->partition_count; other++) {
+        const struct progress *progress = progress_of(pipeline, s, other);
+        was_there |= is_found(progress) && progress->epoch > 0 &&
+                     strcmp(progress->topic, source->topic) == 0;
+    }
+    if (status == STATUS_OK && was_there) {
+        status = error_set(err, STATUS_CONFIG, "progress.lost",
+                           "the progress record of '%s' [%s] is gone from %s, which holds rows and "
+                           "ledgers of pipeline '%s': restore it from a backup",
+                           source->topic, source->label, system->name, pipeline->plan->name);
+    }
+    return status;
+}
+
+static enum status check_none_lost(const struct pipeline *pipeline, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+            if (!is_found(progress_of(pipeline, s, p))) {
+                status = check_partition_lost(pipeline, s, p, err);
+            }
+        }
+    }
+    return status;
+}
+
 static enum status take_over_all(struct pipeline *pipeline, struct error *err)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
@@ -341,6 +386,9 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
 {
     uint32_t found = 0;
     enum status status = load_all(pipeline, &found, err);
+    if (status == STATUS_OK) {
+        status = check_none_lost(pipeline, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -587,11 +635,23 @@ static enum status verify_log(const struct partition *partition, const struct pr
     return log_is_another(partition, slowest->next_offset, err);
 }
 
-static void take_plans(struct partition *partition, const struct progress *furthest)
+/* The history from the slowest system's state_start on: its own, which reaches back far enough, and
+ * what came behind. */
+static void take_plans(struct partition *partition, const struct progress *slowest,
+                       const struct progress *furthest)
 {
-    partition->plan_count = furthest->plan_count;
-    partition->plans = memory_alloc((furthest->plan_count + 1) * sizeof *partition->plans);
-    memcpy(partition->plans, furthest->plans, furthest->plan_count * sizeof *partition->plans);
+    size_t most = (size_t)slowest->plan_count + furthest->plan_count + 1;
+    partition->plans = memory_alloc(size_mul(most, sizeof *partition->plans));
+    memcpy(partition->plans, slowest->plans, slowest->plan_count * sizeof *partition->plans);
+    partition->plan_count = slowest->plan_count;
+    for (uint32_t i = 0; i < furthest->plan_count; i++) {
+        const struct plan_change *last = &partition->plans[partition->plan_count - 1];
+        const struct plan_change *next = &furthest->plans[i];
+        if (next->offset > last->offset ||
+            (next->offset == last->offset && !hash_equal(next->plan_hash, last->plan_hash))) {
+            partition->plans[partition->plan_count++] = *next;
+        }
+    }
 }
 
 /* From here on the running plan judges. */
@@ -637,7 +697,7 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
     const struct progress *slowest = NULL;
     const struct progress *furthest = NULL;
     find_slowest(pipeline, p, &slowest, &furthest);
-    take_plans(partition, furthest);
+    take_plans(partition, slowest, furthest);
     uint32_t current = 0;
     bool found = false;
     enum status status =
@@ -665,6 +725,8 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
         (status = replay_to(pipeline, replayer, p, slowest->next_offset, &current, out_rows,
                             err)) != STATUS_OK ||
         !is_partition_rebuilt(pipeline, p) ||
+        (status = replayer_carry_over(replayer, partition->plans, partition->plan_count, &current,
+                                      partition->state, err)) != STATUS_OK ||
         (status = verify_log(partition, slowest, err)) != STATUS_OK) {
         return status;
     }

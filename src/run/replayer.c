@@ -125,10 +125,9 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Brings the state from the plan that it was left under to the one that judges its next row. */
-static enum status carry_over(struct replayer *replayer, const struct plan_change *plans,
-                              uint32_t plan_count, uint32_t *current, struct stage_state *state,
-                              struct error *err)
+enum status replayer_carry_over(struct replayer *replayer, const struct plan_change *plans,
+                                uint32_t plan_count, uint32_t *current, struct stage_state *state,
+                                struct error *err)
 {
     uint32_t wanted = replayer_plan_at(plans, plan_count, state->next_offset);
     while (*current < wanted) {
@@ -152,7 +151,8 @@ enum status replayer_next(struct replayer *replayer, struct source *source, uint
                           struct stage_state *state, int64_t limit_offset, enum stage_mode mode,
                           const struct judge **out_judge, struct error *err)
 {
-    enum status status = carry_over(replayer, plans, plan_count, current, state, err);
+    enum status status =
+        replayer_carry_over(replayer, plans, plan_count, current, state, err);
     if (status == STATUS_OK) {
         status = replayer_judge(replayer, plans[*current].plan_hash, out_judge, err);
     }

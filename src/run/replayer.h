@@ -34,6 +34,12 @@ enum status replayer_judge(struct replayer *replayer, struct hash128 plan_hash,
 /* Which entry of the history judges `offset`. */
 uint32_t replayer_plan_at(const struct plan_change *plans, uint32_t plan_count, int64_t offset);
 
+/* Brings the state from the plan that it was left under, plans[*current], to the one that judges its
+ * next row. */
+enum status replayer_carry_over(struct replayer *replayer, const struct plan_change *plans,
+                                uint32_t plan_count, uint32_t *current, struct stage_state *state,
+                                struct error *err) WEIR_MUST_USE;
+
 /* Reads and judges the next batch at state->next_offset, cut at `limit_offset`, at plan changes
  * (where the state is carried over) and at segment ends. *out_judge is the plan that judged; its
  * batch holds the rows until the next call; row_count 0: nothing more to read below the limit. The
