@@ -294,7 +294,12 @@ static enum status load(struct system *system, const struct source_partition *pa
     if (code == SQLITE_ROW) {
         struct bytes form = bytes_of(sqlite3_column_blob(statement, 0),
                                      (size_t)sqlite3_column_bytes(statement, 0));
-        status = progress_read(progress, form, err);
+        struct error detail = {0};
+        status = progress_read(progress, form, &detail);
+        if (status != STATUS_OK) {
+            status = error_set(err, status, detail.code, "%s, '%s' [%s]: %s", s->place,
+                               partition->topic, partition->label, detail.message);
+        }
         /* The owner stands in its column only: taking over does not rewrite R. */
         progress->owner = (uint64_t)sqlite3_column_int64(statement, 1);
         if (status == STATUS_OK &&
@@ -415,9 +420,12 @@ static enum status begin(struct system *system, const struct progress *progresse
                          struct bytes plan_text, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    enum status status = prepare_sinks(system, err);
+    enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = refuse_group(s, &progresses[i], err);
+    }
+    if (status == STATUS_OK) {
+        status = prepare_sinks(system, err);
     }
     if (status == STATUS_OK) {
         status = locallog_begin(s->log, err);
