@@ -179,9 +179,6 @@ void committer_stop(struct committer *committer)
         return;
     }
     mutex_lock(&committer->mutex);
-    while (committer->closed != NULL && committer->error.status == STATUS_OK) {
-        condition_wait(&committer->changed, &committer->mutex);
-    }
     committer->stopping = true;
     condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);

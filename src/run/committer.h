@@ -22,7 +22,9 @@ struct committer;
  * source and is the committer's until committer_stop(). */
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct run_observer *observer);
-/* Waits for what is closed, ends the thread. Rows of an open epoch are dropped. Takes NULL. */
+/* Waits for the commit that is under way, but not for its repetition: where another system failed
+ * this one may be away for ever. Ends the thread; rows that are not committed are dropped (see
+ * committer_drain()). Takes NULL. */
 void committer_stop(struct committer *committer);
 
 /* Where the open epoch ends in a partition: rows below are in this system, or on their way. */

@@ -60,6 +60,9 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MU
 /* True when systems stand at different positions under another plan than this one; *out_plan_hash
  * is that plan. */
 bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash);
+/* recovery.c: what alignment left apart: CONFIG "progress.left_out". */
+enum status recovery_refuse_left_out(const struct pipeline *pipeline,
+                                     struct error *err) WEIR_MUST_USE;
 /* recovery.c: state of every partition at the position of the slowest system; then is_rebuilt is
  * set. A stop signal cuts it short. */
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;

@@ -6,10 +6,11 @@
  *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the
  *                     slowest system
  *
- * What is refused, each with the one way on: outputs that are there before a first start;
- * another incarnation (foreign R); a topic made anew; another number of partitions; an R beyond
- * the end of the log; an R behind a snapshot (it went back); a log whose records are not those
- * that were consumed.
+ * What is refused, each with the one way on: outputs that are there before a first start; R that
+ * was lost, of a system or of one partition; another incarnation (foreign R); a topic made anew;
+ * another number of partitions; an R beyond the end of the log; an R behind a snapshot (it went
+ * back); a system that was left out for a while; a log whose records are not those that were
+ * consumed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +105,33 @@ static enum status start_offset(const struct pipeline *pipeline, uint32_t partit
     return STATUS_OK;
 }
 
+/* A system that is added later remembers with the others from the first moment on. */
+static void take_history(struct progress *progress, const struct progress *known)
+{
+    progress->state_start = known->state_start;
+    progress->greatest_us = known->greatest_us;
+    progress->candidates = known->candidates;
+    progress->last_record_hash = known->last_record_hash;
+    progress->plan_count = known->plan_count;
+    progress->plans = memory_realloc(progress->plans,
+                                     size_mul(known->plan_count, sizeof *progress->plans));
+    memcpy(progress->plans, known->plans, known->plan_count * sizeof *progress->plans);
+}
+
+/* R of the system that has come furthest in a partition; NULL when none has any. */
+static const struct progress *furthest_found(const struct pipeline *pipeline, uint32_t p)
+{
+    const struct progress *furthest = NULL;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct progress *progress = progress_of(pipeline, s, p);
+        if (is_found(progress) &&
+            (furthest == NULL || progress->next_offset > furthest->next_offset)) {
+            furthest = progress;
+        }
+    }
+    return furthest;
+}
+
 /* R of epoch 0. */
 static void make_first(const struct pipeline *pipeline, uint32_t partition, int64_t offset,
                        struct progress *out)
@@ -141,7 +169,11 @@ static enum status begin_system(struct pipeline *pipeline, uint32_t s, const int
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         struct progress *progress = progress_of(pipeline, s, p);
         if (!is_found(progress)) {
+            const struct progress *known = furthest_found(pipeline, p);
             make_first(pipeline, p, offsets[p], progress);
+            if (known != NULL) {
+                take_history(progress, known);
+            }
             progress_copy(&news[count++], progress);
         }
     }
@@ -161,15 +193,10 @@ static enum status begin_missing(struct pipeline *pipeline, struct error *err)
     int64_t *offsets = memory_alloc_zero(pipeline->partition_count, sizeof *offsets);
     enum status status = STATUS_OK;
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
-        bool known = false;
-        for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-            const struct progress *progress = progress_of(pipeline, s, p);
-            if (is_found(progress) && (!known || progress->next_offset > offsets[p])) {
-                offsets[p] = progress->next_offset;
-                known = true;
-            }
-        }
-        if (!known) {
+        const struct progress *known = furthest_found(pipeline, p);
+        if (known != NULL) {
+            offsets[p] = known->next_offset;
+        } else {
             status = start_offset(pipeline, p, &offsets[p], err);
         }
     }
@@ -195,6 +222,18 @@ static enum status first_start(struct pipeline *pipeline, struct error *err)
 }
 
 /* --- what R must be like --- */
+
+/* The id of a file whose first line was not there yet ends with the '-' behind which the hash of
+ * that line comes. */
+static void complete_topic_id(const struct source_partition *source, struct progress *progress)
+{
+    size_t size = strlen(progress->topic_id);
+    if (size > 0 && progress->topic_id[size - 1] == '-' &&
+        strncmp(source->topic_id, progress->topic_id, size) == 0) {
+        memory_free(progress->topic_id);
+        progress->topic_id = memory_copy_string(source->topic_id);
+    }
+}
 
 static enum status check_identity(const struct pipeline *pipeline, const struct system *system,
                                   const struct partition *partition,
@@ -250,10 +289,11 @@ static enum status check_found(struct pipeline *pipeline, struct error *err)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            const struct progress *progress = progress_of(pipeline, s, p);
+            struct progress *progress = progress_of(pipeline, s, p);
             if (!is_found(progress)) {
                 continue;
             }
+            complete_topic_id(pipeline->partitions[p].source, progress);
             const struct system *system = pipeline->plan->systems[s];
             enum status status =
                 check_identity(pipeline, system, &pipeline->partitions[p], progress, err);
@@ -386,20 +426,19 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
 {
     uint32_t found = 0;
     enum status status = load_all(pipeline, &found, err);
-    if (status == STATUS_OK) {
-        status = check_none_lost(pipeline, err);
-    }
     if (status != STATUS_OK) {
         return status;
     }
     pipeline->owner = random_u64() >> 1; /* fits SQL's signed integers */
     if (found == 0) {
-        return first_start(pipeline, err);
+        status = check_none_lost(pipeline, err);
+        return status == STATUS_OK ? first_start(pipeline, err) : status;
     }
     const struct progress *known = any_found(pipeline);
     memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
     memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
     if ((status = check_found(pipeline, err)) != STATUS_OK ||
+        (status = check_none_lost(pipeline, err)) != STATUS_OK ||
         (status = check_new_systems(pipeline, known, err)) != STATUS_OK ||
         (status = begin_missing(pipeline, err)) != STATUS_OK) {
         return status;
@@ -445,6 +484,28 @@ bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *o
         }
     }
     return false;
+}
+
+enum status recovery_refuse_left_out(const struct pipeline *pipeline, struct error *err)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        const struct progress *furthest = furthest_found(pipeline, p);
+        for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+            const struct progress *progress = progress_of(pipeline, s, p);
+            if (progress->next_offset < furthest->next_offset) {
+                return error_set(err, STATUS_CONFIG, "progress.left_out",
+                                 "%s has come to offset %lld of '%s' [%s], and the pipeline went "
+                                 "on to %lld without it while its file did not name it: what "
+                                 "passed meanwhile would be missing there; give its sinks a new "
+                                 "place",
+                                 pipeline->plan->systems[s]->name,
+                                 (long long)progress->next_offset, progress->topic,
+                                 progress->partition, (long long)furthest->next_offset);
+            }
+        }
+    }
+    check(!"all systems stand at one position");
+    return STATUS_FATAL;
 }
 
 /* --- rebuild --- */
@@ -624,15 +685,53 @@ static bool is_zero(struct hash128 hash)
     return hash.low == 0 && hash.high == 0;
 }
 
-static enum status verify_log(const struct partition *partition, const struct progress *slowest,
-                              struct error *err)
+/* The record at `offset`, read again, must be the one that was consumed. What has expired, or was
+ * never known, cannot be verified. */
+static enum status verify_record(struct pipeline *pipeline, const struct judge *judge, uint32_t p,
+                                 int64_t offset, struct hash128 hash, struct error *err)
 {
-    struct hash128 now = partition->state->last_record_hash;
-    if (is_zero(now) || is_zero(slowest->last_record_hash) ||
-        hash_equal(now, slowest->last_record_hash)) {
+    struct partition *partition = &pipeline->partitions[p];
+    const struct source_ops *ops = pipeline->source->ops;
+    if (is_zero(hash) || offset < partition->source->first_offset) {
         return STATUS_OK;
     }
-    return log_is_another(partition, slowest->next_offset, err);
+    batch_reset(judge->batch, p, 0);
+    enum status status = ops->seek(pipeline->source, p, offset, err);
+    if (status == STATUS_OK) {
+        status = ops->read(pipeline->source, p, judge->batch, offset + 1, err);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bool is_same = judge->batch->row_count > 0 && judge->batch->records[0].offset == offset &&
+                   hash_equal(record_hash(stage_runner_secret(judge->runner),
+                                          &judge->batch->records[0]),
+                              hash);
+    return is_same ? STATUS_OK : log_is_another(partition, offset + 1, err);
+}
+
+/* Whether the log is still the one that was consumed: its last record and that of the anchor, also
+ * where a snapshot spared reading them. */
+static enum status verify_log(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
+                              const struct progress *slowest, struct error *err)
+{
+    const struct partition *partition = &pipeline->partitions[p];
+    const struct stage_state *state = partition->state;
+    if (!is_zero(state->last_record_hash) && !is_zero(slowest->last_record_hash) &&
+        !hash_equal(state->last_record_hash, slowest->last_record_hash)) {
+        return log_is_another(partition, slowest->next_offset, err);
+    }
+    const struct judge *judge = NULL;
+    enum status status = replayer_judge(replayer, pipeline->plan->hash, &judge, err);
+    if (status == STATUS_OK) {
+        status = verify_record(pipeline, judge, p, slowest->state_start.offset,
+                               slowest->state_start.record_hash, err);
+    }
+    if (status == STATUS_OK) {
+        status = verify_record(pipeline, judge, p, state->last_record_offset,
+                               state->last_record_hash, err);
+    }
+    return status;
 }
 
 /* The history from the slowest system's state_start on: its own, which reaches back far enough, and
@@ -727,7 +826,7 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
         !is_partition_rebuilt(pipeline, p) ||
         (status = replayer_carry_over(replayer, partition->plans, partition->plan_count, &current,
                                       partition->state, err)) != STATUS_OK ||
-        (status = verify_log(partition, slowest, err)) != STATUS_OK) {
+        (status = verify_log(pipeline, replayer, p, slowest, err)) != STATUS_OK) {
         return status;
     }
     /* Under unequal cursors the running plan is the last one already (run.c aligns first). */

@@ -34,8 +34,8 @@ enum status replayer_judge(struct replayer *replayer, struct hash128 plan_hash,
 /* Which entry of the history judges `offset`. */
 uint32_t replayer_plan_at(const struct plan_change *plans, uint32_t plan_count, int64_t offset);
 
-/* Brings the state from the plan that it was left under, plans[*current], to the one that judges its
- * next row. */
+/* Brings the state from the plan that it was left under, plans[*current], to the one that judges
+ * its next row. */
 enum status replayer_carry_over(struct replayer *replayer, const struct plan_change *plans,
                                 uint32_t plan_count, uint32_t *current, struct stage_state *state,
                                 struct error *err) WEIR_MUST_USE;

@@ -128,15 +128,18 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
 
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
 {
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            const struct ledger *ledger = &pipeline->progresses[s][p].ledger;
-            if (s == 0) {
-                ledger_add(out, ledger);
-                continue;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        /* A system that was added later, or is behind, has counted less. */
+        uint32_t most = 0;
+        for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
+            if (pipeline->progresses[s][p].ledger.in > pipeline->progresses[most][p].ledger.in) {
+                most = s;
             }
+        }
+        for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+            const struct ledger *ledger = &pipeline->progresses[s][p].ledger;
             struct ledger sinks_only = {.sinks = ledger->sinks, .sink_count = ledger->sink_count};
-            ledger_add(out, &sinks_only);
+            ledger_add(out, s == most ? ledger : &sinks_only);
         }
     }
 }
@@ -159,8 +162,8 @@ void pipeline_close(struct pipeline *pipeline)
 }
 
 /* One pass with one plan. *out_align: systems are apart under that older plan, which must finish
- * first. */
-static enum status run_once(struct plan *plan, const struct run_options *options,
+ * first; when `is_last`, it has. */
+static enum status run_once(struct plan *plan, bool is_last, const struct run_options *options,
                             const struct run_observer *observer, struct run_result *result,
                             struct hash128 *out_align, bool *out_needs_align,
                             struct buffer *out_plan_text, struct error *err)
@@ -172,6 +175,12 @@ static enum status run_once(struct plan *plan, const struct run_options *options
         status = recovery_claim(&pipeline, err);
     }
     if (status == STATUS_OK && recovery_needs_alignment(&pipeline, out_align)) {
+        if (is_last) {
+            /* A stop signal may have cut the alignment short. */
+            status = stop_requested() ? STATUS_OK : recovery_refuse_left_out(&pipeline, err);
+            pipeline_close(&pipeline);
+            return status;
+        }
         *out_needs_align = true;
         bool found = false;
         for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK && !found; s++) {
@@ -223,8 +232,7 @@ static enum status align(const struct plan *plan, struct bytes text,
         observer->talk(observer->context,
                        "the plan has changed: open epochs are finished under the old one first");
     }
-    status = run_once(older, &options, observer, &result, &unused, &again, &unused_text, err);
-    check(!again);
+    status = run_once(older, true, &options, observer, &result, &unused, &again, &unused_text, err);
     buffer_fini(&unused_text);
     run_result_fini(&result);
     plan_free(older);
@@ -240,14 +248,14 @@ enum status run_pipeline(struct plan *plan, const struct run_options *options,
     bool needs_align = false;
     struct buffer text = {0};
     enum status status =
-        run_once(plan, options, observer, result, &older, &needs_align, &text, err);
+        run_once(plan, false, options, observer, result, &older, &needs_align, &text, err);
     if (status == STATUS_OK && needs_align) {
         status = align(plan, bytes_of(text.data, text.size), observer, err);
         needs_align = false;
         if (status == STATUS_OK) {
             buffer_clear(&text);
-            status = run_once(plan, options, observer, result, &older, &needs_align, &text, err);
-            check(!needs_align || stop_requested());
+            status = run_once(plan, true, options, observer, result, &older, &needs_align, &text,
+                              err);
         }
     }
     buffer_fini(&text);

@@ -110,5 +110,6 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
     const struct record *last = &batch->records[batch->row_count - 1];
     state->next_offset = last->next_offset;
     state->last_record_hash = record_hash(&runner->secret, last);
+    state->last_record_offset = last->offset;
     return STATUS_OK;
 }

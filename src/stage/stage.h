@@ -128,6 +128,7 @@ struct stage_state {
     struct hash128 seen_identity;
     int64_t next_offset;        /* behind the last row that was applied */
     struct hash128 last_record_hash; /* of the record before next_offset; zero: none yet */
+    int64_t last_record_offset;
     struct state_budget *budget;
 };
 

@@ -122,6 +122,7 @@ void stage_state_write(const struct stage_state *state, const struct stage_plan 
     buffer_append_u64(out, (uint64_t)state->next_offset);
     buffer_append_u64(out, state->last_record_hash.low);
     buffer_append_u64(out, state->last_record_hash.high);
+    buffer_append_u64(out, (uint64_t)state->last_record_offset);
     buffer_append_u8(out, state->seen != NULL);
     if (state->seen != NULL) {
         seen_store_write(state->seen, watermark_us, out);
@@ -144,6 +145,7 @@ enum status stage_state_read(struct stage_state *state, struct bytes form, struc
     state->next_offset = (int64_t)reader_u64(&in);
     state->last_record_hash.low = reader_u64(&in);
     state->last_record_hash.high = reader_u64(&in);
+    state->last_record_offset = (int64_t)reader_u64(&in);
     bool has_seen = reader_u8(&in) != 0;
     if (in.failed || has_seen != (state->seen != NULL)) {
         return error_set(err, STATUS_FATAL, "snapshot.corrupt", "the state is of another plan");
