@@ -1,0 +1,136 @@
+/*
+ * Decoding and the contract alone: json_decode() and the schema's checks, on records in memory that
+ * are all right. Beside them: copying the same bytes, and jansson's parser, which builds a tree.
+ */
+#include <string.h>
+
+#include "codec/json.h"
+#include "measure.h"
+#include "plan/plan.h"
+#include "schema/schema.h"
+
+#ifdef HAVE_JANSSON
+#include <jansson.h>
+#endif
+
+/* What a thing does with some records. */
+typedef enum status (*work_fn)(void *context, const struct input *input, struct error *err);
+
+/* Goes over the same records until there were enough: they are together larger than the caches
+ * that belong to one core. */
+static enum status repeat(const struct arguments *arguments, work_fn work, void *context,
+                          struct measurement *out, struct error *err)
+{
+    struct input input;
+    enum status status = input_init(&input, INPUT_RECORDS, true, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    input_next(&input);
+    while (out->records < arguments->records && status == STATUS_OK) {
+        measure_begin(out);
+        status = work(context, &input, err);
+        measure_end(out);
+        out->records += input.count;
+        out->bytes += input.size_bytes;
+    }
+    input_fini(&input);
+    return status;
+}
+
+struct decoding {
+    struct json_decoder *decoder;
+    struct schema_checker *checker;
+    struct batch *batch;
+};
+
+static enum status decode(void *context, const struct input *input, struct error *err)
+{
+    struct decoding *d = context;
+    for (uint32_t at = 0; at < input->count;) {
+        batch_reset(d->batch, 0, 0);
+        at += input_fill_batch(input, at, d->batch);
+        json_decode(d->decoder, d->batch);
+        schema_check_values(d->checker, d->batch);
+        schema_check_required(d->checker, d->batch, NULL);
+        if (d->batch->violation_count > 0) {
+            return error_set(err, STATUS_FATAL, "bench.dirty",
+                             "a record that should be right breaks the contract.");
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status measure_decode(const struct arguments *arguments, struct measurement *out,
+                                  struct error *err)
+{
+    struct plan *plan = NULL;
+    enum status status = plan_load(arguments->pipeline, NULL, &plan, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct decoding d = {
+        .decoder = json_decoder_new(plan->stage.layout, &plan->stage.json),
+        .checker = schema_checker_new(plan->stage.schema),
+        .batch = batch_new(plan->stage.layout),
+    };
+    status = repeat(arguments, decode, &d, out, err);
+    batch_free(d.batch);
+    schema_checker_free(d.checker);
+    json_decoder_free(d.decoder);
+    plan_free(plan);
+    return status;
+}
+
+static enum status copy(void *context, const struct input *input, struct error *err)
+{
+    (void)err;
+    struct buffer *to = context;
+    for (uint32_t i = 0; i < input->count; i++) {
+        if (i % BATCH_ROWS_MAX == 0) {
+            buffer_clear(to);
+        }
+        buffer_append(to, input->records[i].value.data, input->records[i].value.size);
+    }
+    return STATUS_OK;
+}
+
+static enum status measure_memcpy(const struct arguments *arguments, struct measurement *out,
+                                  struct error *err)
+{
+    struct buffer to = {0};
+    enum status status = repeat(arguments, copy, &to, out, err);
+    buffer_fini(&to);
+    return status;
+}
+
+#ifdef HAVE_JANSSON
+static enum status parse(void *context, const struct input *input, struct error *err)
+{
+    (void)context;
+    for (uint32_t i = 0; i < input->count; i++) {
+        struct bytes value = input->records[i].value;
+        json_t *tree = json_loadb((const char *)value.data, value.size, JSON_REJECT_DUPLICATES, NULL);
+        if (tree == NULL) {
+            return error_set(err, STATUS_FATAL, "bench.dirty", "jansson does not take a record.");
+        }
+        json_decref(tree);
+    }
+    return STATUS_OK;
+}
+
+static enum status measure_jansson(const struct arguments *arguments, struct measurement *out,
+                                   struct error *err)
+{
+    return repeat(arguments, parse, NULL, out, err);
+}
+#endif
+
+const struct thing decode_things[] = {
+    {"decode", measure_decode},
+    {"decode-memcpy", measure_memcpy},
+#ifdef HAVE_JANSSON
+    {"decode-jansson", measure_jansson},
+#endif
+    {0},
+};
