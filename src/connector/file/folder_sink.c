@@ -123,6 +123,12 @@ static bool is_keyed(const struct sink *sink)
     return false;
 }
 
+static const char *address(const struct sink *sink)
+{
+    (void)sink;
+    return "";
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -142,6 +148,7 @@ static const struct sink_ops folder_sink_ops = {
     .scan = folder_scan,
     .key_row = NULL,
     .is_keyed = is_keyed,
+    .address = address,
     .guarantee = guarantee,
 };
 
