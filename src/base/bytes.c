@@ -173,50 +173,6 @@ const char *string_nearest(const char *name, const char *const *names, size_t co
     return nearest;
 }
 
-/* The next `size` bytes, or NULL with `failed` set. */
-static const uint8_t *reader_take(struct reader *reader, size_t size)
-{
-    if (reader->failed || (size_t)(reader->end - reader->at) < size) {
-        reader->failed = true;
-        return NULL;
-    }
-    const uint8_t *at = reader->at;
-    if (size > 0) {
-        reader->at += size;
-    }
-    return at;
-}
-
-static uint64_t reader_integer(struct reader *reader, unsigned size)
-{
-    const uint8_t *at = reader_take(reader, size);
-    uint64_t value = 0;
-    for (unsigned i = 0; at != NULL && i < size; i++) {
-        value |= (uint64_t)at[i] << (8 * i);
-    }
-    return value;
-}
-
-uint8_t reader_u8(struct reader *reader)
-{
-    return (uint8_t)reader_integer(reader, 1);
-}
-
-uint16_t reader_u16(struct reader *reader)
-{
-    return (uint16_t)reader_integer(reader, 2);
-}
-
-uint32_t reader_u32(struct reader *reader)
-{
-    return (uint32_t)reader_integer(reader, 4);
-}
-
-uint64_t reader_u64(struct reader *reader)
-{
-    return reader_integer(reader, 8);
-}
-
 struct bytes reader_bytes(struct reader *reader, size_t size)
 {
     const uint8_t *at = reader_take(reader, size);

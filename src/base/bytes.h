@@ -7,6 +7,7 @@
 #ifndef WEIR_BASE_BYTES_H
 #define WEIR_BASE_BYTES_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,10 +60,51 @@ static inline struct reader reader_of(struct bytes b)
 {
     return (struct reader){b.data, b.data + b.size, false};
 }
-uint8_t reader_u8(struct reader *reader);
-uint16_t reader_u16(struct reader *reader);
-uint32_t reader_u32(struct reader *reader);
-uint64_t reader_u64(struct reader *reader);
+/* The next `size` bytes, or NULL with `failed` set. */
+static inline const uint8_t *reader_take(struct reader *reader, size_t size)
+{
+    if (reader->failed || (size_t)(reader->end - reader->at) < size) {
+        reader->failed = true;
+        return NULL;
+    }
+    const uint8_t *at = reader->at;
+    if (size > 0) {
+        reader->at += size;
+    }
+    return at;
+}
+static inline uint8_t reader_u8(struct reader *reader)
+{
+    const uint8_t *at = reader_take(reader, 1);
+    return at == NULL ? 0 : *at;
+}
+static inline uint16_t reader_u16(struct reader *reader)
+{
+    uint16_t value = 0;
+    const uint8_t *at = reader_take(reader, sizeof value);
+    if (at != NULL) {
+        memcpy(&value, at, sizeof value);
+    }
+    return le16toh(value);
+}
+static inline uint32_t reader_u32(struct reader *reader)
+{
+    uint32_t value = 0;
+    const uint8_t *at = reader_take(reader, sizeof value);
+    if (at != NULL) {
+        memcpy(&value, at, sizeof value);
+    }
+    return le32toh(value);
+}
+static inline uint64_t reader_u64(struct reader *reader)
+{
+    uint64_t value = 0;
+    const uint8_t *at = reader_take(reader, sizeof value);
+    if (at != NULL) {
+        memcpy(&value, at, sizeof value);
+    }
+    return le64toh(value);
+}
 struct bytes reader_bytes(struct reader *reader, size_t size);
 /* u32 size, then the bytes; an impossible size fails. */
 struct bytes reader_sized(struct reader *reader);

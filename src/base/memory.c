@@ -370,7 +370,7 @@ void buffer_clear(struct buffer *buffer)
     buffer->size = 0;
 }
 
-static void buffer_grow(struct buffer *buffer, size_t extra)
+void buffer_grow(struct buffer *buffer, size_t extra)
 {
     size_t need = size_add(buffer->size, extra);
     size_t capacity = buffer->capacity > SIZE_MAX / 2 ? SIZE_MAX : buffer->capacity * 2;
@@ -382,29 +382,6 @@ static void buffer_grow(struct buffer *buffer, size_t extra)
     }
     buffer->data = memory_realloc(buffer->data, capacity);
     buffer->capacity = capacity;
-}
-
-uint8_t *buffer_reserve(struct buffer *buffer, size_t extra)
-{
-    if (buffer->data == NULL || buffer->capacity - buffer->size < extra) {
-        buffer_grow(buffer, extra);
-    }
-    return buffer->data + buffer->size;
-}
-
-void buffer_append(struct buffer *buffer, const void *data, size_t size)
-{
-    uint8_t *at = buffer_reserve(buffer, size);
-    if (size > 0) {
-        memcpy(at, data, size);
-        buffer->size += size;
-    }
-}
-
-void buffer_append_byte(struct buffer *buffer, uint8_t byte)
-{
-    *buffer_reserve(buffer, 1) = byte;
-    buffer->size++;
 }
 
 void buffer_append_string(struct buffer *buffer, const char *string)
@@ -429,37 +406,6 @@ char *buffer_string(struct buffer *buffer)
 {
     *buffer_reserve(buffer, 1) = '\0';
     return (char *)buffer->data;
-}
-
-void buffer_append_u8(struct buffer *buffer, uint8_t value)
-{
-    buffer_append_byte(buffer, value);
-}
-
-void buffer_append_u16(struct buffer *buffer, uint16_t value)
-{
-    uint8_t *at = buffer_reserve(buffer, 2);
-    at[0] = (uint8_t)value;
-    at[1] = (uint8_t)(value >> 8);
-    buffer->size += 2;
-}
-
-void buffer_append_u32(struct buffer *buffer, uint32_t value)
-{
-    uint8_t *at = buffer_reserve(buffer, 4);
-    for (unsigned i = 0; i < 4; i++) {
-        at[i] = (uint8_t)(value >> (8 * i));
-    }
-    buffer->size += 4;
-}
-
-void buffer_append_u64(struct buffer *buffer, uint64_t value)
-{
-    uint8_t *at = buffer_reserve(buffer, 8);
-    for (unsigned i = 0; i < 8; i++) {
-        at[i] = (uint8_t)(value >> (8 * i));
-    }
-    buffer->size += 8;
 }
 
 void buffer_append_sized(struct buffer *buffer, const void *data, size_t size)

@@ -16,9 +16,11 @@
 #ifndef WEIR_BASE_MEMORY_H
 #define WEIR_BASE_MEMORY_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/status.h"
 
@@ -74,21 +76,57 @@ struct buffer {
 void buffer_fini(struct buffer *buffer);
 /* Keeps the memory, size becomes 0. */
 void buffer_clear(struct buffer *buffer);
+/* What buffer_reserve() does when there is no room. */
+void buffer_grow(struct buffer *buffer, size_t extra);
 /* Makes room for `extra` more bytes and returns the place behind the last byte; the caller writes
- * there and adds to size. */
-uint8_t *buffer_reserve(struct buffer *buffer, size_t extra) __attribute__((returns_nonnull));
-void buffer_append(struct buffer *buffer, const void *data, size_t size);
-void buffer_append_byte(struct buffer *buffer, uint8_t byte);
+ * there and adds to size. This and the appends of few bytes are inline: rows on their way out are
+ * written with them. */
+static inline __attribute__((returns_nonnull)) uint8_t *buffer_reserve(struct buffer *buffer,
+                                                                       size_t extra)
+{
+    if (buffer->data == NULL || buffer->capacity - buffer->size < extra) {
+        buffer_grow(buffer, extra);
+    }
+    return buffer->data + buffer->size;
+}
+static inline void buffer_append(struct buffer *buffer, const void *data, size_t size)
+{
+    uint8_t *at = buffer_reserve(buffer, size);
+    if (size > 0) {
+        memcpy(at, data, size);
+        buffer->size += size;
+    }
+}
+static inline void buffer_append_byte(struct buffer *buffer, uint8_t byte)
+{
+    *buffer_reserve(buffer, 1) = byte;
+    buffer->size++;
+}
 void buffer_append_string(struct buffer *buffer, const char *string);
 void buffer_printf(struct buffer *buffer, const char *format, ...) WEIR_PRINTF(2, 3);
 /* Writes a NUL behind the last byte (not counted in size) and returns data. */
 char *buffer_string(struct buffer *buffer) __attribute__((returns_nonnull));
 
 /* Little-endian fixed-width integers, for formats. */
-void buffer_append_u8(struct buffer *buffer, uint8_t value);
-void buffer_append_u16(struct buffer *buffer, uint16_t value);
-void buffer_append_u32(struct buffer *buffer, uint32_t value);
-void buffer_append_u64(struct buffer *buffer, uint64_t value);
+static inline void buffer_append_u8(struct buffer *buffer, uint8_t value)
+{
+    buffer_append_byte(buffer, value);
+}
+static inline void buffer_append_u16(struct buffer *buffer, uint16_t value)
+{
+    uint16_t stored = htole16(value);
+    buffer_append(buffer, &stored, sizeof stored);
+}
+static inline void buffer_append_u32(struct buffer *buffer, uint32_t value)
+{
+    uint32_t stored = htole32(value);
+    buffer_append(buffer, &stored, sizeof stored);
+}
+static inline void buffer_append_u64(struct buffer *buffer, uint64_t value)
+{
+    uint64_t stored = htole64(value);
+    buffer_append(buffer, &stored, sizeof stored);
+}
 /* u32 size, then the bytes. */
 void buffer_append_sized(struct buffer *buffer, const void *data, size_t size);
 

@@ -1,5 +1,6 @@
 #include "batch/value.h"
 
+#include <endian.h>
 #include <math.h>
 #include <string.h>
 
@@ -67,9 +68,9 @@ struct hash128 value_hash(const struct hash_secret *secret, const struct value *
             break;
         }
         /* The byte order of the machine would change hashes that a state store keeps. */
-        for (unsigned shift = 0; shift < 64; shift += 8) {
-            *at++ = (uint8_t)(word >> shift);
-        }
+        word = htole64(word);
+        memcpy(at, &word, sizeof word);
+        at += sizeof word;
         if ((value.type == VALUE_TEXT || value.type == VALUE_JSON) && value.text.size > 0) {
             memcpy(at, value.text.data, value.text.size);
             at += value.text.size;
