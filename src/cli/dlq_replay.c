@@ -14,6 +14,7 @@
 
 #include "base/time.h"
 #include "cli/dlq.h"
+#include "cli/json_items.h"
 #include "cli/letters.h"
 #include "cli/place.h"
 #include "cli/topic_writer.h"
@@ -23,6 +24,7 @@
 
 #define CHUNK_LETTERS 1000
 #define CHUNK_BYTES ((size_t)4 << 20)
+/* As deep as a pipeline can be told to read. */
 #define DEPTH_MAX 1000
 #define FIELDS_MAX (CLI_REPEATS_MAX * 8)
 
@@ -171,6 +173,44 @@ static bool is_object(struct bytes value)
         at++;
     }
     return at < value.size && value.data[at] == '{' && json_is_valid(value, DEPTH_MAX);
+}
+
+/* The object that holds the field in `value`; none when it is not there. */
+static struct bytes find_object(struct arena *arena, const struct layout *layout,
+                                struct bytes value, uint32_t field)
+{
+    uint32_t parent = layout->fields[field].parent;
+    if (parent == FIELD_NONE) {
+        return value;
+    }
+    struct bytes outer = find_object(arena, layout, value, parent);
+    struct json_items items;
+    struct bytes name;
+    struct bytes item;
+    if (bytes_is_none(outer) || !json_items_begin(&items, outer)) {
+        return BYTES_NONE;
+    }
+    while (json_items_next(&items, &name, &item)) {
+        struct bytes text = json_value(arena, name).text;
+        if (text.size == layout->fields[parent].name_size &&
+            memcmp(text.data, layout->fields[parent].name, text.size) == 0) {
+            return item.data[0] == '{' ? item : BYTES_NONE;
+        }
+    }
+    return BYTES_NONE;
+}
+
+static bool can_mend(struct arena *arena, const struct mending *mending, struct bytes value)
+{
+    if (mending->edit_count == 0) {
+        return true;
+    }
+    bool can = is_object(value);
+    for (uint32_t i = 0; i < mending->edit_count && can; i++) {
+        can = !bytes_is_none(
+            find_object(arena, &mending->layout, value, mending->edits[i].field));
+    }
+    return can;
 }
 
 /* Into the chunk's arena. */
@@ -386,7 +426,7 @@ static bool is_selected(struct replay *r, const struct dead_letter *letter)
         r->older_count++;
         return false;
     }
-    if (r->mending.edit_count > 0 && !is_object(letter->value)) {
+    if (!can_mend(r->arena, &r->mending, letter->value)) {
         r->unmended_count++;
         return false;
     }
@@ -508,7 +548,7 @@ static void print_result(const struct replay *r)
            cli_count(r->counts.before, before));
     print_left_out(r->elsewhere_count, "of another pipeline, topic or partition");
     print_left_out(r->older_count, "of an earlier topic of that name, which was deleted");
-    print_left_out(r->unmended_count, "whose value is no JSON object, so that --set cannot change it");
+    print_left_out(r->unmended_count, "whose value is no JSON object, or lacks the object that --set changes");
 }
 
 static enum status read_places(struct arena *arena, const char *pipeline, struct place *source,

@@ -342,6 +342,10 @@ static enum status open_all(struct producer *p, const struct cli_arguments *argu
 {
     int64_t partitions = 0;
     enum status status = read_interval(arguments, &p->interval_us, err);
+    p->id = cli_value(arguments, "producer-id");
+    if (status == STATUS_OK && p->id != NULL && p->id[0] == '\0') {
+        status = error_set(err, STATUS_CONFIG, "use.value", "--producer-id takes a name");
+    }
     if (status == STATUS_OK) {
         status = cli_integer(arguments, "partitions", 1, LOCALLOG_PARTITIONS_MAX, 0, &partitions,
                              err);
@@ -356,10 +360,6 @@ static enum status open_all(struct producer *p, const struct cli_arguments *argu
     }
     if (status == STATUS_OK) {
         status = choose_partition(p, err);
-    }
-    p->id = cli_value(arguments, "producer-id");
-    if (status == STATUS_OK && p->id != NULL && p->id[0] == '\0') {
-        status = error_set(err, STATUS_CONFIG, "use.value", "--producer-id takes a name");
     }
     if (status == STATUS_OK && p->id != NULL) {
         status = locallog_producer_read(topic_writer_log(p->writer), p->id,
