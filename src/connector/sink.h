@@ -127,6 +127,9 @@ struct sink_ops {
                     const struct hash_secret *secret, struct arena *arena,
                     struct hash128 *out_key, struct value *out_order);
     bool (*is_keyed)(const struct sink *sink);
+    /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans with
+     * the same ops, system place and address are one place, whatever their names. */
+    const char *(*address)(const struct sink *sink);
     /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint.
      * */
     const char *(*guarantee)(const struct sink *sink);

@@ -24,6 +24,7 @@ struct place {
     struct hash128 actual_sum;
     uint64_t actual_count;
     uint64_t reject_letters;    /* dead letters of refused rows that are there */
+    uint64_t unjudged;          /* rows of partitions whose input is not there any more */
     struct audit_fold *fold;    /* keyed places */
     bool differs;
     struct audit_rows expected; /* of the pass */
@@ -37,8 +38,19 @@ struct reject {
     int64_t offset;
 };
 
+/* A sink of an older plan whose place the running plan does not have. */
+struct gone {
+    const struct sink *sink;
+    uint64_t rows;
+};
+
 struct audit {
     struct pipeline pipeline;
+    uint32_t *ranks;   /* [partition]: among all, by topic and number */
+    bool *is_unjudged; /* [partition]: its input has expired */
+    bool any_unjudged;
+    struct gone *gone;
+    uint32_t gone_count;
     struct replayer *replayer;
     struct place *places; /* the plan's sinks, then the dlq */
     uint32_t place_count;
@@ -153,21 +165,49 @@ static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
     buffer_fini(&difference);
 }
 
-/* At equal offsets what came in and its verdicts are equal in all systems. */
-static void check_systems_agree(struct audit *audit, uint32_t p)
+/* Segments with one beginning say the same; a system that was added later has none of before. */
+static void compare_segments(struct audit *audit, uint32_t s, uint32_t p,
+                             const struct segments *a, const struct segments *b)
 {
-    const struct pipeline *pipeline = &audit->pipeline;
-    const struct progress *first = &pipeline->progresses[0][p];
     struct buffer difference = {0};
-    for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
-        const struct progress *other = &pipeline->progresses[s][p];
-        if (other->next_offset == first->next_offset &&
-            !ledger_equal(&first->ledger, &other->ledger, false, &difference)) {
-            differ(audit, pipeline->plan->systems[s]->name, p, "differs from the other systems",
-                   &difference);
+    for (uint32_t i = 0, k = 0; i < a->count && k < b->count;) {
+        int64_t left = a->items[i].first_offset;
+        int64_t right = b->items[k].first_offset;
+        if (left == right &&
+            !ledger_equal(&a->items[i].ledger, &b->items[k].ledger, false, &difference)) {
+            differ(audit, audit->pipeline.plan->systems[s]->name, p,
+                   "differs from the other systems", &difference);
         }
+        i += left <= right;
+        k += right <= left;
     }
     buffer_fini(&difference);
+}
+
+/* At equal offsets what came in and its verdicts are equal in all systems. */
+static enum status check_systems_agree(struct audit *audit, uint32_t p, struct error *err)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    enum status status = STATUS_OK;
+    for (uint32_t s = 1; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        for (uint32_t k = 0; k < s && status == STATUS_OK; k++) {
+            if (pipeline->progresses[s][p].next_offset != pipeline->progresses[k][p].next_offset) {
+                continue;
+            }
+            struct segments ours = {0};
+            struct segments theirs = {0};
+            status = load_segments(audit, s, p, &ours, err);
+            if (status == STATUS_OK) {
+                status = load_segments(audit, k, p, &theirs, err);
+            }
+            if (status == STATUS_OK) {
+                compare_segments(audit, s, p, &ours, &theirs);
+            }
+            segments_fini(&ours);
+            segments_fini(&theirs);
+        }
+    }
+    return status;
 }
 
 /* --- what should be there --- */
@@ -231,7 +271,8 @@ static void expect_row(struct audit *audit, struct place *place, struct sink *ju
     judge_sink->ops->append_row(judge_sink, place->outbox, out, &audit->secret, &one);
     struct audit_row row = {.hash = one.sum,
                             .offset = batch->records[out->row].offset,
-                            .partition = batch->partition};
+                            .partition = batch->partition,
+                            .rank = audit->ranks[batch->partition]};
     if (place->fold == NULL) {
         expect(audit, place, row);
     } else if (!audit->collects) {
@@ -249,7 +290,7 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
         .batch = batch, .origin = audit->pipeline.partitions[batch->partition].source};
     for (uint32_t row = 0; row < batch->row_count; row++) {
         if ((batch->routes[row] >> number & 1) == 0 ||
-            was_rejected(audit, place->sink->name, batch->partition,
+            was_rejected(audit, plan->sinks[number]->name, batch->partition,
                          batch->records[row].offset)) {
             continue;
         }
@@ -258,6 +299,54 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
         expect_row(audit, place, plan->sinks[number], &out);
     }
     place->sink->ops->outbox_clear(place->outbox);
+}
+
+/* Rows that an older plan sent to a place which nobody looks into now. */
+static void note_gone(struct audit *audit, const struct sink *sink, uint64_t rows)
+{
+    if (audit->collects || rows == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < audit->gone_count; i++) {
+        if (audit->gone[i].sink == sink) {
+            audit->gone[i].rows += rows;
+            return;
+        }
+    }
+    audit->gone = memory_realloc(audit->gone, size_mul(audit->gone_count + 1,
+                                                       sizeof *audit->gone));
+    audit->gone[audit->gone_count++] = (struct gone){.sink = sink, .rows = rows};
+}
+
+static void tell_gone(struct audit *audit)
+{
+    for (uint32_t i = 0; i < audit->gone_count; i++) {
+        const struct sink *sink = audit->gone[i].sink;
+        audit->result->unverifiable++;
+        find(audit,
+             "%s: an older plan sent %llu rows to %s %s, which this file does not name: they "
+             "cannot be verified",
+             sink->name, (unsigned long long)audit->gone[i].rows,
+             sink->system->ops->place(sink->system), sink->ops->address(sink));
+    }
+}
+
+static uint64_t count_routed(const struct batch *batch, uint32_t number)
+{
+    uint64_t count = 0;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        count += batch->routes[row] >> number & 1;
+    }
+    return count;
+}
+
+static uint64_t count_letters(const struct plan *plan, const struct batch *batch)
+{
+    uint64_t count = 0;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        count += plan->dlq_includes[batch->verdicts[row]];
+    }
+    return count;
 }
 
 /* Dead letters one by one: each with a ledger of its own, whose sum is the row's hash. */
@@ -282,20 +371,44 @@ static struct place *find_place(struct audit *audit, const char *name)
     return NULL;
 }
 
+/* The place that a sink of any plan writes to, by what and where it is: names may change, and a name
+ * may move. */
+static struct place *place_of(struct audit *audit, const struct sink *sink)
+{
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        const struct sink *other = audit->places[i].sink;
+        if (other->ops == sink->ops && other->is_dlq == sink->is_dlq &&
+            other->ops->is_keyed(other) == sink->ops->is_keyed(sink) &&
+            strcmp(other->ops->address(other), sink->ops->address(sink)) == 0 &&
+            strcmp(other->system->ops->place(other->system),
+                   sink->system->ops->place(sink->system)) == 0) {
+            return &audit->places[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_in_place(const struct audit *audit, const struct place *place,
+                        const struct batch *batch)
+{
+    return batch->records[batch->row_count - 1].next_offset <=
+           audit->pipeline.progresses[place->system][batch->partition].next_offset;
+}
+
 static void expect_batch(struct audit *audit, const struct plan *plan, const struct batch *batch)
 {
-    int64_t next_offset = batch->records[batch->row_count - 1].next_offset;
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
-        struct place *place = find_place(audit, plan->sinks[i]->name);
-        if (place != NULL && !place->sink->is_dlq &&
-            next_offset <=
-                audit->pipeline.progresses[place->system][batch->partition].next_offset) {
+        struct place *place = place_of(audit, plan->sinks[i]);
+        if (place == NULL) {
+            note_gone(audit, plan->sinks[i], count_routed(batch, i));
+        } else if (is_in_place(audit, place, batch)) {
             expect_rows(audit, place, plan, i, batch);
         }
     }
-    struct place *dlq = find_place(audit, "dlq");
-    if (plan->dlq != NULL && dlq != NULL &&
-        next_offset <= audit->pipeline.progresses[dlq->system][batch->partition].next_offset) {
+    struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan->dlq);
+    if (plan->dlq != NULL && dlq == NULL) {
+        note_gone(audit, plan->dlq, count_letters(plan, batch));
+    } else if (dlq != NULL && is_in_place(audit, dlq, batch)) {
         accounting_each_dead_letter(plan, dlq->outbox,
                                     audit->pipeline.partitions[batch->partition].source, batch,
                                     &audit->secret, expect_letter, audit);
@@ -415,25 +528,71 @@ static uint32_t furthest_system(const struct pipeline *pipeline, uint32_t p)
     return furthest;
 }
 
+/* Moves the segments of `more` that begin before those of `guide` to its front. */
+static void prepend_earlier(struct segments *guide, struct segments *more)
+{
+    uint32_t count = 0;
+    while (count < more->count && (guide->count == 0 || more->items[count].first_offset <
+                                                            guide->items[0].first_offset)) {
+        count++;
+    }
+    if (count == 0) {
+        return;
+    }
+    guide->items = memory_realloc(guide->items,
+                                  size_mul(guide->count + count, sizeof *guide->items));
+    memmove(guide->items + count, guide->items, guide->count * sizeof *guide->items);
+    memcpy(guide->items, more->items, count * sizeof *guide->items);
+    guide->count += count;
+    memmove(more->items, more->items + count, (more->count - count) * sizeof *more->items);
+    more->count -= count;
+}
+
+/* The segments of the system that has come furthest, and what others have of the time before that one
+ * was added. */
+static enum status load_guide(struct audit *audit, uint32_t p, uint32_t furthest,
+                              struct segments *guide, struct error *err)
+{
+    enum status status = load_segments(audit, furthest, p, guide, err);
+    for (uint32_t s = 0; s < audit->pipeline.plan->system_count && status == STATUS_OK; s++) {
+        struct segments more = {0};
+        if (s != furthest) {
+            status = load_segments(audit, s, p, &more, err);
+        }
+        if (status == STATUS_OK) {
+            prepend_earlier(guide, &more);
+        }
+        segments_fini(&more);
+    }
+    return status;
+}
+
+static void tell_expired(struct audit *audit, uint32_t p, int64_t guide_offset,
+                         int64_t first_offset)
+{
+    audit->is_unjudged[p] = audit->any_unjudged = true;
+    if (!audit->collects) {
+        audit->result->unverifiable++;
+        find(audit,
+             "%s [%s]: offsets %lld to %lld are gone from the source, so its rows cannot be "
+             "verified; the ledger's own laws were",
+             audit->pipeline.partitions[p].source->topic,
+             audit->pipeline.partitions[p].source->label, (long long)guide_offset,
+             (long long)first_offset - 1);
+    }
+}
+
 static enum status judge_all(struct audit *audit, struct error *err)
 {
     enum status status = STATUS_OK;
     for (uint32_t p = 0; p < audit->pipeline.partition_count && status == STATUS_OK; p++) {
         uint32_t furthest = furthest_system(&audit->pipeline, p);
         struct segments guide = {0};
-        status = load_segments(audit, furthest, p, &guide, err);
+        status = load_guide(audit, p, furthest, &guide, err);
         int64_t first_offset = audit->pipeline.partitions[p].source->first_offset;
         if (status == STATUS_OK && guide.count > 0 &&
             first_offset > guide.items[0].first_offset) {
-            if (!audit->collects) {
-                audit->result->unverifiable++;
-                find(audit,
-                     "%s [%s]: offsets %lld to %lld are gone from the source, so its rows cannot "
-                     "be verified; the ledger's own laws were",
-                     audit->pipeline.partitions[p].source->topic,
-                     audit->pipeline.partitions[p].source->label,
-                     (long long)guide.items[0].first_offset, (long long)first_offset - 1);
-            }
+            tell_expired(audit, p, guide.items[0].first_offset, first_offset);
         } else if (status == STATUS_OK) {
             status = judge_partition(audit, p, furthest, &guide, err);
         }
@@ -464,6 +623,11 @@ static enum status take_row(void *context, struct hash128 hash, const char *orig
     struct audit *audit = context;
     struct place *place = audit->scanned;
     uint32_t partition = partition_of(audit, origin_topic, origin_partition);
+    bool is_known = origin_topic != NULL && origin_topic[0] != '\0';
+    if (is_known && (partition == UINT32_MAX || audit->is_unjudged[partition])) {
+        place->unjudged += !audit->collects;
+        return STATUS_OK;
+    }
     bool is_reject_letter = place->sink->is_dlq && partition != UINT32_MAX &&
                             was_rejected(audit, NULL, partition, origin_offset);
     if (is_reject_letter) {
@@ -504,6 +668,10 @@ static void name_difference(void *context, enum audit_kind kind, const struct au
                                                    "not written by this pipeline, or altered"};
     uint64_t *totals[AUDIT_KINDS] = {&audit->result->missing, &audit->result->doubled,
                                      &audit->result->altered, &audit->result->foreign};
+    if (kind == AUDIT_FOREIGN && row->partition == UINT32_MAX && audit->any_unjudged) {
+        naming->place->unjudged++; /* it may be of the input that has expired */
+        return;
+    }
     ++*totals[kind];
     if (++naming->place->named[kind] <= NAMED_MAX) {
         char origin[512];
@@ -555,6 +723,18 @@ static bool compare_sums(struct audit *audit)
         any |= place->differs;
     }
     return any;
+}
+
+static void tell_unjudged(struct audit *audit)
+{
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        const struct place *place = &audit->places[i];
+        if (place->unjudged > 0) {
+            audit->result->unverifiable++;
+            find(audit, "%s: %llu rows cannot be verified: their input is not there any more",
+                 place->sink->name, (unsigned long long)place->unjudged);
+        }
+    }
 }
 
 static void check_reject_letters(struct audit *audit)
@@ -657,9 +837,28 @@ static enum status check_ledgers(struct audit *audit, struct error *err)
             }
             segments_fini(&segments);
         }
-        check_systems_agree(audit, p);
+        if (status == STATUS_OK) {
+            status = check_systems_agree(audit, p, err);
+        }
     }
     return status;
+}
+
+/* As keyed places order rows of different origin: by topic, then number. */
+static void rank_partitions(struct audit *audit)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    uint32_t count = pipeline->partition_count;
+    audit->ranks = arena_alloc_zero(pipeline->arena, count + 1, sizeof *audit->ranks);
+    audit->is_unjudged = arena_alloc_zero(pipeline->arena, count + 1, sizeof *audit->is_unjudged);
+    for (uint32_t p = 0; p < count; p++) {
+        const struct source_partition *one = pipeline->partitions[p].source;
+        for (uint32_t k = 0; k < count; k++) {
+            const struct source_partition *other = pipeline->partitions[k].source;
+            int order = strcmp(other->topic, one->topic);
+            audit->ranks[p] += order < 0 || (order == 0 && other->number < one->number);
+        }
+    }
 }
 
 static enum status prepare(struct audit *audit, struct error *err)
@@ -688,6 +887,7 @@ static enum status prepare(struct audit *audit, struct error *err)
     if (plan->dlq != NULL) {
         add_place(audit, plan->dlq);
     }
+    rank_partitions(audit);
     return load_rejects(audit, err);
 }
 
@@ -700,6 +900,7 @@ static void finish(struct audit *audit)
         audit_rows_fini(&audit->places[i].actual);
     }
     memory_free(audit->rejects);
+    memory_free(audit->gone);
     replayer_free(audit->replayer);
     pipeline_close(&audit->pipeline);
 }
@@ -726,6 +927,8 @@ enum status audit_pipeline(struct plan *plan, const struct run_observer *observe
         if (compare_sums(&audit)) {
             status = compare_rows_in_passes(&audit, err);
         }
+        tell_gone(&audit);
+        tell_unjudged(&audit);
         pipeline_sum_up(&audit.pipeline, &result->ledger);
     }
     finish(&audit);

@@ -175,7 +175,11 @@ static bool wins(const struct value *order, const struct audit_row *row,
                  const struct entry *entry)
 {
     int by_order = value_compare(order, &entry->order);
-    return by_order != 0 ? by_order > 0 : compare_origins(row, &entry->row) > 0;
+    if (by_order != 0) {
+        return by_order > 0;
+    }
+    return row->rank != entry->row.rank ? row->rank > entry->row.rank
+                                        : row->offset > entry->row.offset;
 }
 
 void audit_fold_put(struct audit_fold *fold, struct hash128 key, const struct value *order,

@@ -17,6 +17,7 @@ struct audit_row {
     struct hash128 hash;
     int64_t offset;
     uint32_t partition; /* index in the source's list; UINT32_MAX: not known */
+    uint32_t rank;      /* of the partition by (topic, number), as keyed places order; for folds */
 };
 
 /* A growing list. Zero-initialise. */
@@ -41,7 +42,7 @@ void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual,
 struct audit_fold;
 struct audit_fold *audit_fold_new(void);
 void audit_fold_free(struct audit_fold *fold);
-/* Keeps the row with the greater (order, partition, offset). Texts in `order` are copied. */
+/* Keeps the row with the greater (order, rank, offset). Texts in `order` are copied. */
 void audit_fold_put(struct audit_fold *fold, struct hash128 key, const struct value *order,
                     struct audit_row row);
 /* All that was kept, appended to `out`. */

@@ -521,6 +521,11 @@ static bool is_keyed(const struct sink *sink)
     return false;
 }
 
+static const char *address(const struct sink *sink)
+{
+    return self(sink)->topic_name;
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -539,6 +544,7 @@ static const struct sink_ops log_sink_ops = {
     .is_empty = is_empty,
     .scan = scan_rows,
     .is_keyed = is_keyed,
+    .address = address,
     .guarantee = guarantee,
 };
 
