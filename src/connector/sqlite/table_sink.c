@@ -78,6 +78,7 @@ struct table_sink {
     uint32_t key_count;
     uint32_t newest_by;      /* index of a column, FIELD_NONE */
     bool has_origin;         /* the table has the _weir_ columns; after prepare */
+    bool is_view;            /* with a trigger that writes: nothing counts its rows; after prepare */
     sqlite3_stmt *insert;    /* while a session is open */
     struct value *values;    /* scratch of append_row, [column_count] */
 };
@@ -453,6 +454,20 @@ static enum status check_columns(struct table_sink *s, struct locallog *log, str
                : has_column(log, s->table, "_weir_offset", &s->has_origin, err);
 }
 
+static enum status find_view(struct table_sink *s, struct locallog *log, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_prepare(
+        log, "SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = ?1 COLLATE NOCASE",
+        "looking at a table", &statement, err);
+    if (status == STATUS_OK) {
+        sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
+        s->is_view = sqlite3_step(statement) == SQLITE_ROW;
+        sqlite3_finalize(statement);
+    }
+    return status;
+}
+
 static enum status refuse_deferred_keys(struct table_sink *s, struct locallog *log,
                                         struct error *err)
 {
@@ -565,6 +580,9 @@ static enum status prepare(struct sink *sink, struct locallog *log, struct error
     }
     if (status == STATUS_OK) {
         status = refuse_deferred_keys(s, log, err);
+    }
+    if (status == STATUS_OK) {
+        status = find_view(s, log, err);
     }
     return status == STATUS_OK ? prepare_insert(s, log, err) : status;
 }
@@ -704,19 +722,34 @@ static enum status write_row(struct sink *sink, struct table_outbox *o, struct l
     bind_row(s, &head, row + sizeof head);
     int code = sqlite3_step(s->insert);
     int extended = sqlite3_extended_errcode(database);
-    if (code == SQLITE_DONE) {
+    /* A trigger's RAISE(IGNORE), or ON CONFLICT IGNORE in the table: an append that left nothing. */
+    bool is_ignored = code == SQLITE_DONE && !s->is_upsert && !s->is_view &&
+                      sqlite3_changes(database) == 0;
+    if (code == SQLITE_DONE && !is_ignored) {
         sqlite3_reset(s->insert);
         return STATUS_OK;
     }
-    const char *reason = sink->is_dlq ? NULL : reject_code(extended);
+    const char *reason = sink->is_dlq ? NULL
+                         : is_ignored ? "sink.ignored"
+                                      : reject_code(extended);
+    if (is_ignored && sink->is_dlq) {
+        sqlite3_reset(s->insert);
+        return error_set(err, STATUS_FATAL, "sink.ignored",
+                         "table %s ignores a dead letter (a trigger, or ON CONFLICT IGNORE): take "
+                         "that out, or dead letters would be lost",
+                         s->quoted);
+    }
     if (reason == NULL) {
         enum status status = locallog_error(log, extended, "writing a row", err);
         sqlite3_reset(s->insert);
         return status;
     }
-    mark_row(o, &head, row, reason, sqlite3_errmsg(database));
+    mark_row(o, &head, row, reason,
+             is_ignored ? "the table ignored the row" : sqlite3_errmsg(database));
+    /* RAISE(ROLLBACK) takes the transaction, RAISE(FAIL) leaves the row in it. */
+    *out_redo = sqlite3_get_autocommit(database) != 0 ||
+                (!is_ignored && sqlite3_changes(database) > 0);
     sqlite3_reset(s->insert);
-    *out_redo = sqlite3_get_autocommit(database) != 0;
     if (!*out_redo) {
         refuse(sink, o, &head, row, attempt);
     }
@@ -908,6 +941,11 @@ static bool is_keyed(const struct sink *sink)
     return self(sink)->is_upsert;
 }
 
+static const char *address(const struct sink *sink)
+{
+    return self(sink)->table;
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     return self(sink)->is_upsert ? "exactly once (upsert by key)" : "exactly once";
@@ -926,6 +964,7 @@ static const struct sink_ops table_sink_ops = {
     .scan = scan_rows,
     .key_row = key_row,
     .is_keyed = is_keyed,
+    .address = address,
     .guarantee = guarantee,
 };
 
