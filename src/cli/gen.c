@@ -319,6 +319,11 @@ static enum status write_record(struct generator *g, const struct workload_recor
 
 /* --- pace --- */
 
+static bool is_over(const struct generator *g)
+{
+    return g->file.is_unwanted || stop_requested();
+}
+
 /* With --rate: waits until the next record's time has come. */
 static enum status keep_pace(struct generator *g, struct error *err)
 {
@@ -326,14 +331,13 @@ static enum status keep_pace(struct generator *g, struct error *err)
     int64_t due_us = g->begin_us + (int64_t)((double)g->record_count / g->rate * 1e6);
     for (int64_t now_us = clock_monotonic_us(); status == STATUS_OK && now_us < due_us;
          now_us = clock_monotonic_us()) {
-        if (stop_requested()) {
+        if (is_over(g)) {
             return STATUS_OK;
         }
         if (now_us - g->committed_us >= PACED_INTERVAL_US) {
             status = commit(g, err);
-            if (status == STATUS_OK && g->writer == NULL && fflush(g->file.stream) != 0) {
-                status = error_set(err, STATUS_FATAL, "output.failed", "cannot write %s",
-                                   g->file.path);
+            if (status == STATUS_OK && g->writer == NULL) {
+                status = output_flush(&g->file, err);
             }
         }
         clock_sleep_us(due_us - now_us < PACED_SLEEP_US ? due_us - now_us : PACED_SLEEP_US);
@@ -345,7 +349,7 @@ static enum status generate(struct generator *g, struct error *err)
 {
     struct workload_record record;
     enum status status = STATUS_OK;
-    while (status == STATUS_OK && !stop_requested() && workload_next(g->workload, &record)) {
+    while (status == STATUS_OK && !is_over(g) && workload_next(g->workload, &record)) {
         status = write_record(g, &record, err);
         if (status == STATUS_OK && g->rate > 0) {
             status = keep_pace(g, err);
@@ -463,11 +467,11 @@ static enum status gen(const struct cli_arguments *arguments, struct error *err)
         bar_clear(&g.bar);
     }
     status = close_outputs(&g, status, err);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !g.file.is_unwanted) {
         print_result(&g, arguments);
         status = check_undisturbed(&g, err);
     }
-    if (status == STATUS_OK && g.record_count < g.options.record_count) {
+    if (status == STATUS_OK && g.record_count < g.options.record_count && !g.file.is_unwanted) {
         status = error_set(err, STATUS_RETRY, "gen.stopped", "stopped before the end");
     }
     close_all(&g);

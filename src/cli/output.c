@@ -5,8 +5,12 @@
 
 #define BUFFER_BYTES ((size_t)256 * 1024)
 
-static enum status failed(const struct output *output, const char *what, struct error *err)
+static enum status failed(struct output *output, const char *what, struct error *err)
 {
+    if (errno == EPIPE && strcmp(output->path, "-") == 0) {
+        output->is_unwanted = true;
+        return STATUS_OK;
+    }
     bool is_full = errno == ENOSPC || errno == EDQUOT;
     return error_set(err, is_full ? STATUS_RETRY : STATUS_FATAL, "output.failed",
                      "cannot %s %s: %s", what, output->path, strerror(errno));
@@ -30,6 +34,11 @@ enum status output_write(struct output *output, struct bytes data, struct error 
         return failed(output, "write", err);
     }
     return STATUS_OK;
+}
+
+enum status output_flush(struct output *output, struct error *err)
+{
+    return fflush(output->stream) == 0 ? STATUS_OK : failed(output, "write", err);
 }
 
 enum status output_close(struct output *output, struct error *err)

@@ -3,6 +3,7 @@
 #ifndef WEIR_CLI_OUTPUT_H
 #define WEIR_CLI_OUTPUT_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -12,6 +13,7 @@
 struct output {
     FILE *stream;
     const char *path;
+    bool is_unwanted; /* standard output's reader has gone (`| head`): no failure, only the end */
 };
 
 /* What was in the file is gone. CONFIG "output.failed" when it cannot be opened. `path` is kept. */
@@ -20,6 +22,8 @@ enum status output_open(struct output *output, const char *path,
 /* FATAL "output.failed"; RETRY for a full disk. */
 enum status output_write(struct output *output, struct bytes data,
                          struct error *err) WEIR_MUST_USE;
+/* What was written so far leaves the process. */
+enum status output_flush(struct output *output, struct error *err) WEIR_MUST_USE;
 /* Flushes and closes. Fine when it is not open. */
 enum status output_close(struct output *output, struct error *err) WEIR_MUST_USE;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "cli/bar.h"
 #include "cli/ledger_print.h"
 #include "cli/verbs.h"
 #include "os/clock.h"
@@ -11,23 +12,14 @@
 #define PLAIN_INTERVAL_US (5 * TIME_US_PER_SECOND)
 
 struct screen {
-    bool is_terminal;
-    bool bar_shown;
-    int64_t begin_us;
+    struct bar bar;
     int64_t plain_us; /* when the last plain line was printed */
 };
 
-static void clear_bar(struct screen *screen)
-{
-    if (screen->bar_shown) {
-        fputs("\r\x1b[K", stderr);
-        screen->bar_shown = false;
-    }
-}
-
 static void talk(void *context, const char *line)
 {
-    clear_bar(context);
+    struct screen *screen = context;
+    bar_clear(&screen->bar);
     fprintf(stderr, "%s\n", line);
     fflush(stderr);
 }
@@ -39,38 +31,18 @@ static void warning(void *context, const char *line)
     fprintf(stderr, "warning: %s\n", line);
 }
 
-static void draw_bar(struct screen *screen, uint64_t records, int64_t expected, double rate)
-{
-    char count[27];
-    char speed[27];
-    screen->bar_shown = true;
-    fprintf(stderr, "\r\x1b[K%s records, %s/s", cli_count(records, count),
-            cli_count((uint64_t)rate, speed));
-    if (expected > 0) {
-        double share = (double)records / (double)expected;
-        int filled = (int)(share * 30);
-        double left_s = rate > 0 ? ((double)expected - (double)records) / rate : 0;
-        fprintf(stderr, "  [%.*s%.*s] %3.0f %%  %.0f s left", filled,
-                "##############################", 30 - filled,
-                "..............................", share * 100, left_s);
-    }
-    fflush(stderr);
-}
-
 static void progress(void *context, uint64_t records, int64_t expected)
 {
     struct screen *screen = context;
     int64_t now_us = clock_monotonic_us();
-    double seconds = (double)(now_us - screen->begin_us) / 1e6;
-    double rate = seconds > 0 ? (double)records / seconds : 0;
-    if (screen->is_terminal) {
-        draw_bar(screen, records, expected, rate);
+    if (screen->bar.is_terminal) {
+        bar_show(&screen->bar, records, expected > 0 ? (double)records / (double)expected : -1);
     } else if (now_us - screen->plain_us >= PLAIN_INTERVAL_US) {
         char count[27];
         char speed[27];
         screen->plain_us = now_us;
         fprintf(stderr, "%s records, %s/s\n", cli_count(records, count),
-                cli_count((uint64_t)rate, speed));
+                cli_count((uint64_t)bar_rate(&screen->bar, records), speed));
     }
 }
 
@@ -98,11 +70,8 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
     if (status != STATUS_OK) {
         return status;
     }
-    struct screen screen = {
-        .is_terminal = cli_is_terminal(stderr),
-        .begin_us = clock_monotonic_us(),
-        .plain_us = clock_monotonic_us(),
-    };
+    struct screen screen = {.plain_us = clock_monotonic_us()};
+    bar_init(&screen.bar);
     struct run_observer observer = {
         .context = &screen, .talk = talk, .warning = warning, .progress = progress};
     struct run_options options = {
@@ -111,7 +80,7 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
     };
     struct run_result result = {0};
     status = run_pipeline(plan, &options, &observer, &result, err);
-    clear_bar(&screen);
+    bar_clear(&screen.bar);
     if (status == STATUS_OK) {
         print_result(&result, cli_given(arguments, "json"));
     }
