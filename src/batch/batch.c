@@ -56,6 +56,7 @@ struct batch *batch_new(const struct layout *layout)
     for (uint32_t i = 0; i < layout->field_count; i++) {
         column_init(&batch->columns[i], layout->fields[i].type, arrays);
     }
+    batch->hides_members = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof(bool));
     batch->verdicts = memset(arena_alloc_wide(arrays, BATCH_ROWS_MAX), 0, BATCH_ROWS_MAX);
     batch->routes = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->routes);
     batch->outputs = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->outputs);
@@ -92,6 +93,7 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment)
         memset(batch->columns[i].cells, CELL_ABSENT, batch->row_count);
         batch->columns[i].misfit_count = 0;
     }
+    memset(batch->hides_members, false, batch->row_count);
     memset(batch->verdicts, VERDICT_NONE, batch->row_count);
     batch->row_count = 0;
     batch->set_values = NULL;

@@ -148,6 +148,11 @@ struct batch {
     struct record *records; /* [BATCH_ROWS_MAX] */
     struct column *columns; /* [layout->field_count], arrays of BATCH_ROWS_MAX */
 
+    /* Per row: some cell is absent although the record has the member: a null of a field that is
+     * not nullable (it came as one, or a repair made it one), or a repeated key. Elsewhere absent
+     * means that there is no such member. */
+    bool *hides_members;
+
     uint8_t *verdicts;         /* enum verdict per row */
     int64_t *event_times_us;   /* vetted event time, TIME_NEVER where there is none */
     int64_t *watermarks_us;    /* after the row */

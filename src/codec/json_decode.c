@@ -153,6 +153,7 @@ void json_decoder_forget(struct json_decoder *decoder, const struct json_entry *
     if (entry->kind != COLUMN_OBJECT) {
         return;
     }
+    decoder->batch->hides_members[row] = true;
     const struct layout *layout = decoder->layout;
     for (uint32_t i = 0; i < layout->field_count; i++) {
         if (is_within(layout, i, entry->field)) {
@@ -324,6 +325,7 @@ void json_decode(struct json_decoder *decoder, struct batch *batch)
         memset(batch->columns[i].cells, CELL_ABSENT, batch->row_count);
         batch->columns[i].misfit_count = 0;
     }
+    memset(batch->hides_members, false, batch->row_count);
     for (uint32_t row = 0; row < batch->row_count; row++) {
         decode_row(decoder, row);
     }

@@ -33,15 +33,6 @@ static void sort_repairs(struct stage_runner *runner, const struct batch *batch)
     }
 }
 
-static struct bytes value_text(struct batch *batch, const struct value *value)
-{
-    struct buffer text = {0};
-    json_write_value(&text, value);
-    struct bytes copy = bytes_of(arena_copy(batch->arena, text.data, text.size), text.size);
-    buffer_fini(&text);
-    return copy;
-}
-
 static bool is_overwritten(const struct stage_plan *plan, uint32_t field)
 {
     for (uint32_t s = 0; s < plan->set_count; s++) {
@@ -57,75 +48,94 @@ static bool is_overwritten(const struct stage_plan *plan, uint32_t field)
     return false;
 }
 
-struct edits {
-    struct json_edit *items;
-    uint32_t count;
-};
+/* `value` NULL removes the member. The texts stand one behind the other in runner->texts, which may
+ * still move: until place_texts() a replacement has a size and no place. */
+static void add_edit(struct stage_runner *runner, uint32_t field, const struct value *value,
+                     bool absent)
+{
+    struct json_edit edit = {.field = field, .absent = absent, .replacement = BYTES_NONE};
+    if (value != NULL) {
+        size_t begin = runner->edit_texts.size;
+        json_write_value(&runner->edit_texts, value);
+        edit.replacement.size = runner->edit_texts.size - begin;
+    }
+    runner->edits[runner->edit_count++] = edit;
+}
 
-static void edit_repairs(const struct stage_plan *plan, struct batch *batch, uint32_t row,
-                         const struct repair *repairs, uint32_t count, struct edits *edits)
+static void place_texts(struct stage_runner *runner)
+{
+    const uint8_t *at = runner->edit_texts.data;
+    for (uint32_t i = 0; i < runner->edit_count; i++) {
+        struct bytes *replacement = &runner->edits[i].replacement;
+        if (replacement->size > 0) {
+            replacement->data = at;
+            at += replacement->size;
+        }
+    }
+}
+
+/* Whether the record has no such member, so that it need not be looked for. */
+static bool is_absent(const struct batch *batch, uint32_t field, uint32_t row)
+{
+    return batch->columns[field].cells[row] == CELL_ABSENT && !batch->hides_members[row];
+}
+
+static void edit_repairs(struct stage_runner *runner, const struct batch *batch, uint32_t row,
+                         const struct repair *repairs, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t field = repairs[i].field;
         bool seen = i > 0 && repairs[i - 1].field == field;
-        if (seen || is_overwritten(plan, field)) {
+        if (seen || is_overwritten(runner->plan, field)) {
             continue;
         }
-        struct json_edit edit = {.field = field, .replacement = BYTES_NONE};
-        if (batch->columns[field].cells[row] != CELL_ABSENT) {
-            struct value value = batch_value(batch, field, row);
-            edit.replacement = value_text(batch, &value);
-        }
-        edits->items[edits->count++] = edit;
+        struct value value = batch_value(batch, field, row);
+        bool removed = batch->columns[field].cells[row] == CELL_ABSENT;
+        add_edit(runner, field, removed ? NULL : &value, false);
     }
 }
 
-static void edit_sets(const struct stage_plan *plan, struct batch *batch, uint32_t row,
-                      struct edits *edits)
+static void edit_sets(struct stage_runner *runner, const struct batch *batch, uint32_t row)
 {
-    for (uint32_t s = 0; s < plan->set_count; s++) {
-        uint32_t field = plan->sets[s].field;
-        edits->items[edits->count++] = (struct json_edit){
-            .field = field,
-            .replacement = value_text(batch, &batch->set_values[s][row]),
-            /* Extra fields keep null and absent apart, so absent means that there is no such
-             * member. */
-            .absent = field >= plan->layout->schema_field_count &&
-                      batch->columns[field].cells[row] == CELL_ABSENT,
-        };
+    for (uint32_t s = 0; s < runner->plan->set_count; s++) {
+        uint32_t field = runner->plan->sets[s].field;
+        add_edit(runner, field, &batch->set_values[s][row], is_absent(batch, field, row));
     }
 }
 
-static void edit_drops(const struct stage_plan *plan, const struct batch *batch, uint32_t row,
-                       struct edits *edits)
+static void edit_drops(struct stage_runner *runner, const struct batch *batch, uint32_t row)
 {
-    for (uint32_t d = 0; d < plan->drop_count; d++) {
-        uint32_t field = plan->drop_fields[d];
-        bool is_extra = field >= plan->layout->schema_field_count;
-        bool nullable = batch->layout->fields[field].nullable;
-        /* A null in a field that is not nullable counts as absent, yet stands in the record. */
-        if (batch->columns[field].cells[row] != CELL_ABSENT || (!is_extra && !nullable)) {
-            edits->items[edits->count++] =
-                (struct json_edit){.field = field, .replacement = BYTES_NONE};
+    for (uint32_t d = 0; d < runner->plan->drop_count; d++) {
+        uint32_t field = runner->plan->drop_fields[d];
+        if (!is_absent(batch, field, row)) {
+            add_edit(runner, field, NULL, false);
         }
     }
 }
 
-static void render_row(struct stage_runner *runner, struct batch *batch, uint32_t row,
+/* Room for the edits of a row. */
+static void begin_edits(struct stage_runner *runner, uint32_t repair_count)
+{
+    uint32_t most = repair_count + runner->plan->set_count + runner->plan->drop_count;
+    if (most > runner->edit_capacity) {
+        runner->edits = memory_realloc(runner->edits, size_mul(most, sizeof *runner->edits));
+        runner->edit_capacity = most;
+    }
+    runner->edit_count = 0;
+    buffer_clear(&runner->edit_texts);
+}
+
+static void render_row(struct stage_runner *runner, const struct batch *batch, uint32_t row,
                        const struct repair *repairs, uint32_t repair_count)
 {
-    const struct stage_plan *plan = runner->plan;
-    struct edits edits = {
-        .items = arena_alloc(batch->arena,
-                             (repair_count + plan->set_count + plan->drop_count + 1) *
-                                 sizeof(struct json_edit)),
-    };
-    edit_repairs(plan, batch, row, repairs, repair_count, &edits);
-    edit_sets(plan, batch, row, &edits);
-    edit_drops(plan, batch, row, &edits);
-    if (edits.count > 0) {
-        json_apply_edits(plan->layout, batch->records[row].value, edits.items, edits.count,
-                         &runner->rendered);
+    begin_edits(runner, repair_count);
+    edit_repairs(runner, batch, row, repairs, repair_count);
+    edit_sets(runner, batch, row);
+    edit_drops(runner, batch, row);
+    if (runner->edit_count > 0) {
+        place_texts(runner);
+        json_apply_edits(runner->plan->layout, batch->records[row].value, runner->edits,
+                         runner->edit_count, &runner->rendered);
         runner->rendered_ends[row] = runner->rendered.size;
     }
 }

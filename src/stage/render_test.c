@@ -172,6 +172,7 @@ static void test_repeated_keys(void **state)
     plan.plan.json.repeated_key = JSON_REPEATED_KEY_LAST;
     plan_drop(&plan, "note");
     plan_drop(&plan, "t");
+    plan_drop(&plan, "o.x");
     plan_set(&plan, "a", "a + 1");
     plan_coerce(&plan, "r");
     static const struct render_case cases[] = {
@@ -180,6 +181,9 @@ static void test_repeated_keys(void **state)
         {"{\"t\":null,\"a\":1,\"t\":\"secret\"}", "{\"a\":2}"},
         {"{\"a\":1,\"a\":2}", "{\"a\":3,\"a\":3}"},
         {"{\"r\":\"1\",\"a\":1,\"r\":\"2\"}", "{\"r\":2.0,\"a\":2,\"r\":2.0}"},
+        {"{\"o\":{\"x\":1,\"y\":2},\"a\":1,\"o\":{\"y\":3}}",
+         "{\"o\":{\"y\":2},\"a\":2,\"o\":{\"y\":3}}"},
+        {"{\"o\":{\"x\":1},\"a\":1,\"o\":null}", "{\"o\":{},\"a\":2,\"o\":null}"},
     };
     EXPECT(&plan, cases);
     plan_fixture_fini(&plan);

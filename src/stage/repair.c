@@ -22,6 +22,9 @@ static void make_null(struct batch *batch, uint32_t field, uint32_t row)
 {
     bool nullable = batch->layout->fields[field].nullable;
     batch->columns[field].cells[row] = nullable ? CELL_NULL : CELL_ABSENT;
+    if (!nullable) {
+        batch->hides_members[row] = true;
+    }
     batch_add_repair(batch, row, field, REPAIR_NULL_VALUE);
 }
 

@@ -59,6 +59,8 @@ void stage_runner_free(struct stage_runner *runner)
     memory_free(runner->key_known);
     memory_free(runner->repairs_by_row);
     memory_free(runner->rendered_ends);
+    memory_free(runner->edits);
+    buffer_fini(&runner->edit_texts);
     buffer_fini(&runner->rendered);
     arena_free(runner->arena);
     memory_free(runner);

@@ -23,6 +23,9 @@ struct stage_runner {
     uint8_t *key_known;            /* dedup: the row has a key */
     struct repair *repairs_by_row; /* grows */
     uint32_t repairs_by_row_capacity;
+    struct json_edit *edits;       /* of one row */
+    uint32_t edit_count, edit_capacity;
+    struct buffer edit_texts;
     struct buffer rendered;
     /* where the row's text ends in `rendered`; 0: the record's own bytes */
     size_t *rendered_ends;
