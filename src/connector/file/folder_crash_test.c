@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <ftw.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -175,6 +176,33 @@ static struct outcome run_child(unsigned n)
     return (struct outcome){.status = STATUS_OK, .was_reached = WEXITSTATUS(status) != 0};
 }
 
+/* How many names in out/.weir match. */
+static size_t count_names(const char *pattern)
+{
+    char path[128];
+    glob_t found;
+    snprintf(path, sizeof path, "out/.weir/%s", pattern);
+    size_t count = glob(path, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return count;
+}
+
+/* Brings the folder to its end, and looks at everything in it. */
+static void finish_and_verify(uint64_t seed)
+{
+    int64_t numbers[FIXTURE_PARTITIONS];
+    fixture_verify("out", numbers);
+    run_well(RECORDS, 3, seed);
+    fixture_verify("out", numbers);
+    for (uint32_t p = 0; p < FIXTURE_PARTITIONS; p++) {
+        assert_int_equal(numbers[p], RECORDS);
+    }
+    assert_int_equal(count_names("*.ready"), 0);
+    assert_int_equal(count_names("*.writing"), 0);
+    assert_int_equal(count_names("*.tmp-*"), 0);
+    assert_in_range(count_names("*.progress"), FIXTURE_PARTITIONS, 2 * FIXTURE_PARTITIONS);
+}
+
 /* One fault for every n: in the first session, and in a second one that takes over. */
 static void faults_everywhere(enum fault fault, int reason)
 {
@@ -194,13 +222,7 @@ static void faults_everywhere(enum fault fault, int reason)
                 waits++;
                 assert_int_equal(outcome.status, STATUS_OK);
             }
-            int64_t numbers[FIXTURE_PARTITIONS];
-            fixture_verify("out", numbers);
-            run_well(RECORDS, 3, n + 1000);
-            fixture_verify("out", numbers);
-            for (uint32_t p = 0; p < FIXTURE_PARTITIONS; p++) {
-                assert_int_equal(numbers[p], RECORDS);
-            }
+            finish_and_verify(n + 1000);
             remove_tree("out");
         }
     }
@@ -212,6 +234,28 @@ static void process_ends_at_any_call(void **state)
 {
     (void)state;
     faults_everywhere(FAULT_EXIT, 0);
+}
+
+/* A commit is interrupted before its last step; then whoever takes over ends at its first call, the
+ * next one at its second, and so on, through all that it removes. */
+static void process_ends_while_it_takes_over(void **state)
+{
+    (void)state;
+    unsigned tried = 0;
+    for (unsigned n = 1; tried < 4; n++) {
+        run_well(6, 1, n);
+        assert_true(run_child(n).was_reached);
+        if (count_names("*.ready") > 0 && count_names("*.progress") > FIXTURE_PARTITIONS + 1) {
+            tried++;
+            for (unsigned m = 1; m <= 40; m++) {
+                int64_t numbers[FIXTURE_PARTITIONS];
+                assert_true(run_child(m).was_reached);
+                fixture_verify("out", numbers);
+            }
+        }
+        finish_and_verify(n);
+        remove_tree("out");
+    }
 }
 
 static void any_call_fails(void **state)
@@ -238,6 +282,7 @@ int main(void)
     os_host = &fault_host;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(process_ends_at_any_call, setup, teardown),
+        cmocka_unit_test_setup_teardown(process_ends_while_it_takes_over, setup, teardown),
         cmocka_unit_test_setup_teardown(any_call_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(disk_is_full_at_any_call, setup, teardown),
     };

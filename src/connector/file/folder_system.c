@@ -221,7 +221,7 @@ static enum status begin(struct system *system, const struct progress *progresse
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = begin_partition(s, &progresses[i], false, err);
     }
-    return status;
+    return status == STATUS_OK ? folder_sweep_temporary(s, err) : status;
 }
 
 /* --- taking over --- */
