@@ -564,15 +564,26 @@ static int64_t add_horizon(int64_t sum_us, int64_t part_us)
                                                                         : sum_us + part_us;
 }
 
+/*
+ * How far back a row can reach: lateness + dedup window + the max_age of every fill, because one
+ * reach may follow the other (a value makes a row VALID, whose key is then remembered).
+ *
+ * With both, lateness counts twice. A row that only an old value makes VALID may lie `lateness`
+ * behind the rows around it and still refresh a key; it leaves its offset there as the witness,
+ * while the key lives on by the event time of another sighting, which was that much later.
+ */
 static void sum_horizons(struct stage_plan *stage)
 {
     int64_t sum_us = stage->lateness_us;
-    if (stage->dedup_field_count > 0) {
-        sum_us = add_horizon(sum_us, stage->dedup_window_us);
-    }
     for (uint32_t i = 0; i < stage->fill_count; i++) {
         if (stage->fills[i].kind == FILL_LAST_BY) {
             sum_us = add_horizon(sum_us, stage->fills[i].max_age_us);
+        }
+    }
+    if (stage->dedup_field_count > 0) {
+        sum_us = add_horizon(sum_us, stage->dedup_window_us);
+        if (stage->last_store_count > 0) {
+            sum_us = add_horizon(sum_us, stage->lateness_us);
         }
     }
     stage->horizon_us = sum_us;

@@ -113,7 +113,9 @@ struct stage_plan {
     uint32_t sink_count;
     reason_id route_reason;     /* transform.route: a `when` failed on the row */
 
-    /* lateness + the sum of all horizons; TIME_UNLIMITED when one of them is */
+    /* How far back a row can reach: lateness + the sum of all horizons, and lateness once more
+     * where there are dedup and last_by (plan/stages.c says why); TIME_UNLIMITED when one of them
+     * is. */
     int64_t horizon_us;
 };
 
