@@ -1,0 +1,238 @@
+"""The checker checked: what a sound run leaves behind is damaged in one way at a time, and each damage
+must be told by its name. Both checkers: this folder's, and the short one of the demo."""
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from checker import judge
+from checker.log import HEADER, Broken, Topic, crc32c, decode_batch, murmur2
+from crash.scenario import Scenario
+
+
+@pytest.fixture(scope="module")
+def sound(weir, tmp_path_factory):
+    """A scenario that has run to its end."""
+    scenario = Scenario(tmp_path_factory.mktemp("checker") / "log", weir, 3000, 1)
+    scenario.finish()
+    return scenario
+
+
+@pytest.fixture
+def damaged(sound, tmp_path):
+    """A copy of its file, to be damaged."""
+    path = tmp_path / "iot.db"
+    shutil.copy(sound.database, path)
+    return path
+
+
+def write_varint(value):
+    value = value << 1 if value >= 0 else (-value << 1) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def write_sized(data):
+    return write_varint(-1) if data is None else write_varint(len(data)) + data
+
+
+def encode_batch(like, base, records):
+    """A batch without compression; `like`: one whose other header fields are taken."""
+    body = b""
+    for index, (key, value, headers) in enumerate(records):
+        record = b"\0" + write_varint(0) + write_varint(index) + write_sized(key) + write_sized(value)
+        record += write_varint(len(headers))
+        for name, text in headers:
+            record += write_sized(name.encode()) + write_sized(text)
+        body += write_sized(record)
+    fields = list(HEADER.unpack_from(like))
+    fields[0], fields[1] = base, HEADER.size - 12 + len(body)
+    fields[5], fields[6], fields[12] = fields[5] & ~7, len(records) - 1, len(records)
+    head = HEADER.pack(*fields)
+    fields[4] = crc32c(head[21:] + body)
+    return HEADER.pack(*fields) + body
+
+
+def edit_topic(path, topic, change):
+    """change(records) of the last batch of a partition, whose row is then written anew."""
+    database = sqlite3.connect(path)
+    number, position, partition, base, data = database.execute(
+        "SELECT topic, position, partition, base_offset, bytes FROM weir_batch JOIN weir_topic USING (topic)"
+        " WHERE name = ? ORDER BY position DESC LIMIT 1", (topic,)).fetchone()
+    _, records = decode_batch(data)
+    change(records)
+    database.execute("UPDATE weir_batch SET count = ?, bytes = ? WHERE position = ?",
+                     (len(records), encode_batch(data, base, records), position))
+    database.execute("UPDATE weir_partition SET next_offset = ? WHERE topic = ? AND partition = ?",
+                     (base + len(records), number, partition))
+    database.commit()
+    database.close()
+
+
+def execute(path, *statements):
+    database = sqlite3.connect(path)
+    for statement in statements:
+        assert database.execute(statement).rowcount == 1, statement
+    database.commit()
+    database.close()
+
+
+def judged(sound, path):
+    return judge.judge(judge.Places.all_in(path), sound.truth)
+
+
+def judged_shortly(root, sound, path):
+    done = subprocess.run([sys.executable, root / "script/check.py", path, sound.truth],
+                          capture_output=True, text=True)
+    assert not done.stderr
+    return done.returncode, done.stdout.strip()
+
+
+def test_sound_run_is_clean(root, sound):
+    result = judged(sound, sound.database)
+    assert result.is_clean(), result.findings
+    assert result.verdicts["VALID"] > 2000 and result.verdicts["INVALID"] > 50
+    assert result.hash == judge.output_hash(sound.places)
+    assert judge.judge_conservation(sound.places).is_clean()
+    assert judged_shortly(root, sound, sound.database) == (0, "lost 0 · doubled 0 · misjudged 0")
+
+
+def remove(records):
+    del records[3]
+
+
+def double(records):
+    records.append(records[3])
+
+
+def alter_value(records):
+    key, value, headers = records[3]
+    records[3] = key, value.replace(b'"temperature_f":', b'"temperature_f":1'), headers
+
+
+def alter_untouched_member(records):
+    key, value, headers = records[3]
+    records[3] = key, value.replace(b'"pressure":', b'"pressure":1', 1), headers
+
+
+def alter_key(records):
+    _, value, headers = records[3]
+    records[3] = b"s-00000", value, headers
+
+
+def swap_order_of_key(records):
+    of_key = {}
+    for index, (key, _, _) in enumerate(records):
+        if key in of_key:
+            first = of_key[key]
+            records[first], records[index] = records[index], records[first]
+            return
+        of_key[key] = index
+    raise AssertionError("no key is there twice")
+
+
+def set_header(name, text):
+    def change(records):
+        key, value, headers = records[3]
+        records[3] = key, value, [(n, text if n == name else t) for n, t in headers]
+    return change
+
+
+def alter_letter(records):
+    key, value, headers = records[3]
+    records[3] = key, (value or b"") + b" ", headers
+
+
+@pytest.mark.parametrize("topic, change, lost, doubled, misjudged", [
+    ("validated_iot_data", remove, 1, 0, 0),
+    ("validated_iot_data", double, 0, 1, 0),
+    ("validated_iot_data", alter_value, 0, 0, 1),
+    ("validated_iot_data", alter_untouched_member, 0, 0, 1),
+    ("validated_iot_data", alter_key, 0, 0, 1),
+    ("validated_iot_data", swap_order_of_key, 0, 0, 1),
+    ("dlq_iot_data", remove, 1, 0, 0),
+    ("dlq_iot_data", double, 0, 1, 0),
+    ("dlq_iot_data", alter_letter, 0, 0, 1),
+    ("dlq_iot_data", set_header("weir.reason", b"schema.unheard_of"), 0, 0, 1),
+    ("dlq_iot_data", set_header("weir.offset", b"999999"), 1, 0, 1),
+])
+def test_damage_to_a_topic_is_named(sound, damaged, topic, change, lost, doubled, misjudged):
+    edit_topic(damaged, topic, change)
+    result = judged(sound, damaged)
+    assert (result.lost, result.doubled, result.misjudged) == (lost, doubled, misjudged), result.findings
+    assert result.hash != judged(sound, sound.database).hash or change is swap_order_of_key
+
+
+@pytest.mark.parametrize("statement, lost, misjudged", [
+    ("DELETE FROM readings WHERE rowid = (SELECT min(rowid) FROM readings)", 1, 0),
+    ("UPDATE readings SET temperature = temperature + 0.01 WHERE rowid = (SELECT min(rowid) FROM readings)", 0, 1),
+    ("UPDATE readings SET event_time = '2030-01-01T00:00:00.000000Z'"
+     " WHERE rowid = (SELECT min(rowid) FROM readings)", 0, 1),
+    ("UPDATE readings SET _weir_offset = 0, _weir_partition = 7"
+     " WHERE rowid = (SELECT min(rowid) FROM readings)", 1, 1),
+    ("UPDATE weir_progress SET valid = valid + 1, invalid = invalid - 1 WHERE partition = '0'", 0, 1),
+    ("UPDATE weir_progress SET next_offset = next_offset - 1 WHERE partition = '1'", 0, 1),
+])
+def test_damage_to_a_table_is_named(sound, damaged, statement, lost, misjudged):
+    execute(damaged, statement)
+    result = judged(sound, damaged)
+    assert (result.lost, result.doubled, result.misjudged) == (lost, 0, misjudged), result.findings
+
+
+@pytest.mark.parametrize("topic, change, said", [
+    ("validated_iot_data", remove, "lost 1 · doubled 0 · misjudged 1"),  # the table still has it
+    ("validated_iot_data", double, "lost 0 · doubled 1 · misjudged 0"),
+    ("dlq_iot_data", remove, "lost 1 · doubled 0 · misjudged 0"),
+    ("dlq_iot_data", double, "lost 0 · doubled 1 · misjudged 0"),
+    ("dlq_iot_data", set_header("weir.reason", b"late?"), "lost 1 · doubled 0 · misjudged 1"),
+])
+def test_short_check_names_it_too(root, sound, damaged, topic, change, said):
+    edit_topic(damaged, topic, change)
+    assert judged_shortly(root, sound, damaged) == (1, said)
+
+
+@pytest.mark.parametrize("statement", [
+    "DELETE FROM weir_batch WHERE position = (SELECT max(position) FROM weir_batch JOIN weir_topic USING (topic)"
+    " WHERE name = 'validated_iot_data')",
+    "UPDATE weir_batch SET base_offset = base_offset + 1 WHERE position ="
+    " (SELECT max(position) FROM weir_batch JOIN weir_topic USING (topic) WHERE name = 'validated_iot_data')",
+])
+def test_offsets_must_join_on(sound, damaged, statement):
+    execute(damaged, statement)
+    with pytest.raises(Broken):
+        judged(sound, damaged)
+
+
+def test_batches_of_weir_have_the_right_checksum(sound):
+    for name in ("raw_iot_data", "validated_iot_data", "dlq_iot_data"):
+        topic = Topic(sound.database, name)
+        assert sum(len(records) for p in range(topic.partitions)
+                   for _, records in topic.batches(p, check_crc=True)) > 0
+
+
+def test_flipped_bit_breaks_the_checksum(sound, damaged):
+    database = sqlite3.connect(damaged)
+    position, data = database.execute("SELECT max(position), bytes FROM weir_batch").fetchone()
+    middle = len(data) // 2
+    data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1:]
+    database.execute("UPDATE weir_batch SET bytes = ? WHERE position = ?", (data, position))
+    database.commit()
+    database.close()
+    with pytest.raises(Broken):
+        for name in ("raw_iot_data", "validated_iot_data", "dlq_iot_data"):
+            topic = Topic(damaged, name)
+            for partition in range(topic.partitions):
+                list(topic.batches(partition, check_crc=True))
+
+
+def test_known_answers():
+    assert crc32c(b"123456789") == 0xE3069283
+    # Of Kafka's own test of its murmur2.
+    assert [murmur2(key) - (murmur2(key) >> 31 << 32) for key in (b"21", b"foobar", b"a-little-bit-long-string")] \
+        == [-973932308, -790332482, -985981536]

@@ -1,0 +1,101 @@
+"""kill -9 at random times, and builds that give up one guarantee each, which must be caught."""
+import random
+import subprocess
+
+import pytest
+
+from crash import rounds
+from crash import scenario as crash
+from crash.killer import Committed, wait_committed
+from crash.scenario import Scenario, Tally
+
+
+def test_kill_at_random_times(weir, tmp_path, seed, long_run):
+    tally = rounds.run(weir, tmp_path, 200 if long_run else 30, seed)
+    print(tally.line())
+    assert tally.inside > 0 and tally.recovering > 0
+
+
+def test_files_stand_apart_after_a_kill_and_are_both_complete_in_the_end(weir, tmp_path, seed):
+    rng = random.Random(seed)
+    scenario = Scenario(tmp_path / "log", weir, 100_000, seed, two_files=True, commit_interval="5ms")
+    tally, apart = Tally(), 0
+    while apart < 3 and crash.kill_at_random(scenario, rng, 0.25, tally):
+        apart += scenario.is_apart()
+    assert apart > 0, tally.line()
+    scenario.finish()
+    assert not crash.verify(scenario)
+
+
+def test_clean_stop_brings_files_together(weir, tmp_path, seed):
+    """SIGTERM right after a recovery from a state in which they stood apart."""
+    rng = random.Random(seed)
+    scenario = Scenario(tmp_path / "log", weir, 200_000, seed, two_files=True, commit_interval="5ms")
+    while not scenario.is_apart():
+        assert crash.kill_at_random(scenario, rng, 0.25, Tally())
+    process = scenario.start()
+    assert process.wait_for("recovered")
+    assert process.terminate() == 0, process.errors()
+    assert not scenario.is_apart(), scenario.cursors()
+    scenario.finish()
+    assert not crash.verify(scenario)
+
+
+def test_plan_change_while_files_stand_apart(weir, tmp_path, seed):
+    """What the old plan began is finished under it before the new one judges."""
+    rng = random.Random(seed)
+    scenario = Scenario(tmp_path / "log", weir, 100_000, seed, two_files=True, commit_interval="5ms")
+    while not scenario.is_apart():
+        assert crash.kill_at_random(scenario, rng, 0.25, Tally())
+    while not scenario.is_changed:
+        scenario.change(rng)
+    process = scenario.finish()
+    assert process.said("the plan has changed: open epochs are finished under the old one")
+    assert not crash.verify(scenario)
+
+
+def test_second_run_is_refused_at_once(weir, tmp_path, seed):
+    scenario = Scenario(tmp_path / "log", weir, 1_000, seed)
+    first = crash.Weir(weir, "run", scenario.pipeline)
+    committed = Committed(scenario.database)
+    try:
+        assert wait_committed(first, committed, 1_000), first.errors()
+        second = scenario.start()
+        assert second.wait() == 2, second.errors()
+        assert "group.owned" in second.errors()
+        assert second.duration_s < 1
+        assert first.is_running()
+    finally:
+        committed.close()
+        assert first.terminate() == 0, first.errors()
+    assert not crash.verify(scenario)
+
+
+def test_sigterm_of_a_waiting_run_leaves_everything_committed(weir, tmp_path, seed):
+    """At the end of the log, within less than a commit interval."""
+    scenario = Scenario(tmp_path / "log", weir, 20_000, seed, commit_interval="10s")
+    process = crash.Weir(weir, "run", scenario.pipeline)
+    assert process.wait_for("first start"), process.errors()
+    assert process.terminate() == 0, process.errors()
+    scenario.finish()
+    assert not crash.verify(scenario)
+
+
+@pytest.mark.parametrize("name", ["offsets_first", "rows_first", "no_replay"])
+def test_broken_build_is_caught(name, root, weir, tmp_path, seed):
+    """By the checker and by weir's own audit, of the sound build."""
+    built = subprocess.run([root / "script/build", f"break:{name}"], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    rng = random.Random(seed)
+    broken = root / built.stdout.strip().splitlines()[-1]
+    scenario = Scenario(tmp_path / "log", broken, 100_000, seed)
+    tally = Tally()
+    while tally.kills() < 8 and crash.kill_at_random(scenario, rng, 0.4, tally):
+        pass
+    scenario.finish()
+    result = scenario.judge()
+    status, text = scenario.audit(weir)
+    print(f"{name}: {tally.line()}: {result.line()}; audit: exit {status}: {text.splitlines()[-1]}")
+    assert not result.is_clean()
+    assert (result.lost if name == "offsets_first" else result.doubled) > 0, result.findings
+    assert status == 1, text
