@@ -421,6 +421,7 @@ const struct source_ops file_source_ops = {
     .can_replay = true,
     .has_keys = false,
     .timestamp_kind = TIMESTAMP_NONE,
+    .offsets_are_bytes = true,
     .can_inject = false,
     .open = open_source,
     .close = close_source,

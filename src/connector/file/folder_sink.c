@@ -129,6 +129,13 @@ static const char *address(const struct sink *sink)
     return "";
 }
 
+/* The folder is the only place of its system. */
+static const char *address(const struct sink *sink)
+{
+    (void)sink;
+    return "";
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -148,6 +155,7 @@ static const struct sink_ops folder_sink_ops = {
     .scan = folder_scan,
     .key_row = NULL,
     .is_keyed = is_keyed,
+    .address = address,
     .address = address,
     .guarantee = guarantee,
 };
