@@ -130,6 +130,10 @@ struct sink_ops {
     /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans with
      * the same ops, system place and address are one place, whatever their names. */
     const char *(*address)(const struct sink *sink);
+    /* For audit: append_row() hashes from now on what a row looks like when it is read through `now`,
+     * the sink of the same place in another plan: columns that only `now` has are null, and those
+     * that it does not have are left out. NULL where a row is one value. */
+    void (*look_through)(struct sink *sink, const struct sink *now);
     /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint.
      * */
     const char *(*guarantee)(const struct sink *sink);

@@ -288,6 +288,9 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
 {
     struct output_row out = {
         .batch = batch, .origin = audit->pipeline.partitions[batch->partition].source};
+    if (place->sink->ops->look_through != NULL) {
+        place->sink->ops->look_through(plan->sinks[number], place->sink);
+    }
     for (uint32_t row = 0; row < batch->row_count; row++) {
         if ((batch->routes[row] >> number & 1) == 0 ||
             was_rejected(audit, plan->sinks[number]->name, batch->partition,

@@ -81,6 +81,9 @@ struct table_sink {
     bool is_view;            /* with a trigger that writes: nothing counts its rows; after prepare */
     sqlite3_stmt *insert;    /* while a session is open */
     struct value *values;    /* scratch of append_row, [column_count] */
+    const struct table_sink *seen_by; /* look_through(): whose columns are hashed; NULL: its own */
+    uint32_t *seen;          /* [columns of seen_by]: index of a column, FIELD_NONE: null */
+    struct value *seen_values;
 };
 
 /* A row in an outbox: this head, then its values (value_write), then key and value of the record if
@@ -242,6 +245,18 @@ static void append_record(struct table_outbox *o, const struct record *record)
     buffer_append_sized(&o->rows, record->value.data, record->value.size);
 }
 
+static struct hash128 hash_values(const struct table_sink *s, const struct hash_secret *secret)
+{
+    if (s->seen_by == NULL) {
+        return value_hash(secret, s->values, s->column_count);
+    }
+    for (uint32_t i = 0; i < s->seen_by->column_count; i++) {
+        s->seen_values[i] = s->seen[i] == FIELD_NONE ? (struct value){.type = VALUE_NULL}
+                                                     : s->values[s->seen[i]];
+    }
+    return value_hash(secret, s->seen_values, s->seen_by->column_count);
+}
+
 static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
                        const struct hash_secret *secret, struct ledger_sink *delta)
 {
@@ -258,7 +273,7 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
         .origin = row->origin,
         .offset = record->offset,
         .timestamp_us = record->timestamp_us,
-        .hash = value_hash(secret, s->values, s->column_count),
+        .hash = hash_values(s, secret),
         .attempt = replay == NULL ? 1 : replay->attempt + 1,
         .has_record = true,
     };
@@ -946,6 +961,26 @@ static const char *address(const struct sink *sink)
     return self(sink)->table;
 }
 
+static void look_through(struct sink *sink, const struct sink *now)
+{
+    struct table_sink *s = self(sink);
+    if (s->seen_by == self(now)) {
+        return;
+    }
+    s->seen_by = self(now);
+    uint32_t count = s->seen_by->column_count;
+    s->seen = arena_alloc_zero(s->arena, count, sizeof *s->seen);
+    s->seen_values = arena_alloc_zero(s->arena, count, sizeof *s->seen_values);
+    for (uint32_t i = 0; i < count; i++) {
+        s->seen[i] = FIELD_NONE;
+        for (uint32_t k = 0; k < s->column_count; k++) {
+            if (strcmp(s->columns[k].name, s->seen_by->columns[i].name) == 0) {
+                s->seen[i] = k;
+            }
+        }
+    }
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     return self(sink)->is_upsert ? "exactly once (upsert by key)" : "exactly once";
@@ -965,6 +1000,7 @@ static const struct sink_ops table_sink_ops = {
     .key_row = key_row,
     .is_keyed = is_keyed,
     .address = address,
+    .look_through = look_through,
     .guarantee = guarantee,
 };
 
