@@ -129,13 +129,6 @@ static const char *address(const struct sink *sink)
     return "";
 }
 
-/* The folder is the only place of its system. */
-static const char *address(const struct sink *sink)
-{
-    (void)sink;
-    return "";
-}
-
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -155,7 +148,6 @@ static const struct sink_ops folder_sink_ops = {
     .scan = folder_scan,
     .key_row = NULL,
     .is_keyed = is_keyed,
-    .address = address,
     .address = address,
     .guarantee = guarantee,
 };
