@@ -38,6 +38,7 @@ struct source_ops {
     bool can_replay;                     /* records can be read again: needed for exactly_once */
     bool has_keys;                       /* records can have keys */
     enum timestamp_kind timestamp_kind;  /* what its records' timestamps are */
+    bool offsets_are_bytes;              /* positions in a file; else they count records */
     bool can_inject;                     /* dead letters can be replayed into it */
     /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative
      * to `folder` (of the pipeline file; "" for none). RETRY when the system is away; CONFIG when

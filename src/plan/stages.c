@@ -144,6 +144,11 @@ static enum status make_schema(struct plan_maker *maker, struct error *err)
 
 /* --- event time --- */
 
+/* Three candidates within so many offsets are believed; where offsets count bytes, about as many
+ * records of 1 KiB. */
+#define JUMP_SPAN_RECORDS 1000
+#define JUMP_SPAN_BYTES (1 << 20)
+
 static enum status make_max_jump(struct plan_maker *maker, const struct doc *node,
                                  struct error *err)
 {
@@ -164,6 +169,7 @@ static enum status make_max_jump(struct plan_maker *maker, const struct doc *nod
                          source->kind);
     }
     stage->max_jump_us = grammar_duration_us(node, "max_jump", DURATION_NONE);
+    stage->jump_span = source->offsets_are_bytes ? JUMP_SPAN_BYTES : JUMP_SPAN_RECORDS;
     if (jump_by != NULL) {
         return plan_find_field(maker, jump_by, jump_by->text, &stage->jump_field, err);
     }

@@ -17,8 +17,6 @@
 #include "base/time.h"
 #include "stage/stage_private.h"
 
-#define CANDIDATE_OFFSETS 1000
-
 static void violate(struct batch *batch, uint32_t row, uint32_t field, reason_id reason,
                     struct bytes detail)
 {
@@ -74,11 +72,11 @@ static bool candidate_key(const struct stage_runner *runner, struct batch *batch
     return true;
 }
 
-static void drop_old_candidates(struct candidates *candidates, int64_t offset)
+static void drop_old_candidates(struct candidates *candidates, int64_t offset, int64_t span)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < candidates->count; i++) {
-        if (offset - candidates->items[i].offset <= CANDIDATE_OFFSETS) {
+        if (offset - candidates->items[i].offset <= span) {
             candidates->items[kept++] = candidates->items[i];
         }
     }
@@ -87,10 +85,10 @@ static void drop_old_candidates(struct candidates *candidates, int64_t offset)
 
 /* A row whose event time lies too far ahead votes for a jump; the third key carries it. */
 static void vote_for_jump(struct stage_state *state, struct hash128 key, int64_t offset,
-                          int64_t event_time_us)
+                          int64_t event_time_us, int64_t span)
 {
     struct candidates *candidates = &state->candidates;
-    drop_old_candidates(candidates, offset);
+    drop_old_candidates(candidates, offset, span);
     struct candidate vote = {.key = key, .offset = offset, .event_time_us = event_time_us};
     for (uint32_t i = 0; i < candidates->count; i++) {
         if (hash_equal(candidates->items[i].key, key)) {
@@ -130,7 +128,7 @@ static bool is_future(struct stage_runner *runner, struct stage_state *state,
     }
     struct hash128 key;
     if (candidate_key(runner, batch, row, &key)) {
-        vote_for_jump(state, key, record->offset, claimed_us);
+        vote_for_jump(state, key, record->offset, claimed_us, plan->jump_span);
     }
     return true;
 }

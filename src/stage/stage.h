@@ -75,6 +75,8 @@ struct stage_plan {
     int64_t lateness_us;
     int64_t max_future_us;      /* DURATION_NONE: off. Against timestamps that the broker set. */
     int64_t max_jump_us;        /* DURATION_NONE: off. Where the timestamp is not the broker's. */
+    /* Offsets within which three candidates must stand to be believed. */
+    int64_t jump_span;
     /* the field that tells candidates apart; FIELD_NONE: the record's key */
     uint32_t jump_field;
 

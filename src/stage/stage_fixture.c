@@ -50,6 +50,7 @@ void plan_fixture_init_schema(struct plan_fixture *plan, const char *schema,
     }
     stage->reasons = &plan->reasons;
     stage->event_time_field = FIELD_NONE;
+    stage->jump_span = 1000;
     stage->jump_field = FIELD_NONE;
     stage->max_future_us = DURATION_NONE;
     stage->max_jump_us = DURATION_NONE;
