@@ -94,7 +94,7 @@ def show_failure(kind, test, counts):
 
 
 def run_unit_tests(kind, suite):
-    """Runs a suite of the unit tests of a build; it has tests, so running none is a failure."""
+    """Runs a suite of a build's own tests; it has tests, so running none is a failure."""
     folder = ROOT / "build" / kind
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
@@ -188,8 +188,12 @@ def run_everything(results, long_run):
     def build_and_run(kind, suite):
         run_step(results, f"build {kind}", build, kind)
         if is_set_up(kind):
-            run_step(results, f"unit {kind}", run_unit_tests, kind, suite)
+            run_step(results, f"{suite} {kind}", run_unit_tests, kind, suite)
+            if suite == "unit" and kind != "tsan":
+                run_step(results, f"property {kind}", run_unit_tests, kind, "property")
 
+    if long_run:
+        os.environ["WEIR_LONG"] = "1"
     build_and_run("release", "unit")
     build_and_run("asan", "unit")
     if long_run or has_threaded_tests():
