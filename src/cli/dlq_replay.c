@@ -487,8 +487,8 @@ static enum status refuse_source(const char *pipeline, const struct place *sourc
                                  struct error *err)
 {
     return error_set(err, STATUS_CONFIG, "dlq.source",
-                     "the source of %s is %s, which cannot be written to, so dead letters cannot be "
-                     "replayed into it; 'weir dlq show %s --json' gives them to whatever feeds it",
+                     "the source of %s is %s, which cannot be written to, so dead letters cannot "
+                     "be replayed into it; 'weir dlq show %s --json' gives them to whatever feeds it",
                      pipeline, source->kind == PLACE_STREAM ? "standard input" : "a file",
                      pipeline);
 }
@@ -548,7 +548,8 @@ static void print_result(const struct replay *r)
            cli_count(r->counts.before, before));
     print_left_out(r->elsewhere_count, "of another pipeline, topic or partition");
     print_left_out(r->older_count, "of an earlier topic of that name, which was deleted");
-    print_left_out(r->unmended_count, "whose value is no JSON object, or lacks the object that --set changes");
+    print_left_out(r->unmended_count,
+                   "whose value is no JSON object, or lacks the object that --set changes");
 }
 
 static enum status read_places(struct arena *arena, const char *pipeline, struct place *source,

@@ -2,10 +2,14 @@
 
 #include "base/status.h"
 
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
 static void skip_space(struct json_items *items)
 {
-    while (items->at < items->end && (*items->at == ' ' || *items->at == '\t' ||
-                                      *items->at == '\n' || *items->at == '\r')) {
+    while (items->at < items->end && is_space(*items->at)) {
         items->at++;
     }
 }
@@ -37,7 +41,7 @@ static struct bytes take_value(struct json_items *items)
     }
     check(items->at <= items->end);
     const uint8_t *end = items->at;
-    while (end > begin && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\n' || end[-1] == '\r')) {
+    while (end > begin && is_space(end[-1])) {
         end--;
     }
     return bytes_of(begin, (size_t)(end - begin));

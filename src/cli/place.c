@@ -11,7 +11,8 @@
 
 #define PIPELINE_MAX_BYTES ((size_t)4 << 20)
 #define PLACES \
-    "local:PATH#topic, file:PATH, -, or a place of a pipeline: P.yaml:source, P.yaml:dlq, P.yaml:SINK"
+    "local:PATH#topic, file:PATH, -, or a place of a pipeline: P.yaml:source, P.yaml:dlq, "       \
+    "P.yaml:SINK"
 
 static const char *const later_schemes[] = {"kafka:", "event_hubs:", "postgres:", "mysql:", NULL};
 
