@@ -2,44 +2,14 @@
 
 #include "base/time.h"
 #include "codec/json.h"
+#include "connector/letter_json.h"
 
 /* --- writing --- */
 
-/* "name":"text", or "name_base64":"…" where it is not UTF-8, or "name":null. */
-static void write_bytes(const char *name, struct bytes bytes, struct buffer *out)
-{
-    bool is_text = bytes_is_none(bytes) || bytes_is_utf8(bytes);
-    buffer_append_byte(out, '"');
-    buffer_append_string(out, name);
-    buffer_append_string(out, is_text ? "\":" : "_base64\":\"");
-    if (bytes_is_none(bytes)) {
-        buffer_append_string(out, "null");
-    } else if (is_text) {
-        json_write_string(out, bytes);
-    } else {
-        uint8_t *text = buffer_reserve(out, 4 * ((bytes.size + 2) / 3));
-        out->size += base64_encode(bytes, (char *)text);
-        buffer_append_byte(out, '"');
-    }
-}
-
 static void write_text(const char *name, const char *text, struct buffer *out)
 {
-    write_bytes(name, bytes_of_string(text), out);
+    letter_json_bytes(name, bytes_of_string(text), out);
     buffer_append_byte(out, ',');
-}
-
-static void write_headers(const struct dead_letter *letter, struct buffer *out)
-{
-    buffer_append_string(out, "\"headers\":[");
-    for (uint32_t i = 0; i < letter->header_count; i++) {
-        buffer_append_string(out, i == 0 ? "{" : ",{");
-        write_bytes("name", letter->headers[i].name, out);
-        buffer_append_byte(out, ',');
-        write_bytes("value", letter->headers[i].value, out);
-        buffer_append_byte(out, '}');
-    }
-    buffer_append_string(out, "],");
 }
 
 static void write_timestamp(int64_t timestamp_us, struct buffer *out)
@@ -60,7 +30,7 @@ void letter_write(const struct dead_letter *letter, struct buffer *out)
     buffer_append_byte(out, '{');
     write_text("reason", letter->reason, out);
     write_text("field", letter->field, out);
-    write_bytes("detail", bytes_is_none(letter->detail) ? bytes_of("", 0) : letter->detail, out);
+    letter_json_bytes("detail", bytes_is_none(letter->detail) ? bytes_of("", 0) : letter->detail, out);
     buffer_append_string(out, ",\"violations\":");
     if (letter->violations.size > 0) {
         buffer_append(out, letter->violations.data, letter->violations.size);
@@ -79,10 +49,12 @@ void letter_write(const struct dead_letter *letter, struct buffer *out)
     json_write_int64(out, letter->attempt);
     buffer_append_byte(out, ',');
     write_text("sink", letter->sink, out);
-    write_headers(letter, out);
-    write_bytes("key", letter->key, out);
+    buffer_append_string(out, "\"headers\":");
+    letter_json_headers(letter, out);
     buffer_append_byte(out, ',');
-    write_bytes("value", letter->value, out);
+    letter_json_bytes("key", letter->key, out);
+    buffer_append_byte(out, ',');
+    letter_json_bytes("value", letter->value, out);
     buffer_append_byte(out, '}');
 }
 

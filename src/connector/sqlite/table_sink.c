@@ -25,6 +25,7 @@
 
 #include "base/time.h"
 #include "codec/json.h"
+#include "connector/letter_json.h"
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
 
@@ -293,32 +294,6 @@ static struct value text_value(struct bytes text)
                                : (struct value){.type = VALUE_TEXT, .text = text};
 }
 
-/* [["name","value"],…], values that are not UTF-8 as {"base64":"…"}. */
-static void write_headers(const struct dead_letter *letter, struct buffer *out)
-{
-    buffer_append_byte(out, '[');
-    for (uint32_t i = 0; i < letter->header_count; i++) {
-        const struct record_header *header = &letter->headers[i];
-        buffer_append_string(out, i == 0 ? "[" : ",[");
-        json_write_string(out, bytes_is_utf8(header->name) ? header->name : bytes_of_string("?"));
-        buffer_append_byte(out, ',');
-        if (bytes_is_none(header->value)) {
-            buffer_append_string(out, "null");
-        } else if (bytes_is_utf8(header->value)) {
-            json_write_string(out, header->value);
-        } else {
-            char *text = memory_alloc(4 * ((header->value.size + 2) / 3) + 1);
-            size_t size = base64_encode(header->value, text);
-            buffer_append_string(out, "{\"base64\":\"");
-            buffer_append(out, text, size);
-            buffer_append_string(out, "\"}");
-            memory_free(text);
-        }
-        buffer_append_byte(out, ']');
-    }
-    buffer_append_byte(out, ']');
-}
-
 static bool is_plain_text(struct bytes value)
 {
     return bytes_is_utf8(value) && memchr(value.data, '\0', value.size) == NULL;
@@ -331,7 +306,7 @@ static void letter_values(struct arena *arena, const struct dead_letter *letter,
                    is_plain_text(letter->value);
     struct buffer headers = {0};
     char timestamp[TIME_TEXT_BYTES];
-    write_headers(letter, &headers);
+    letter_json_headers(letter, &headers);
     values[LETTER_KEY] = text_value(letter->key);
     values[LETTER_VALUE] = is_text ? text_value(letter->value) : (struct value){0};
     values[LETTER_VALUE_BASE64] = (struct value){0};
