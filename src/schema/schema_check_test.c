@@ -63,7 +63,7 @@ static void test_types(void **state)
         {NULL, "-9223372036854775808", ""},
         {NULL, "1.5", "type: 1.5 is not an integer"},
         {NULL, "\"1\"", "type: \"1\" is not an integer"},
-        {NULL, "1e300", "range: 1e+300 does not fit into a 64-bit integer"},
+        {NULL, "1e300", "range: 1e300 does not fit into a 64-bit integer"},
         {NULL, "[1]", "type: [1] is not an integer"},
         {"{type: number}", "1", ""},
         {NULL, "1.5", ""},
