@@ -78,24 +78,6 @@ void memory_exhausted(size_t size)
     _exit(3);
 }
 
-size_t size_mul(size_t a, size_t b)
-{
-    size_t product;
-    if (__builtin_mul_overflow(a, b, &product)) {
-        memory_exhausted(SIZE_MAX);
-    }
-    return product;
-}
-
-size_t size_add(size_t a, size_t b)
-{
-    size_t sum;
-    if (__builtin_add_overflow(a, b, &sum)) {
-        memory_exhausted(SIZE_MAX);
-    }
-    return sum;
-}
-
 void *memory_alloc(size_t size)
 {
     void *memory = size <= PTRDIFF_MAX ? malloc(size == 0 ? 1 : size) : NULL;

@@ -37,8 +37,22 @@ char *memory_copy_string(const char *string) __attribute__((returns_nonnull));
 _Noreturn void memory_exhausted(size_t size);
 
 /* a * b and a + b, ending the process on overflow: for sizes only. */
-size_t size_mul(size_t a, size_t b);
-size_t size_add(size_t a, size_t b);
+static inline size_t size_mul(size_t a, size_t b)
+{
+    size_t product;
+    if (__builtin_mul_overflow(a, b, &product)) {
+        memory_exhausted(SIZE_MAX);
+    }
+    return product;
+}
+static inline size_t size_add(size_t a, size_t b)
+{
+    size_t sum;
+    if (__builtin_add_overflow(a, b, &sum)) {
+        memory_exhausted(SIZE_MAX);
+    }
+    return sum;
+}
 
 struct arena;
 

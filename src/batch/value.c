@@ -7,31 +7,74 @@
 /* 2^63: the first double above int64. */
 #define INT64_END 9223372036854775808.0
 
-enum { HASH_STACK_BYTES = 512 };
+enum {
+    HASH_STACK_BYTES = 512,
+    FORM_HEAD_BYTES = 9,
+};
 
 /* An integral double of int64's range, so that it may stand for the integer. */
 static bool real_is_int64(double real, int64_t *out_integer)
 {
-    if (!(real >= -INT64_END && real < INT64_END) || real != trunc(real)) {
+    if (!(real >= -INT64_END && real < INT64_END)) {
         return false;
     }
     *out_integer = (int64_t)real;
-    return true;
+    return (double)*out_integer == real;
 }
 
-/* The one form of all values that are equal; what value_equal() and value_hash() look at. */
-static struct value value_canonical(const struct value *value)
+/* The one form of all numbers that are equal: the type, and the bits of the number. */
+static enum value_type canonical_number(double real, uint64_t *out_bits)
 {
-    struct value canonical = *value;
-    if (value->type == VALUE_DOUBLE) {
-        int64_t integer;
-        if (real_is_int64(value->real, &integer)) {
-            canonical = (struct value){.type = VALUE_INT64, .integer = integer};
-        } else if (isnan(value->real)) {
-            canonical.real = (double)NAN;
-        }
+    int64_t integer;
+    if (real_is_int64(real, &integer)) {
+        *out_bits = (uint64_t)integer;
+        return VALUE_INT64;
     }
-    return canonical;
+    if (isnan(real)) {
+        real = (double)NAN;
+    }
+    memcpy(out_bits, &real, sizeof *out_bits);
+    return VALUE_DOUBLE;
+}
+
+static inline bool is_text(const struct value *value)
+{
+    return value->type == VALUE_TEXT || value->type == VALUE_JSON;
+}
+
+/* What is hashed of one value, the same for all values that are equal: type, word, text. Behind
+ * it. */
+static inline uint8_t *write_form(uint8_t *at, const struct value *value)
+{
+    enum value_type type = value->type;
+    uint64_t word = 0;
+    size_t text_bytes = 0;
+    switch (type) {
+    case VALUE_NULL:
+        break;
+    case VALUE_BOOL:
+        word = value->boolean;
+        break;
+    case VALUE_INT64:
+        word = (uint64_t)value->integer;
+        break;
+    case VALUE_DOUBLE:
+        type = canonical_number(value->real, &word);
+        break;
+    case VALUE_TEXT:
+    case VALUE_JSON:
+        word = text_bytes = value->text.size;
+        break;
+    }
+    *at++ = (uint8_t)type;
+    /* The byte order of the machine would change hashes that a state store keeps. */
+    word = htole64(word);
+    memcpy(at, &word, sizeof word);
+    at += sizeof word;
+    if (text_bytes > 0) {
+        memcpy(at, value->text.data, text_bytes);
+    }
+    return at + text_bytes;
 }
 
 struct hash128 value_hash(const struct hash_secret *secret, const struct value *values,
@@ -39,42 +82,14 @@ struct hash128 value_hash(const struct hash_secret *secret, const struct value *
 {
     uint8_t stack[HASH_STACK_BYTES];
     stack[0] = 0; /* No values at all are hashed from here, too. */
-    size_t size = 0;
+    size_t size = size_mul(count, FORM_HEAD_BYTES);
     for (uint32_t i = 0; i < count; i++) {
-        bool sized = values[i].type == VALUE_TEXT || values[i].type == VALUE_JSON;
-        size = size_add(size, size_add(sized ? values[i].text.size : 0, 9));
+        size = size_add(size, is_text(&values[i]) ? values[i].text.size : 0);
     }
     uint8_t *form = size <= sizeof stack ? stack : memory_alloc(size);
     uint8_t *at = form;
     for (uint32_t i = 0; i < count; i++) {
-        struct value value = value_canonical(&values[i]);
-        *at++ = (uint8_t)value.type;
-        uint64_t word = 0;
-        switch (value.type) {
-        case VALUE_NULL:
-            break;
-        case VALUE_BOOL:
-            word = value.boolean;
-            break;
-        case VALUE_INT64:
-            word = (uint64_t)value.integer;
-            break;
-        case VALUE_DOUBLE:
-            memcpy(&word, &value.real, sizeof word);
-            break;
-        case VALUE_TEXT:
-        case VALUE_JSON:
-            word = value.text.size;
-            break;
-        }
-        /* The byte order of the machine would change hashes that a state store keeps. */
-        word = htole64(word);
-        memcpy(at, &word, sizeof word);
-        at += sizeof word;
-        if ((value.type == VALUE_TEXT || value.type == VALUE_JSON) && value.text.size > 0) {
-            memcpy(at, value.text.data, value.text.size);
-            at += value.text.size;
-        }
+        at = write_form(at, &values[i]);
     }
     struct hash128 hash = hash_bytes(secret, form, (size_t)(at - form));
     if (form != stack) {
@@ -162,26 +177,52 @@ int value_compare(const struct value *a, const struct value *b)
     check(false);
 }
 
+/* The type and eight bytes. */
+static void write_word(struct buffer *out, enum value_type type, uint64_t word)
+{
+    uint8_t *at = buffer_reserve(out, 9);
+    word = htole64(word);
+    at[0] = (uint8_t)type;
+    memcpy(at + 1, &word, sizeof word);
+    out->size += 9;
+}
+
+/* The type, the size and the text. */
+static void write_text(struct buffer *out, enum value_type type, struct bytes text)
+{
+    /* The form cannot say more; the limits of the callers are far below. */
+    check(text.size <= UINT32_MAX);
+    uint8_t *at = buffer_reserve(out, text.size + 5);
+    uint32_t size = htole32((uint32_t)text.size);
+    at[0] = (uint8_t)type;
+    memcpy(at + 1, &size, sizeof size);
+    if (text.size > 0) {
+        memcpy(at + 5, text.data, text.size);
+    }
+    out->size += text.size + 5;
+}
+
 void value_write(const struct value *value, struct buffer *out)
 {
-    buffer_append_u8(out, (uint8_t)value->type);
     uint64_t bits;
     switch (value->type) {
     case VALUE_NULL:
+        buffer_append_u8(out, VALUE_NULL);
         return;
     case VALUE_BOOL:
+        buffer_append_u8(out, VALUE_BOOL);
         buffer_append_u8(out, value->boolean ? 1 : 0);
         return;
     case VALUE_INT64:
-        buffer_append_u64(out, (uint64_t)value->integer);
+        write_word(out, VALUE_INT64, (uint64_t)value->integer);
         return;
     case VALUE_DOUBLE:
         memcpy(&bits, &value->real, sizeof bits);
-        buffer_append_u64(out, bits);
+        write_word(out, VALUE_DOUBLE, bits);
         return;
     case VALUE_TEXT:
     case VALUE_JSON:
-        buffer_append_sized(out, value->text.data, value->text.size);
+        write_text(out, value->type, value->text);
         return;
     }
     check(false);
