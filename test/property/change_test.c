@@ -12,7 +12,7 @@
 #include "comparison.h"
 #include "trial.h"
 
-#define ROWS 300
+#define ROWS 180
 
 /* --- what changes --- */
 
@@ -176,7 +176,7 @@ static void choose_history(struct history *history, const struct setting *settin
     struct rule first = rule_random(prng);
     first.lateness_s = PICK(prng, 0, 20, 60);
     first.window_s = PICK(prng, 5, 60);
-    first.max_age_s = PICK(prng, 5, 40, 200);
+    first.max_age_s = PICK(prng, 5, 40, 100);
     first.reach = reach;
     if (setting->prepare != NULL) {
         setting->prepare(&first, prng);
@@ -257,7 +257,7 @@ static void run_setting(const struct trials *trials, const struct setting *setti
         struct buffer why = {0};
         prng_init(&prng, seed);
         begin_trial(trial, setting, &prng, (struct model_faults){0}, REACH_RIGHT);
-        walk(trial, (struct engine_faults){0}, chance(&prng, 20) ? ROWS / 30 : ROWS / 3, &prng,
+        walk(trial, (struct engine_faults){0}, chance(&prng, 10) ? ROWS / 18 : ROWS / 3, &prng,
              &why);
         trial_expect(trials, setting->name, seed, &why);
         log_fini(&trial->log);
@@ -290,7 +290,7 @@ static void expect_told_apart(const struct trials *trials, const char *name,
         struct buffer why = {0};
         prng_init(&prng, trials->first_seed + (uint64_t)logs);
         begin_trial(trial, setting, &prng, model_faults, engine_faults.reach);
-        walk(trial, engine_faults, ROWS / 30, &prng, &why);
+        walk(trial, engine_faults, ROWS / 18, &prng, &why);
         found = why.size > 0;
         buffer_fini(&why);
         log_fini(&trial->log);

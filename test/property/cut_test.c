@@ -15,7 +15,7 @@
 #include "outcome.h"
 #include "trial.h"
 
-#define ROWS 200
+#define ROWS 160
 
 /* --- plans --- */
 
@@ -239,8 +239,8 @@ static void compare_states(const struct partition *whole, const struct partition
     }
 }
 
-static void run_trial(struct trial *trial, const struct setting *setting, struct prng *prng,
-                      struct buffer *why)
+static void run_trial(struct trial *trial, const struct setting *setting, bool replays_nothing,
+                      struct prng *prng, struct buffer *why)
 {
     struct partition whole;
     struct partition cut;
@@ -254,6 +254,7 @@ static void run_trial(struct trial *trial, const struct setting *setting, struct
     outcome_clear(&trial->cut);
     partition_open(&whole, log->records, log->count, spans, span_count);
     partition_open(&cut, log->records, log->count, spans, span_count);
+    cut.replays_nothing = replays_nothing;
     partition_advance(&whole, log->count, NULL, STAGE_FULL, outcome_observe, &trial->whole);
     judge_in_pieces(&cut, &trial->cut, prng, why);
     if (why->size == 0) {
@@ -295,7 +296,7 @@ static void run_setting(const struct trials *trials, const struct setting *setti
         struct buffer why = {0};
         prng_init(&prng, seed);
         make_log(&trial->log, &prng, setting);
-        run_trial(trial, setting, &prng, &why);
+        run_trial(trial, setting, false, &prng, &why);
         trial_expect(trials, setting->name, seed, &why);
         ledger_add(&total, &trial->whole.ledger);
         log_fini(&trial->log);
@@ -319,11 +320,37 @@ static void test_cuts(void **state)
     }
 }
 
+/* --- a test of the test --- */
+
+static void test_forgetting_is_noticed(void **state)
+{
+    const struct trials *trials = *state;
+    struct trial *trial = memory_alloc_zero(1, sizeof *trial);
+    trial->judges[0] = judge_of(&settings[0], false);
+    bool found = false;
+    for (int i = 0; i < 100 && !found; i++) {
+        struct prng prng;
+        struct buffer why = {0};
+        prng_init(&prng, trials->first_seed + (uint64_t)i);
+        make_log(&trial->log, &prng, &settings[0]);
+        run_trial(trial, &settings[0], true, &prng, &why);
+        found = why.size > 0;
+        buffer_fini(&why);
+        log_fini(&trial->log);
+    }
+    outcome_fini(&trial->whole);
+    outcome_fini(&trial->cut);
+    judge_free(&trial->judges[0]);
+    memory_free(trial);
+    assert_true(found);
+}
+
 int main(int argc, char **argv)
 {
     struct trials trials = trials_of(argc, argv);
     const struct CMUnitTest all[] = {
         cmocka_unit_test_prestate(test_cuts, &trials),
+        cmocka_unit_test_prestate(test_forgetting_is_noticed, &trials),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }

@@ -102,6 +102,9 @@ static struct judge judge_of_rule(const struct rule *rule)
                   "\"site\":{\"type\":\"string\"}}}",
                   rule->maximum);
     struct judge judge = judge_new(buffer_string(&pipeline), buffer_string(&schema));
+    if (rule->max_jump_s != NONE && rule->jump_span != JUMP_SPAN_FILE) {
+        judge.plan->stage.jump_span = rule->jump_span;
+    }
     if (rule->reach != REACH_RIGHT) {
         int longest_s = rule->window_s > rule->max_age_s ? rule->window_s : rule->max_age_s;
         int both_s = rule->window_s + rule->max_age_s;
@@ -312,6 +315,10 @@ bool partition_restart_by_replay(struct partition *partition, struct prng *prng,
     struct anchor anchor = {.offset = offset_at(partition, 0), .greatest_us = TIME_NEVER};
     if (partition->state->anchors.count > 0) {
         anchor = *anchors_start(&partition->state->anchors);
+    }
+    if (partition->replays_nothing) {
+        anchor.offset = partition->state->next_offset;
+        anchor.greatest_us = partition->state->greatest_us;
     }
     struct partition rebuilt = *partition;
     rebuilt.next = 0;

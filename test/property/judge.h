@@ -44,8 +44,10 @@ struct partition {
     struct stage_state *state;
     int next; /* the row that comes next */
     int span; /* whose plan the state is left under */
-    /* A wrong rule, for tests of the tests: anchors before a change need the longer of both reaches, not their sum. */
+    /* Wrong rules, for tests of the tests. Anchors before a change need the longer of both reaches, not their sum. */
     bool longer_of_horizons;
+    /* Another: a restart goes on where it is and replays nothing. */
+    bool replays_nothing;
 };
 
 void partition_open(struct partition *partition, const struct record *records, int count,

@@ -16,13 +16,15 @@ static int watermark_s(const struct model *model, const struct rule *rule)
 
 /* --- event time --- */
 
-/* Three senders within 1,000 offsets: the world has moved on. */
-static void vote(struct model *model, int64_t offset, const struct row *row)
+/* Three senders within the span: the world has moved on. */
+static void vote(struct model *model, const struct rule *rule, int64_t offset,
+                 const struct row *row)
 {
     struct model_vote kept[MODEL_VOTES_MAX];
     int count = 0;
     for (int i = 0; i < model->vote_count; i++) {
-        if (offset - model->votes[i].offset <= 1000 && model->votes[i].sensor != row->sensor) {
+        if (offset - model->votes[i].offset <= rule->jump_span &&
+            model->votes[i].sensor != row->sensor) {
             kept[count++] = model->votes[i];
         }
     }
@@ -52,7 +54,7 @@ static const char *judge_time(struct model *model, const struct rule *rule, int6
             return NULL;
         }
         if (row->sensor != NONE) {
-            vote(model, offset, row);
+            vote(model, rule, offset, row);
         }
         return "time.future";
     }

@@ -86,6 +86,7 @@ static struct rule jumping_rule(struct prng *prng)
     struct rule rule = any_rule(prng);
     rule.max_future_s = NONE;
     rule.max_jump_s = PICK(prng, 10, 50, 200);
+    rule.jump_span = PICK(prng, 1000, JUMP_SPAN_FILE);
     return rule;
 }
 

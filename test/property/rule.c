@@ -12,6 +12,7 @@ struct rule rule_random(struct prng *prng)
     rule.mode_age_s = NONE;
     rule.max_future_s = NONE;
     rule.max_jump_s = NONE;
+    rule.jump_span = JUMP_SPAN_FILE;
     rule.maximum = 95;
     rule.dedup = DEDUP_KEY;
     rule.fill = FILL_BY_SENSOR;

@@ -12,6 +12,7 @@
 
 #define NONE (-1)
 #define FOREVER (-2) /* window_s: unlimited */
+#define JUMP_SPAN_FILE (1 << 20)
 
 enum dedup_by { DEDUP_KEY, DEDUP_OTHER, DEDUP_BOTH, DEDUP_NOT };
 enum fill_by { FILL_BY_SENSOR, FILL_BY_OTHER, FILL_NOT };
@@ -27,6 +28,7 @@ struct rule {
     int mode_age_s;     /* NONE: `mode` is not filled */
     int max_future_s;   /* NONE: off */
     int max_jump_s;     /* NONE: off; else the records come from a file */
+    int jump_span;      /* offsets; what the plan has for files is JUMP_SPAN_FILE */
     int maximum;        /* of `value`, in the schema */
     int least_plus;     /* the check: value >= least + least_plus */
     enum dedup_by dedup;
