@@ -571,12 +571,10 @@ static int64_t add_horizon(int64_t sum_us, int64_t part_us)
 }
 
 /*
- * How far back a row can reach: lateness + dedup window + the max_age of every fill, because one
- * reach may follow the other (a value makes a row VALID, whose key is then remembered).
- *
- * With both, lateness counts twice. A row that only an old value makes VALID may lie `lateness`
- * behind the rows around it and still refresh a key; it leaves its offset there as the witness,
- * while the key lives on by the event time of another sighting, which was that much later.
+ * How far back a row can reach: lateness, and for everything that is remembered its horizon and
+ * lateness once more. One reach may follow the other (a value makes a row VALID, whose key is then
+ * remembered), and each time the row in between may lie `lateness` behind the rows around it. Too
+ * long only means that replay begins earlier.
  */
 static void sum_horizons(struct stage_plan *stage)
 {
@@ -584,13 +582,12 @@ static void sum_horizons(struct stage_plan *stage)
     for (uint32_t i = 0; i < stage->fill_count; i++) {
         if (stage->fills[i].kind == FILL_LAST_BY) {
             sum_us = add_horizon(sum_us, stage->fills[i].max_age_us);
+            sum_us = add_horizon(sum_us, stage->lateness_us);
         }
     }
     if (stage->dedup_field_count > 0) {
         sum_us = add_horizon(sum_us, stage->dedup_window_us);
-        if (stage->last_store_count > 0) {
-            sum_us = add_horizon(sum_us, stage->lateness_us);
-        }
+        sum_us = add_horizon(sum_us, stage->lateness_us);
     }
     stage->horizon_us = sum_us;
 }
