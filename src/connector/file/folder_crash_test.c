@@ -242,7 +242,7 @@ static void process_ends_while_it_takes_over(void **state)
 {
     (void)state;
     unsigned tried = 0;
-    for (unsigned n = 1; tried < 4; n++) {
+    for (unsigned n = 1; tried < 2; n++) {
         run_well(6, 1, n);
         assert_true(run_child(n).was_reached);
         if (count_names("*.ready") > 0 && count_names("*.progress") > FIXTURE_PARTITIONS + 1) {

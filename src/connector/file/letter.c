@@ -30,7 +30,8 @@ void letter_write(const struct dead_letter *letter, struct buffer *out)
     buffer_append_byte(out, '{');
     write_text("reason", letter->reason, out);
     write_text("field", letter->field, out);
-    letter_json_bytes("detail", bytes_is_none(letter->detail) ? bytes_of("", 0) : letter->detail, out);
+    letter_json_bytes("detail", bytes_is_none(letter->detail) ? bytes_of("", 0) : letter->detail,
+                      out);
     buffer_append_string(out, ",\"violations\":");
     if (letter->violations.size > 0) {
         buffer_append(out, letter->violations.data, letter->violations.size);

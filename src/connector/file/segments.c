@@ -42,7 +42,8 @@ static void append_open(const struct segments *segments, struct buffer *out)
     buffer_fini(&form);
 }
 
-/* A record may begin in one segment and end in the next: a closed one ends where the other begins. */
+/* A record may begin in one segment and end in the next: a closed segment ends where the one behind
+ * it begins. */
 static void close_open(struct segments *segments, int64_t following_offset)
 {
     if (!segments->is_open) {
