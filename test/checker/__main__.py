@@ -2,8 +2,8 @@
 
     python3 test/checker iot.db --truth truth.ndjson
 
-Prints "lost N · doubled N · misjudged N" and the hash of all outputs; exit status 1 when one of the
-three is not 0. Without --truth only what needs none is checked: one fate for every record.
+Prints "lost N · doubled N · misjudged N" and the hash of all outputs; exit status 1 when one of
+the three is not 0. Without --truth only what needs none is checked: one fate for every record.
 """
 import argparse
 import sys
@@ -16,7 +16,7 @@ from checker import judge  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(prog="test/checker", description=__doc__.split("\n\n")[0])
-    parser.add_argument("file", help="the local log with the input and, unless said otherwise, all else")
+    parser.add_argument("file", help="the local log with the input and, unless said, all else")
     parser.add_argument("--truth", help="the file that weir gen --truth wrote")
     parser.add_argument("--validated", help="the file with the validated topic")
     parser.add_argument("--dead", help="the file with the dead letters")
@@ -28,7 +28,8 @@ def main():
     if options.hash:
         print(judge.output_hash(places))
         return 0
-    result = judge.judge(places, options.truth) if options.truth else judge.judge_conservation(places)
+    result = judge.judge(places, options.truth) if options.truth \
+        else judge.judge_conservation(places)
     for finding in result.findings:
         print(finding)
     print(result.line())

@@ -10,8 +10,8 @@ NULL_TEXTS = ("", "N/A", "NaN")
 FIELDS = ("message_id", "sensor_id", "event_time", "temperature", "humidity", "pressure", "battery",
           "site", "internal_note")
 # As the table has them.
-COLUMNS = ("message_id", "sensor_id", "event_time", "temperature", "humidity", "pressure", "battery",
-           "site", "temperature_f")
+COLUMNS = ("message_id", "sensor_id", "event_time", "temperature", "humidity", "pressure",
+           "battery", "site", "temperature_f")
 
 
 def refuse(word):
@@ -93,7 +93,8 @@ def field_difference(name, before, after, was_last):
     if name in ("temperature", "humidity") and type(old) is str:
         return None if type(new) is Number and float(new) == float(old) \
             else f"{name} was the text {old!r} and became {new!r}"
-    return None if type(old) is type(new) and old == new else f"{name} was {old!r} and became {new!r}"
+    is_same = type(old) is type(new) and old == new
+    return None if is_same else f"{name} was {old!r} and became {new!r}"
 
 
 def fixed_time(text):

@@ -1,8 +1,8 @@
 """Judges what a run of the pipeline of examples/iot.yaml has left behind.
 
-Against the truth (`weir gen --truth`): every record of the input has exactly one fate, and it is the
-right one, in content too. Without a truth: every record has exactly one fate, and the counts in the
-progress tables agree with what is there. Only what stands in the files is looked at.
+Against the truth (`weir gen --truth`): every record of the input has exactly one fate, and it is
+the right one, in content too. Without a truth: every record has exactly one fate, and the counts in
+the progress tables agree with what is there. Only what stands in the files is looked at.
 """
 import hashlib
 import json
@@ -20,9 +20,12 @@ SHOWN = 8  # findings of a kind that are put into words
 VERDICTS = ("VALID", "INVALID", "DUPLICATE", "LATE", "FILTERED")
 
 
-class Places(namedtuple("Places", "source validated dead table source_topic validated_topic dead_topic"
-                                  " table_name",
-                        defaults=("raw_iot_data", "validated_iot_data", "dlq_iot_data", "readings"))):
+FILES = ("source", "validated", "dead", "table")
+NAMES = {"source_topic": "raw_iot_data", "validated_topic": "validated_iot_data",
+         "dead_topic": "dlq_iot_data", "table_name": "readings"}
+
+
+class Places(namedtuple("Places", (*FILES, *NAMES), defaults=tuple(NAMES.values()))):
     """Where things are: files, topics, table."""
 
     @classmethod
@@ -70,8 +73,7 @@ class Result:
 class Source:
     """The input, by global number: the partitions one after the other, each in its order."""
 
-    def __init__(self, places, limits=None):
-        """limits: per partition, how many records to look at; the rest is not there."""
+    def __init__(self, places):
         topic = Topic(places.source, places.source_topic)
         self.topic = topic.name
         self.partitions = topic.partitions
@@ -79,10 +81,7 @@ class Source:
         same_key = {}
         for partition in range(topic.partitions):
             self.starts.append(len(self.values))
-            limit = None if limits is None else limits[partition]
-            for base, records in topic.batches(partition):
-                if limit is not None and base + len(records) > limit:
-                    records = records[:max(limit - base, 0)]
+            for _, records in topic.batches(partition):
                 for key, value, headers in records:
                     if any(name == "weir.replay" for name, _ in headers):
                         raise ValueError("replayed dead letters cannot be judged by the truth")
@@ -196,9 +195,11 @@ class Validated:
                     if number is None:
                         continue
                     previous = last_of_key.get((partition, key), -1)
-                    if previous > number and source.partition(previous) == source.partition(number):
+                    if previous > number and \
+                            source.partition(previous) == source.partition(number):
                         result.misjudge(f"validated [{partition}] offset {base + index}: "
-                                        f"{source.where(number)} stands after a later record of its key")
+                                        f"{source.where(number)} stands after a later record of "
+                                        "its key")
                     last_of_key[partition, key] = number
         for number in range(source.count()):
             if not self.seen[number] and truth.verdict(number) == "VALID":
@@ -219,8 +220,8 @@ class Validated:
             return None
         number = self.pick(numbers, value, row)
         if number is None:
-            self.result.double(f"{where}: message_id {message_id!r} is there more often than the truth "
-                               "has it")
+            self.result.double(f"{where}: message_id {message_id!r} is there more often than the "
+                               "truth has it")
             return None
         self.seen[number] = 1
         wrong = self.wrong(number, partition, key, value, headers, row)
@@ -257,7 +258,7 @@ class Validated:
                                    lambda humidity: self.was_last(number, row, humidity))
 
     def was_last(self, number, row, humidity):
-        """Whether an earlier record of the sensor, at most five minutes older, had that humidity."""
+        """Whether an earlier record of the sensor, at most 5 minutes older, had that humidity."""
         time = moment(row["event_time"])
         looked = 0
         for earlier in self.source.earlier_of_key(number):
@@ -284,7 +285,7 @@ def moment(text):
 
 # --- The dead letters. ---
 
-def judge_letters(places, source, truth, result, total, partitions_of_keys):
+def judge_letters(places, source, truth, result, total):
     topic = Topic(places.dead, places.dead_topic)
     seen = bytearray(source.count())
     for partition in range(topic.partitions):
@@ -306,16 +307,15 @@ def judge_letters(places, source, truth, result, total, partitions_of_keys):
                     result.double(f"{where}: {source.where(number)} is there already")
                     continue
                 seen[number] = 1
-                if truth.reasons[number] is None or truth.verdict(number) not in ("INVALID", "LATE") \
-                        or truth.reasons[number][1] != reason:
-                    result.misjudge(f"{where}: {source.where(number)} is {truth.reasons[number]}, not "
-                                    f"{reason}")
+                if truth.verdict(number) not in ("INVALID", "LATE") or \
+                        truth.reasons[number][1] != reason:
+                    result.misjudge(f"{where}: {source.where(number)} is {truth.reasons[number]}, "
+                                    f"not {reason}")
                 elif key != source.keys[number] or value != source.values[number]:
                     result.misjudge(f"{where}: {source.where(number)} was altered")
                 elif tags["weir.topic"].decode() != source.topic or tags["weir.attempt"] != b"1":
                     result.misjudge(f"{where}: its headers are {headers}")
-                elif key is not None and \
-                        partitions_of_keys.setdefault(key, partition_of(key, topic.partitions)) != partition:
+                elif key is not None and partition_of(key, topic.partitions) != partition:
                     result.misjudge(f"{where} is in the wrong partition")
     for number in range(source.count()):
         if not seen[number] and truth.verdict(number) in ("INVALID", "LATE"):
@@ -323,6 +323,13 @@ def judge_letters(places, source, truth, result, total, partitions_of_keys):
 
 
 # --- The table. ---
+
+def table_rows(places):
+    """The columns of the data, then topic, partition and offset of the origin."""
+    return connect(places.table).execute(
+        f"SELECT {', '.join(content.COLUMNS)}, _weir_topic, _weir_partition, _weir_offset"
+        f" FROM {places.table_name}")
+
 
 def as_list(numbers):
     return numbers if type(numbers) is list else [numbers]
@@ -337,11 +344,8 @@ def newest(numbers, validated):
 
 
 def judge_table(places, source, truth, validated, result, total):
-    database = connect(places.table)
     seen = bytearray(source.count())
-    columns = ", ".join(content.COLUMNS)
-    for row in database.execute(f"SELECT {columns}, _weir_topic, _weir_partition, _weir_offset"
-                                f" FROM {places.table_name}"):
+    for row in table_rows(places):
         total.add(marshal.dumps(row, MARSHAL_FORM))
         number = source.number(row[-2], row[-1]) if row[-3] == source.topic else None
         where = f"{places.table_name} {row[0]!r}"
@@ -387,17 +391,16 @@ def judge_counts(places, source, truth, result):
                                 f"{counts.get(partition)}, the truth {expected}")
 
 
-def judge(places, truth_path, limits=None):
-    """Everything against the truth. `limits`: see Source; the counts are then not looked at."""
+def judge(places, truth_path):
+    """Everything against the truth."""
     result = Result()
     total = Sum()
-    source = Source(places, limits)
+    source = Source(places)
     truth = Truth(truth_path, source, result)
     validated = Validated(places, source, truth, result, total)
-    judge_letters(places, source, truth, result, total, validated.partitions_of_keys)
+    judge_letters(places, source, truth, result, total)
     judge_table(places, source, truth, validated, result, total)
-    if limits is None:
-        judge_counts(places, source, truth, result)
+    judge_counts(places, source, truth, result)
     result.hash = total.text()
     return result
 
@@ -418,7 +421,7 @@ def judge_conservation(places):
                 tags = dict(headers)
                 number = source.number(int(tags["weir.partition"]), int(tags["weir.offset"]))
                 if number is None or (key, value) != (source.keys[number], source.values[number]):
-                    result.misjudge(f"a dead letter of batch {base} is not the record that it names")
+                    result.misjudge(f"a dead letter of batch {base} is not the record it names")
                 elif letters[number]:
                     result.double(f"two dead letters of {source.where(number)}")
                 else:
@@ -442,7 +445,7 @@ def judge_conservation(places):
         else:
             rows[number] = 1
             if content.read_plain(source.values[number]).get("message_id") != message_id:
-                result.misjudge(f"{places.table_name} {message_id!r} is not of {source.where(number)}")
+                result.misjudge(f"{places.table_name} {message_id!r} is not {source.where(number)}")
     for message_id in ids.keys() - in_table:
         result.lose(f"{message_id!r} is in the validated topic, not in {places.table_name}")
     for message_id in in_table - ids.keys():
@@ -453,17 +456,19 @@ def judge_conservation(places):
         seen_by_all = seen_by_all or counts
         if counts != seen_by_all:
             result.misjudge(f"{path}: weir_progress is {counts}, elsewhere {seen_by_all}")
-        for partition, (next_offset, records, valid, invalid, duplicate, late, filtered) in counts.items():
+        for partition, row in counts.items():
+            next_offset, records, _, invalid, _, late, _ = row
             size = source.starts[partition + 1] - source.starts[partition]
-            if not next_offset == records == size == valid + invalid + duplicate + late + filtered:
-                result.misjudge(f"{path}: weir_progress of partition {partition} is not balanced over "
-                                f"{size} records: {counts[partition]}")
+            if not next_offset == records == size == sum(row[2:]):
+                result.misjudge(f"{path}: weir_progress of partition {partition} is not balanced "
+                                f"over {size} records: {row}")
             if by_partition[partition]["invalid_or_late"] != invalid + late:
                 result.lose(f"{invalid + late} dead letters of partition {partition} were counted, "
                             f"{by_partition[partition]['invalid_or_late']} are there")
     counted = sum(row[2] for row in seen_by_all.values())
     if counted > validated_count:
-        result.lose(f"{counted} VALID were counted, {validated_count} are there", counted - validated_count)
+        result.lose(f"{counted} VALID were counted, {validated_count} are there",
+                    counted - validated_count)
     elif counted < validated_count:
         result.double(f"{counted} VALID were counted, {validated_count} are there",
                       validated_count - counted)
@@ -480,8 +485,6 @@ def output_hash(places):
             for _, records in topic.batches(partition):
                 for key, value, headers in records:
                     total.add(record_bytes(name, key, value, headers))
-    columns = ", ".join(content.COLUMNS)
-    for row in connect(places.table).execute(
-            f"SELECT {columns}, _weir_topic, _weir_partition, _weir_offset FROM {places.table_name}"):
+    for row in table_rows(places):
         total.add(marshal.dumps(row, MARSHAL_FORM))
     return total.text()

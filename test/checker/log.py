@@ -1,7 +1,7 @@
 """Reads a local log: topics out of a SQLite file, records out of Kafka's RecordBatch v2.
 
-Written from the formats' own descriptions, with Python's sqlite3 and the system's liblz4; nothing of
-weir is used. Everything that does not fit is an error, not a guess.
+Written from the formats' own descriptions, with Python's sqlite3 and the system's liblz4; nothing
+of weir is used. Everything that does not fit is an error, not a guess.
 """
 import ctypes
 import sqlite3
@@ -107,7 +107,7 @@ def decode_batch(data, check_crc=False):
     (base, length, _, magic, crc, attributes, last_delta, _, _, _, _, _,
      count) = HEADER.unpack_from(data)
     if magic != 2 or length + 12 != len(data) or last_delta + 1 != count or count < 1:
-        raise Broken(f"a batch whose header does not fit: magic {magic}, length {length}, {count} records")
+        raise Broken(f"a header that does not fit: magic {magic}, length {length}, {count} records")
     if check_crc and crc32c(data[21:]) != crc:
         raise Broken("a batch whose checksum does not fit")
     body = data[HEADER.size:]
@@ -166,8 +166,8 @@ class Topic:
     def batches(self, partition, check_crc=False):
         """(base offset, records) in the order of the log; offsets must join on, from the first."""
         first, end = self.database.execute(
-            "SELECT first_offset, next_offset FROM weir_partition WHERE topic = ? AND partition = ?",
-            (self.number, partition)).fetchone()
+            "SELECT first_offset, next_offset FROM weir_partition"
+            " WHERE topic = ? AND partition = ?", (self.number, partition)).fetchone()
         following = first
         for base, count, data in self.database.execute(
                 "SELECT base_offset, count, bytes FROM weir_batch WHERE topic = ? AND partition = ?"

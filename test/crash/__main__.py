@@ -3,8 +3,8 @@
     python3 test/crash --rounds 1000
     python3 test/crash --rounds 30 --seed 4711 --weir build/asan/src/cli/weir
 
-Exit status 1 when something was lost, doubled or misjudged; the folder that shows it is kept. The same
-seed makes the same logs, plans and times; where a kill lands is up to the machine.
+Exit status 1 when something was lost, doubled or misjudged; the folder that shows it is kept. The
+same seed makes the same logs, plans and times; where a kill lands is up to the machine.
 """
 import argparse
 import secrets

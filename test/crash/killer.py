@@ -1,8 +1,8 @@
 """Starts weir and kills it: at a committed count, at a time, while it recovers.
 
-A killed process is stopped first (SIGSTOP), so that the system's list of file locks can be read while
-nothing moves, and then gets SIGKILL. That says where the kill landed: the one who writes to a SQLite
-file with a write-ahead log holds a lock on byte 120 of its -shm.
+A killed process is stopped first (SIGSTOP), so that the system's list of file locks can be read
+while nothing moves, and then gets SIGKILL. That says where the kill landed: the one who writes to a
+SQLite file with a write-ahead log holds a lock on byte 120 of its -shm.
 """
 import os
 import re
@@ -24,12 +24,13 @@ class Unexpected(Exception):
 class Weir:
     """A running weir; its lines on stderr are collected with the moment they came."""
 
-    def __init__(self, program, *arguments, cwd=None):
+    def __init__(self, program, *arguments, cwd=None, environment=None):
         self.arguments = arguments
         self.begun = time.monotonic()
         self.process = subprocess.Popen([str(program), *map(str, arguments)], cwd=cwd,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, errors="replace")
+                                        stderr=subprocess.PIPE, text=True, errors="replace",
+                                        env={**os.environ, **(environment or {})})
         self.lines = []
         self.output = []
         self.usage = None
@@ -117,7 +118,9 @@ class Weir:
             self.wait()
             return None
         self.process.send_signal(signal.SIGSTOP)
-        inside = _holds_write_lock(self.process.pid, databases) if _wait_stopped(self.process.pid) else None
+        inside = None
+        if _wait_stopped(self.process.pid):
+            inside = _holds_write_lock(self.process.pid, databases)
         self.process.kill()
         return inside if self.wait() == -signal.SIGKILL else None
 
@@ -152,10 +155,24 @@ def _holds_write_lock(pid, databases):
     for lock in locks.splitlines():
         # 4: POSIX  ADVISORY  WRITE 31659 fe:00:9978516 120 120
         words = lock.split()
-        if words[1:5] == ["POSIX", "ADVISORY", "WRITE", str(pid)] and words[6] == WAL_WRITE_LOCK and \
-                words[5].split(":")[-1] in files:
+        if words[1:5] == ["POSIX", "ADVISORY", "WRITE", str(pid)] and \
+                words[6] == WAL_WRITE_LOCK and words[5].split(":")[-1] in files:
             return True
     return False
+
+
+def build_killpoint(folder):
+    """The library that ends its own process at a chosen write or sync."""
+    library = Path(folder) / "killpoint.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library,
+                    Path(__file__).parent / "killpoint.c", "-ldl"], check=True)
+    return library
+
+
+def at_killpoint(library, when, count):
+    """The environment for a weir that ends "before" or "after" the n-th sync, or in the middle of
+    the n-th write ("torn")."""
+    return {"LD_PRELOAD": str(library), "WEIR_KILL_WHEN": when, "WEIR_KILL_AT": str(count)}
 
 
 class Committed:
@@ -168,8 +185,8 @@ class Committed:
     def count(self):
         try:
             if self.connection is None:
-                self.connection = sqlite3.connect(f"{Path(self.database).absolute().as_uri()}?mode=ro",
-                                                  uri=True, timeout=5)
+                uri = f"{Path(self.database).absolute().as_uri()}?mode=ro"
+                self.connection = sqlite3.connect(uri, uri=True, timeout=5)
             return self.connection.execute(
                 "SELECT coalesce(sum(next_offset), 0) FROM weir_progress").fetchone()[0]
         except sqlite3.OperationalError:

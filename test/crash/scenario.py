@@ -1,12 +1,11 @@
 """One log and one pipeline, run through crashes, and what must be true afterwards."""
-import re
 import shutil
 import subprocess
 import time
 from pathlib import Path
 
 from checker import judge
-from crash.killer import Committed, Unexpected, Weir
+from crash.killer import Committed, Unexpected, Weir, at_killpoint
 
 ROOT = Path(__file__).parents[2]
 TOPIC = "raw_iot_data"
@@ -32,7 +31,7 @@ class Scenario:
 
     def __init__(self, folder, program, records, seed, two_files=False, commit_interval="100ms",
                  snapshot_interval=None, event_rate=1000):
-        """event_rate: events a second of event time; the lower, the more of the state is forgotten."""
+        """event_rate: events a second of event time; the lower, the more state is forgotten."""
         self.folder = Path(folder)
         self.program = program
         self.records = records
@@ -74,8 +73,9 @@ class Scenario:
         self.is_changed |= text != self.pipeline.read_text()
         self.pipeline.write_text(text)
 
-    def start(self, *options):
-        return Weir(self.program, "run", self.pipeline, "--until-end", *options, cwd=self.folder)
+    def start(self, environment=None):
+        return Weir(self.program, "run", self.pipeline, "--until-end", cwd=self.folder,
+                    environment=environment)
 
     def cursors(self):
         """Of each file: partition -> next offset."""
@@ -125,9 +125,10 @@ class Tally:
             setattr(self, name, getattr(self, name) + value)
 
     def line(self):
-        return (f"{self.kills()} kills: {self.inside} inside a transaction, {self.between} between two, "
-                f"{self.recovering} while recovering, {self.before} before that; {self.terms} SIGTERM, "
-                f"{self.apart} times two files stood apart, {self.changes} changed plans")
+        return (f"{self.kills()} kills: {self.inside} inside a transaction, {self.between} between "
+                f"two, {self.recovering} while recovering, {self.before} before that; "
+                f"{self.terms} SIGTERM, {self.apart} times two files stood apart, "
+                f"{self.changes} changed plans")
 
 
 def kill_at_random(scenario, rng, longest_s, tally):
@@ -149,6 +150,15 @@ def kill_at_random(scenario, rng, longest_s, tally):
     else:
         tally.before += 1
     return True
+
+
+def kill_at_point(scenario, library, when, count):
+    """One kill -9 at a write or a sync (killpoint.c). False when the run came to its end before."""
+    weir = scenario.start(environment=at_killpoint(library, when, count))
+    status = weir.wait()
+    if status not in (0, -9):
+        raise Unexpected(f"weir run ended with {status}:\n{weir.errors()}")
+    return status == -9
 
 
 def kill_recovering(scenario, rng, tally, longest_s=0.020, attempts=20):
@@ -202,9 +212,3 @@ def verify(scenario):
     if scenario.is_apart():
         wrong.append(f"the files stand at {scenario.cursors()}")
     return "\n".join(wrong)
-
-
-def ledger_count(text, name):
-    """A count out of the ledger as weir prints it."""
-    found = re.search(rf"\b{name} ([\d,]+)", text)
-    return int(found.group(1).replace(",", "")) if found else None

@@ -6,8 +6,13 @@ import pytest
 
 from crash import rounds
 from crash import scenario as crash
-from crash.killer import Committed, wait_committed
+from crash.killer import Committed, build_killpoint, wait_committed
 from crash.scenario import Scenario, Tally
+
+
+@pytest.fixture(scope="module")
+def killpoint(tmp_path_factory):
+    return build_killpoint(tmp_path_factory.mktemp("killpoint"))
 
 
 def test_kill_at_random_times(weir, tmp_path, seed, long_run):
@@ -18,7 +23,8 @@ def test_kill_at_random_times(weir, tmp_path, seed, long_run):
 
 def test_files_stand_apart_after_a_kill_and_are_both_complete_in_the_end(weir, tmp_path, seed):
     rng = random.Random(seed)
-    scenario = Scenario(tmp_path / "log", weir, 100_000, seed, two_files=True, commit_interval="5ms")
+    scenario = Scenario(tmp_path / "log", weir, 100_000, seed, two_files=True,
+                        commit_interval="5ms")
     tally, apart = Tally(), 0
     while apart < 3 and crash.kill_at_random(scenario, rng, 0.25, tally):
         apart += scenario.is_apart()
@@ -30,7 +36,8 @@ def test_files_stand_apart_after_a_kill_and_are_both_complete_in_the_end(weir, t
 def test_clean_stop_brings_files_together(weir, tmp_path, seed):
     """SIGTERM right after a recovery from a state in which they stood apart."""
     rng = random.Random(seed)
-    scenario = Scenario(tmp_path / "log", weir, 200_000, seed, two_files=True, commit_interval="5ms")
+    scenario = Scenario(tmp_path / "log", weir, 200_000, seed, two_files=True,
+                        commit_interval="5ms")
     while not scenario.is_apart():
         assert crash.kill_at_random(scenario, rng, 0.25, Tally())
     process = scenario.start()
@@ -44,7 +51,8 @@ def test_clean_stop_brings_files_together(weir, tmp_path, seed):
 def test_plan_change_while_files_stand_apart(weir, tmp_path, seed):
     """What the old plan began is finished under it before the new one judges."""
     rng = random.Random(seed)
-    scenario = Scenario(tmp_path / "log", weir, 100_000, seed, two_files=True, commit_interval="5ms")
+    scenario = Scenario(tmp_path / "log", weir, 100_000, seed, two_files=True,
+                        commit_interval="5ms")
     while not scenario.is_apart():
         assert crash.kill_at_random(scenario, rng, 0.25, Tally())
     while not scenario.is_changed:
@@ -81,21 +89,48 @@ def test_sigterm_of_a_waiting_run_leaves_everything_committed(weir, tmp_path, se
     assert not crash.verify(scenario)
 
 
+def kill_at_one_sync_after_the_other(scenario, library, when):
+    """The first start ends at its first sync, the second at its second, until the log is done."""
+    kills = 0
+    while crash.kill_at_point(scenario, library, when, kills + 1):
+        kills += 1
+    return kills
+
+
+@pytest.mark.parametrize("when, two_files", [("before", False), ("after", False), ("after", True)])
+def test_kill_at_every_sync(weir, killpoint, tmp_path, seed, when, two_files):
+    scenario = Scenario(tmp_path / "log", weir, 40_000, seed, two_files=two_files,
+                        commit_interval="5ms", snapshot_interval="20ms")
+    kills = kill_at_one_sync_after_the_other(scenario, killpoint, when)
+    print(f"{kills} kills")
+    assert kills >= 4
+    assert not crash.verify(scenario)
+
+
+def test_kill_in_the_middle_of_a_write(weir, killpoint, tmp_path, seed):
+    rng = random.Random(seed)
+    scenario = Scenario(tmp_path / "log", weir, 40_000, seed, commit_interval="5ms",
+                        snapshot_interval="20ms")
+    kills = 0
+    while crash.kill_at_point(scenario, killpoint, "torn", rng.randint(1, 100 * (kills + 1))):
+        kills += 1
+    print(f"{kills} kills")
+    assert kills >= 4
+    assert not crash.verify(scenario)
+
+
 @pytest.mark.parametrize("name", ["offsets_first", "rows_first", "no_replay"])
-def test_broken_build_is_caught(name, root, weir, tmp_path, seed):
+def test_broken_build_is_caught(name, root, weir, killpoint, tmp_path, seed):
     """By the checker and by weir's own audit, of the sound build."""
     built = subprocess.run([root / "script/build", f"break:{name}"], capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
-    rng = random.Random(seed)
     broken = root / built.stdout.strip().splitlines()[-1]
-    scenario = Scenario(tmp_path / "log", broken, 100_000, seed)
-    tally = Tally()
-    while tally.kills() < 8 and crash.kill_at_random(scenario, rng, 0.4, tally):
-        pass
+    scenario = Scenario(tmp_path / "log", broken, 60_000, seed, commit_interval="5ms")
+    kills = kill_at_one_sync_after_the_other(scenario, killpoint, "after")
     scenario.finish()
     result = scenario.judge()
     status, text = scenario.audit(weir)
-    print(f"{name}: {tally.line()}: {result.line()}; audit: exit {status}: {text.splitlines()[-1]}")
+    print(f"{name}: {kills} kills: {result.line()}; audit: exit {status}: {text.splitlines()[-1]}")
     assert not result.is_clean()
     assert (result.lost if name == "offsets_first" else result.doubled) > 0, result.findings
     assert status == 1, text
