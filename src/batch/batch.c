@@ -357,31 +357,6 @@ const struct replay_origin *batch_replay(const struct batch *batch, uint32_t row
     return found ? &batch->replays[low] : NULL;
 }
 
-struct value batch_value(const struct batch *batch, uint32_t field, uint32_t row)
-{
-    check(field < batch->layout->field_count && row < batch->row_count);
-    const struct column *column = &batch->columns[field];
-    enum cell cell = (enum cell)column->cells[row];
-    if (cell == CELL_ABSENT || cell == CELL_NULL) {
-        return (struct value){.type = VALUE_NULL};
-    }
-    check(cell != CELL_MISFIT);
-    switch (column->type) {
-    case COLUMN_BOOL:
-        return (struct value){.type = VALUE_BOOL, .boolean = column->booleans[row] != 0};
-    case COLUMN_INT64:
-        return (struct value){.type = VALUE_INT64, .integer = column->integers[row]};
-    case COLUMN_DOUBLE:
-        return (struct value){.type = VALUE_DOUBLE, .real = column->reals[row]};
-    case COLUMN_TEXT:
-        return (struct value){.type = VALUE_TEXT, .text = column->texts[row]};
-    case COLUMN_JSON:
-    case COLUMN_OBJECT:
-        return (struct value){.type = VALUE_JSON, .text = column->texts[row]};
-    }
-    check(false);
-}
-
 const char *verdict_name(enum verdict verdict)
 {
     static const char *const names[VERDICT_COUNT] = {

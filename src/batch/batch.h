@@ -212,7 +212,30 @@ const struct violation *batch_violations(const struct batch *batch, uint32_t row
 const struct replay_origin *batch_replay(const struct batch *batch, uint32_t row);
 
 /* The cell as a value: absent and null give VALUE_NULL; a misfit check()s. Texts are slices. */
-struct value batch_value(const struct batch *batch, uint32_t field, uint32_t row);
+static inline struct value batch_value(const struct batch *batch, uint32_t field, uint32_t row)
+{
+    check(field < batch->layout->field_count && row < batch->row_count);
+    const struct column *column = &batch->columns[field];
+    enum cell cell = (enum cell)column->cells[row];
+    if (cell == CELL_ABSENT || cell == CELL_NULL) {
+        return (struct value){.type = VALUE_NULL};
+    }
+    check(cell != CELL_MISFIT);
+    switch (column->type) {
+    case COLUMN_BOOL:
+        return (struct value){.type = VALUE_BOOL, .boolean = column->booleans[row] != 0};
+    case COLUMN_INT64:
+        return (struct value){.type = VALUE_INT64, .integer = column->integers[row]};
+    case COLUMN_DOUBLE:
+        return (struct value){.type = VALUE_DOUBLE, .real = column->reals[row]};
+    case COLUMN_TEXT:
+        return (struct value){.type = VALUE_TEXT, .text = column->texts[row]};
+    case COLUMN_JSON:
+    case COLUMN_OBJECT:
+        return (struct value){.type = VALUE_JSON, .text = column->texts[row]};
+    }
+    check(false);
+}
 
 /* "VALID", "INVALID", … */
 const char *verdict_name(enum verdict verdict);

@@ -81,6 +81,7 @@ struct table_sink {
     bool has_origin;         /* the table has the _weir_ columns; after prepare */
     bool is_view;            /* with a trigger that writes: nothing counts its rows; after prepare */
     sqlite3_stmt *insert;    /* while a session is open */
+    const struct source_partition *bound; /* the origin that is bound to it; NULL: none yet */
     struct value *values;    /* scratch of append_row, [column_count] */
     const struct table_sink *seen_by; /* look_through(): whose columns are hashed; NULL: its own */
     uint32_t *seen;          /* [columns of seen_by]: index of a column, FIELD_NONE: null */
@@ -171,6 +172,12 @@ static void outbox_free(struct outbox *outbox)
 /* "2026-01-31T12:34:56.000000Z": fixed width, so that texts sort by time. */
 static struct bytes fixed_time(struct arena *arena, struct bytes text)
 {
+    /* A text of this form is either what it would become, or no time: it stays. (Second 60 is the
+     * next minute.) */
+    if (text.size == 27 && text.data[10] == 'T' && text.data[19] == '.' && text.data[26] == 'Z' &&
+        text.data[17] != '6') {
+        return text;
+    }
     int64_t time_us = 0;
     if (!time_parse_rfc3339(text, &time_us)) {
         return text;
@@ -603,7 +610,8 @@ static void bind_value(sqlite3_stmt *statement, int index, const struct value *v
     }
 }
 
-static void bind_row(const struct table_sink *s, const struct row_head *head,
+/* Bindings stay over a reset, and rows of one origin come in runs. */
+static void bind_row(struct table_sink *s, const struct row_head *head,
                      const uint8_t *values)
 {
     struct reader in = reader_of(bytes_of(values, head->values_bytes));
@@ -614,8 +622,11 @@ static void bind_row(const struct table_sink *s, const struct row_head *head,
     check(!in.failed);
     if (s->has_origin) {
         int next = (int)s->column_count + 1;
-        sqlite3_bind_text(s->insert, next, head->origin->topic, -1, SQLITE_STATIC);
-        sqlite3_bind_int(s->insert, next + 1, head->origin->number);
+        if (s->bound != head->origin) {
+            sqlite3_bind_text(s->insert, next, head->origin->topic, -1, SQLITE_STATIC);
+            sqlite3_bind_int(s->insert, next + 1, head->origin->number);
+            s->bound = head->origin;
+        }
         sqlite3_bind_int64(s->insert, next + 2, head->offset);
     }
 }
@@ -756,6 +767,7 @@ static enum status write_rows(struct sink *sink, struct outbox *outbox, struct l
                               struct attempt *attempt, bool *out_redo, struct error *err)
 {
     struct table_outbox *o = box(outbox);
+    self(sink)->bound = NULL;
     for (size_t at = 0; at < o->rows.size;) {
         uint32_t size_bytes;
         memcpy(&size_bytes, o->rows.data + at, sizeof size_bytes);
