@@ -130,9 +130,9 @@ struct sink_ops {
     /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans with
      * the same ops, system place and address are one place, whatever their names. */
     const char *(*address)(const struct sink *sink);
-    /* For audit: append_row() hashes from now on what a row looks like when it is read through `now`,
-     * the sink of the same place in another plan: columns that only `now` has are null, and those
-     * that it does not have are left out. NULL where a row is one value. */
+    /* For audit: append_row() hashes from now on what a row looks like when it is read through
+     * `now`, the sink of the same place in another plan: columns that only `now` has are null, and
+     * those that it does not have are left out. NULL where a row is one value. */
     void (*look_through)(struct sink *sink, const struct sink *now);
     /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint.
      * */
@@ -203,7 +203,8 @@ struct system_ops {
     enum status (*scan_rejects)(struct system *system, const char *pipeline,
                                 enum status (*reject)(void *context, const char *sink,
                                                       const char *topic, const char *partition,
-                                                      int64_t offset, struct error *err),
+                                                      int64_t offset, const char *code,
+                                                      const char *message, struct error *err),
                                 void *context, struct error *err);
     void (*close)(struct system *system); /* frees system and sinks */
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/time.h"
+#include "connector/reject.h"
 #include "os/clock.h"
 #include "run/accounting.h"
 #include "run/audit_rows.h"
@@ -23,7 +24,6 @@ struct place {
     uint64_t expected_count;
     struct hash128 actual_sum;
     uint64_t actual_count;
-    uint64_t reject_letters;    /* dead letters of refused rows that are there */
     uint64_t unjudged;          /* rows of partitions whose input is not there any more */
     struct audit_fold *fold;    /* keyed places */
     bool differs;
@@ -36,6 +36,8 @@ struct reject {
     const char *sink;
     uint32_t partition;
     int64_t offset;
+    const char *code;
+    const char *message;
 };
 
 /* A sink of an older plan whose place the running plan does not have. */
@@ -222,8 +224,9 @@ static int compare_rejects(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-static bool was_rejected(const struct audit *audit, const char *sink, uint32_t partition,
-                         int64_t offset)
+/* NULL when that sink took the row. */
+static const struct reject *find_reject(const struct audit *audit, const char *sink,
+                                        uint32_t partition, int64_t offset)
 {
     struct reject key = {.partition = partition, .offset = offset};
     const struct reject *found =
@@ -231,18 +234,18 @@ static bool was_rejected(const struct audit *audit, const char *sink, uint32_t p
             ? NULL
             : bsearch(&key, audit->rejects, audit->reject_count, sizeof key, compare_rejects);
     if (found == NULL) {
-        return false;
+        return NULL;
     }
     while (found > audit->rejects && compare_rejects(found - 1, &key) == 0) {
         found--;
     }
     for (; found < audit->rejects + audit->reject_count && compare_rejects(found, &key) == 0;
          found++) {
-        if (sink == NULL || strcmp(found->sink, sink) == 0) {
-            return true;
+        if (strcmp(found->sink, sink) == 0) {
+            return found;
         }
     }
-    return false;
+    return NULL;
 }
 
 static bool is_of_pass(const struct audit *audit, struct hash128 hash)
@@ -293,8 +296,8 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {
         if ((batch->routes[row] >> number & 1) == 0 ||
-            was_rejected(audit, plan->sinks[number]->name, batch->partition,
-                         batch->records[row].offset)) {
+            find_reject(audit, plan->sinks[number]->name, batch->partition,
+                        batch->records[row].offset) != NULL) {
             continue;
         }
         out.row = row;
@@ -302,6 +305,51 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
         expect_row(audit, place, plan->sinks[number], &out);
     }
     place->sink->ops->outbox_clear(place->outbox);
+}
+
+static void expect_reject_letter(struct audit *audit, struct place *dlq, const struct plan *plan,
+                                 const struct batch *batch, uint32_t row,
+                                 const struct reject *reject)
+{
+    const struct replay_origin *replay = batch_replay(batch, row);
+    struct refused_row refused = {
+        .record = &batch->records[row],
+        .origin = audit->pipeline.partitions[batch->partition].source,
+        .attempt = replay == NULL ? 1 : replay->attempt + 1,
+        .sink = reject->sink,
+        .code = reject->code,
+        .message = reject->message,
+        .pipeline = plan->name,
+        .plan_hash = plan->hash_text,
+    };
+    struct buffer violations = {0};
+    struct dead_letter letter;
+    struct ledger_sink one = {0};
+    reject_letter(&refused, &violations, &letter);
+    plan->dlq->ops->append_dead_letter(plan->dlq, dlq->outbox, batch->partition, &letter,
+                                       &audit->secret, &one);
+    expect(audit, dlq,
+           (struct audit_row){.hash = one.sum,
+                              .offset = batch->records[row].offset,
+                              .partition = batch->partition});
+    buffer_fini(&violations);
+}
+
+/* Of the rows that a sink refused. */
+static void expect_reject_letters(struct audit *audit, struct place *dlq, const struct plan *plan,
+                                  uint32_t number, const struct batch *batch)
+{
+    for (uint32_t row = 0; audit->reject_count > 0 && row < batch->row_count; row++) {
+        const struct reject *reject =
+            (batch->routes[row] >> number & 1) == 0
+                ? NULL
+                : find_reject(audit, plan->sinks[number]->name, batch->partition,
+                              batch->records[row].offset);
+        if (reject != NULL) {
+            expect_reject_letter(audit, dlq, plan, batch, row, reject);
+        }
+    }
+    dlq->sink->ops->outbox_clear(dlq->outbox);
 }
 
 /* Rows that an older plan sent to a place which nobody looks into now. */
@@ -364,16 +412,6 @@ static void expect_letter(void *context, const struct batch *batch, uint32_t row
                               .partition = batch->partition});
 }
 
-static struct place *find_place(struct audit *audit, const char *name)
-{
-    for (uint32_t i = 0; i < audit->place_count; i++) {
-        if (strcmp(audit->places[i].sink->name, name) == 0) {
-            return &audit->places[i];
-        }
-    }
-    return NULL;
-}
-
 /* The place that a sink of any plan writes to, by what and where it is: names may change, and a name
  * may move. */
 static struct place *place_of(struct audit *audit, const struct sink *sink)
@@ -409,6 +447,11 @@ static void expect_batch(struct audit *audit, const struct plan *plan, const str
         }
     }
     struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan->dlq);
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        if (dlq != NULL && plan->dlq->takes_rejects && is_in_place(audit, dlq, batch)) {
+            expect_reject_letters(audit, dlq, plan, i, batch);
+        }
+    }
     if (plan->dlq != NULL && dlq == NULL) {
         note_gone(audit, plan->dlq, count_letters(plan, batch));
     } else if (dlq != NULL && is_in_place(audit, dlq, batch)) {
@@ -631,12 +674,6 @@ static enum status take_row(void *context, struct hash128 hash, const char *orig
         place->unjudged += !audit->collects;
         return STATUS_OK;
     }
-    bool is_reject_letter = place->sink->is_dlq && partition != UINT32_MAX &&
-                            was_rejected(audit, NULL, partition, origin_offset);
-    if (is_reject_letter) {
-        place->reject_letters += !audit->collects;
-        return STATUS_OK;
-    }
     if (audit->collects) {
         if (place->fold != NULL || is_of_pass(audit, hash)) {
             audit_rows_add(&place->actual, (struct audit_row){.hash = hash,
@@ -740,15 +777,22 @@ static void tell_unjudged(struct audit *audit)
     }
 }
 
-static void check_reject_letters(struct audit *audit)
+/* What R counts as refused, against the rows that are kept of it. */
+static void check_reject_counts(struct audit *audit)
 {
-    const struct place *dlq = find_place(audit, "dlq");
-    if (dlq == NULL || !dlq->sink->takes_rejects || dlq->reject_letters == audit->reject_count) {
-        return;
+    const struct ledger *ledger = &audit->result->ledger;
+    for (uint32_t i = 0; i < ledger->sink_count; i++) {
+        uint64_t kept = 0;
+        for (uint32_t r = 0; r < audit->reject_count; r++) {
+            kept += strcmp(audit->rejects[r].sink, ledger->sinks[i].name) == 0;
+        }
+        if (kept != ledger->sinks[i].rejected) {
+            audit->result->differences++;
+            find(audit, "%s: the ledger counts %llu refused rows, and weir_rejects has %llu",
+                 ledger->sinks[i].name, (unsigned long long)ledger->sinks[i].rejected,
+                 (unsigned long long)kept);
+        }
     }
-    audit->result->differences++;
-    find(audit, "dlq: %u rows were refused by sinks, but %llu dead letters of such rows are there",
-         audit->reject_count, (unsigned long long)dlq->reject_letters);
 }
 
 static enum status compare_rows_in_passes(struct audit *audit, struct error *err)
@@ -798,7 +842,8 @@ static void add_place(struct audit *audit, struct sink *sink)
 }
 
 static enum status take_reject(void *context, const char *sink, const char *topic,
-                               const char *partition, int64_t offset, struct error *err)
+                               const char *partition, int64_t offset, const char *code,
+                               const char *message, struct error *err)
 {
     (void)err;
     struct audit *audit = context;
@@ -807,7 +852,9 @@ static enum status take_reject(void *context, const char *sink, const char *topi
     audit->rejects[audit->reject_count++] =
         (struct reject){.sink = arena_copy_string(audit->pipeline.arena, sink),
                         .partition = partition_of(audit, topic, partition),
-                        .offset = offset};
+                        .offset = offset,
+                        .code = arena_copy_string(audit->pipeline.arena, code),
+                        .message = arena_copy_string(audit->pipeline.arena, message)};
     return STATUS_OK;
 }
 
@@ -926,13 +973,13 @@ enum status audit_pipeline(struct plan *plan, const struct run_observer *observe
         status = scan_place(&audit, &audit.places[i], err);
     }
     if (status == STATUS_OK) {
-        check_reject_letters(&audit);
+        pipeline_sum_up(&audit.pipeline, &result->ledger);
+        check_reject_counts(&audit);
         if (compare_sums(&audit)) {
             status = compare_rows_in_passes(&audit, err);
         }
         tell_gone(&audit);
         tell_unjudged(&audit);
-        pipeline_sum_up(&audit.pipeline, &result->ledger);
     }
     finish(&audit);
     return status;

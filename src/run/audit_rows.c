@@ -49,6 +49,27 @@ static void sort_rows(struct audit_rows *rows, int (*compare)(const void *, cons
     }
 }
 
+/* Of `missing`, sorted by origin: one of the row's origin that has no pair yet. */
+static struct audit_row *find_unpaired(const struct audit_rows *missing, const bool *paired,
+                                       const struct audit_row *row)
+{
+    struct audit_row *found =
+        row->offset < 0 || missing->count == 0
+            ? NULL
+            : bsearch(row, missing->items, missing->count, sizeof *row, compare_origins);
+    if (found == NULL) {
+        return NULL;
+    }
+    while (found > missing->items && compare_origins(found - 1, row) == 0) {
+        found--;
+    }
+    const struct audit_row *end = missing->items + missing->count;
+    while (found < end && compare_origins(found, row) == 0 && paired[found - missing->items]) {
+        found++;
+    }
+    return found < end && compare_origins(found, row) == 0 ? found : NULL;
+}
+
 /* Pairs missing and surplus rows of the same origin: those were altered. */
 static void tell(struct audit_rows *missing, struct audit_rows *surplus,
                  void (*difference)(void *context, enum audit_kind kind,
@@ -59,11 +80,8 @@ static void tell(struct audit_rows *missing, struct audit_rows *surplus,
     bool *paired = memory_alloc_zero(missing->count + 1, sizeof *paired);
     for (uint64_t i = 0; i < surplus->count; i++) {
         const struct audit_row *row = &surplus->items[i];
-        const struct audit_row *match =
-            row->offset < 0 || missing->count == 0
-                ? NULL
-                : bsearch(row, missing->items, missing->count, sizeof *row, compare_origins);
-        if (match != NULL && !paired[match - missing->items]) {
+        const struct audit_row *match = find_unpaired(missing, paired, row);
+        if (match != NULL) {
             paired[match - missing->items] = true;
             difference(context, AUDIT_ALTERED, row);
         } else {
@@ -102,7 +120,9 @@ void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual,
         } else {
             bool seen = e > 0 && hash_equal(expected->items[e - 1].hash, actual->items[a].hash);
             if (seen) {
-                difference(context, AUDIT_DOUBLED, &actual->items[a]);
+                bool has_origin = actual->items[a].offset >= 0;
+                difference(context, AUDIT_DOUBLED,
+                           has_origin ? &actual->items[a] : &expected->items[e - 1]);
             } else {
                 audit_rows_add(&surplus, actual->items[a]);
             }

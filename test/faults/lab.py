@@ -92,8 +92,10 @@ class Lab:
         return [line for part in self.parts(name) for line in part.read_bytes().splitlines()]
 
     def parts(self, name):
-        return sorted((self.path / name).glob("*.ndjson"),
-                      key=lambda part: [int(word) for word in part.stem.split("-")])
+        def place(part):
+            label, first, after = part.stem.rsplit("-", 2)
+            return label, int(first), int(after)
+        return sorted((self.path / name).glob("*.ndjson"), key=place)
 
     # --- weir ---
 
@@ -180,6 +182,10 @@ class Lab:
         """Dead letters of a topic by the offset of their origin: (key, value, headers)."""
         return {int(headers["weir.offset"]): (key, value, headers)
                 for _, _, key, value, headers in self.records(topic, path)}
+
+    def letters_of_all(self, topic="dead", path=LOG):
+        """Offsets of all dead letters, as often as they are there."""
+        return [int(headers["weir.offset"]) for _, _, _, _, headers in self.records(topic, path)]
 
     def committed(self, path=LOG):
         """Partition → next offset."""

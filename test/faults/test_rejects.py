@@ -28,7 +28,7 @@ TABLES = {
         f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}, low INTEGER GENERATED ALWAYS AS (nullif(n < 0, 1))"
         " NOT NULL ON CONFLICT ROLLBACK)", "sink.constraint_notnull", "low"),
     "foreign key": (f"CREATE TABLE known (n REAL PRIMARY KEY); INSERT INTO known VALUES (0), (1), (2), (3),"
-                    " (4), (5), (6), (7), (8), (9); CREATE TABLE rows ({0}, {1}, FOREIGN KEY (n) REFERENCES"
+                    " (4), (5), (6), (7), (8), (9), (20); CREATE TABLE rows ({0}, {1}, FOREIGN KEY (n) REFERENCES"
                     " known (n))".format(COLUMNS, ORIGIN), "sink.constraint_foreignkey", "FOREIGN KEY"),
     "long message": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}); " + BEFORE % f"ABORT, '{'é' * 500}'",
                      "sink.trigger", "ééé"),
@@ -45,7 +45,7 @@ def check_letters(letters, code, word, sink="rows"):
     assert sorted(letters) == sorted(BAD)
     for headers in letters.values():
         assert headers["weir.reason"] == code and headers["weir.sink"] == sink
-        assert word in headers["weir.detail"]
+        assert word in headers["weir.detail"] and "\ufffd" not in headers["weir.detail"]
         violation, = json.loads(headers["weir.violations"])
         assert (violation["reason"], violation["detail"]) == (code, headers["weir.detail"])
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/json.h"
+#include "connector/reject.h"
 
 struct sqlite_system {
     struct system system; /* first */
@@ -252,6 +252,10 @@ static enum status open_session(struct system *system, const char *pipeline, str
     struct sqlite_system *s = self(system);
     s->pipeline = memory_copy_string(pipeline);
     enum status status = locallog_open(s->place, LOCALLOG_CREATE, &s->log, err);
+    if (status == STATUS_OK) {
+        /* SQLite checks what FOREIGN KEY says only when it is told to. */
+        status = sqlite_run(s->log, "PRAGMA foreign_keys = ON", "opening", err);
+    }
     if (status == STATUS_OK) {
         status = locallog_group_acquire(s->place, pipeline, &s->group_lock, err);
     }
@@ -570,15 +574,16 @@ static enum status load_segments(struct system *system, const char *pipeline,
 static enum status scan_rejects(struct system *system, const char *pipeline,
                                 enum status (*reject)(void *context, const char *sink,
                                                       const char *topic, const char *partition,
-                                                      int64_t offset, struct error *err),
+                                                      int64_t offset, const char *code,
+                                                      const char *message, struct error *err),
                                 void *context, struct error *err)
 {
     struct sqlite_system *s = self(system);
     static const char doing[] = "reading refused rows";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(s->log,
-                                        "SELECT sink, topic, partition, \"offset\" FROM"
-                                        " weir_rejects WHERE pipeline = ?1",
+                                        "SELECT sink, topic, partition, \"offset\", code, message"
+                                        " FROM weir_rejects WHERE pipeline = ?1",
                                         doing, &statement, err);
     if (status != STATUS_OK) {
         return status;
@@ -589,7 +594,9 @@ static enum status scan_rejects(struct system *system, const char *pipeline,
         status = reject(context, (const char *)sqlite3_column_text(statement, 0),
                         (const char *)sqlite3_column_text(statement, 1),
                         (const char *)sqlite3_column_text(statement, 2),
-                        sqlite3_column_int64(statement, 3), err);
+                        sqlite3_column_int64(statement, 3),
+                        (const char *)sqlite3_column_text(statement, 4),
+                        (const char *)sqlite3_column_text(statement, 5), err);
     }
     if (status == STATUS_OK && code != SQLITE_DONE) {
         status = locallog_error(s->log, code, doing, err);
@@ -608,6 +615,9 @@ static void attempt_fini(struct attempt *attempt)
             ledger_fini(&attempt->segments[i][k]);
         }
         memory_free(attempt->segments[i]);
+    }
+    for (uint32_t i = 0; i < attempt->reject_count; i++) {
+        memory_free((void *)(uintptr_t)attempt->rejects[i].record.headers);
     }
     memory_free(attempt->segments);
     memory_free(attempt->next);
@@ -696,11 +706,11 @@ static enum status store_reject(struct sqlite_system *s, const struct reject *re
     bind_text(s->write_reject, 2, reject->sink->name);
     bind_text(s->write_reject, 3, reject->origin->topic);
     bind_text(s->write_reject, 4, reject->origin->label);
-    sqlite3_bind_int64(s->write_reject, 5, reject->offset);
+    sqlite3_bind_int64(s->write_reject, 5, reject->record.offset);
     bind_text(s->write_reject, 6, reject->code);
     bind_text(s->write_reject, 7, reject->message);
-    bind_bytes(s->write_reject, 8, reject->key);
-    bind_bytes(s->write_reject, 9, reject->value);
+    bind_bytes(s->write_reject, 8, reject->record.key);
+    bind_bytes(s->write_reject, 9, reject->record.value);
     return step_done(s->log, s->write_reject, "storing a refused row", err);
 }
 
@@ -719,29 +729,22 @@ static void append_reject_letter(struct sqlite_system *s, struct sink *dlq, stru
                                  const struct hash_secret *secret)
 {
     struct buffer violations = {0};
-    buffer_printf(&violations, "[{\"reason\":\"%s\",\"field\":\"\",\"detail\":", reject->code);
-    json_write_string(&violations, bytes_of_string(reject->message));
-    buffer_append_string(&violations, "}]");
-    struct dead_letter letter = {
-        .key = reject->key,
-        .value = reject->value,
-        .reason = reject->code,
-        .field = "",
-        .detail = bytes_of_string(reject->message),
-        .violations = bytes_of(violations.data, violations.size),
-        .topic = reject->origin->topic,
-        .partition = reject->origin->label,
-        .offset = reject->offset,
-        .timestamp_us = reject->timestamp_us,
-        .pipeline = s->pipeline,
-        .plan = dlq->shape->plan_hash,
+    struct dead_letter letter;
+    struct refused_row row = {
+        .record = &reject->record,
+        .origin = reject->origin,
         .attempt = reject->attempt,
         .sink = reject->sink->name,
+        .code = reject->code,
+        .message = reject->message,
+        .pipeline = s->pipeline,
+        .plan_hash = dlq->shape->plan_hash,
     };
+    reject_letter(&row, &violations, &letter);
     struct ledger_sink delta = {0};
     dlq->ops->append_dead_letter(dlq, outbox, reject->source_partition, &letter, secret, &delta);
     uint32_t part = part_of(attempt, reject->source_partition);
-    uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->offset);
+    uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->record.offset);
     struct ledger *ledgers[] = {&attempt->next[part].ledger, &attempt->segments[part][segment]};
     for (uint32_t i = 0; i < 2; i++) {
         struct ledger_sink *sink = ledger_sink(ledgers[i], dlq->name);
@@ -766,7 +769,7 @@ static enum status write_rejects(struct system *system, struct attempt *attempt,
     for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
         const struct reject *reject = &attempt->rejects[i];
         uint32_t part = part_of(attempt, reject->source_partition);
-        uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->offset);
+        uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->record.offset);
         book_reject(&attempt->next[part].ledger, reject);
         book_reject(&attempt->segments[part][segment], reject);
         status = store_reject(s, reject, err);

@@ -24,18 +24,15 @@ struct sqlite3_stmt;
 struct sqlite_system;
 
 /* A row that a table refused, on its way to weir_rejects and the dead letters. Slices point into
- * the table's outbox. */
+ * the table's outbox; `record.headers` is the attempt's. */
 struct reject {
     const struct sink *sink;
     const struct source_partition *origin;
     uint32_t source_partition;
-    int64_t offset;
-    int64_t timestamp_us;
-    uint32_t attempt;    /* of the dead letter */
-    struct hash128 hash; /* as it stands in the sink's sum */
-    struct bytes key;
-    struct bytes value;
-    const char *code;    /* "sink.constraint_check", … */
+    struct record record; /* offset, timestamp, key, value and headers */
+    uint32_t attempt;     /* of the dead letter */
+    struct hash128 hash;  /* as it stands in the sink's sum */
+    const char *code;     /* "sink.constraint_check", … */
     char message[200];
 };
 
@@ -81,6 +78,7 @@ struct locallog *sqlite_system_log(const struct system *system);
 void attempt_extend_range(struct attempt *attempt, const char *sink_name,
                           uint32_t source_partition, uint32_t output_partition,
                           int64_t first_offset, int64_t last_offset);
+/* Takes the headers over. */
 void attempt_add_reject(struct attempt *attempt, const struct reject *reject);
 
 /* Runs one SQL text; the error names `doing`. */

@@ -88,8 +88,8 @@ struct table_sink {
     struct value *seen_values;
 };
 
-/* A row in an outbox: this head, then its values (value_write), then key and value of the record if
- * refused rows become dead letters. */
+/* A row in an outbox: this head, then its values (value_write), then key, value and headers of the
+ * record, for its dead letter if it is refused. */
 struct row_head {
     uint32_t size_bytes; /* of all of it, the head included */
     uint32_t source_partition;
@@ -99,7 +99,6 @@ struct row_head {
     struct hash128 hash;
     uint32_t values_bytes;
     uint32_t attempt;
-    bool has_record;
     bool is_marked;      /* refused in an earlier attempt that took the transaction */
     uint32_t mark;       /* index in the outbox's marks */
 };
@@ -246,11 +245,28 @@ static void finish_row(struct table_outbox *o, size_t at, struct row_head *head,
     o->outbox.row_count++;
 }
 
+static void append_bytes(struct buffer *out, struct bytes bytes)
+{
+    buffer_append_u8(out, bytes_is_none(bytes));
+    buffer_append_sized(out, bytes.data, bytes.size);
+}
+
+static struct bytes read_bytes(struct reader *in)
+{
+    bool is_none = reader_u8(in) != 0;
+    struct bytes bytes = reader_sized(in);
+    return is_none ? BYTES_NONE : bytes;
+}
+
 static void append_record(struct table_outbox *o, const struct record *record)
 {
-    buffer_append_u8(&o->rows, bytes_is_none(record->key));
-    buffer_append_sized(&o->rows, record->key.data, record->key.size);
-    buffer_append_sized(&o->rows, record->value.data, record->value.size);
+    append_bytes(&o->rows, record->key);
+    append_bytes(&o->rows, record->value);
+    buffer_append_u32(&o->rows, record->header_count);
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        append_bytes(&o->rows, record->headers[i].name);
+        append_bytes(&o->rows, record->headers[i].value);
+    }
 }
 
 static struct hash128 hash_values(const struct table_sink *s, const struct hash_secret *secret)
@@ -283,7 +299,6 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
         .timestamp_us = record->timestamp_us,
         .hash = hash_values(s, secret),
         .attempt = replay == NULL ? 1 : replay->attempt + 1,
-        .has_record = true,
     };
     size_t at = begin_row(o, &head, s->values, s->column_count);
     size_t values_end = o->rows.size;
@@ -471,8 +486,11 @@ static enum status refuse_deferred_keys(struct table_sink *s, struct locallog *l
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         log,
+        /* White space of any kind and length becomes one space. */
         "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE AND"
-        " upper(sql) LIKE '%DEFERRABLE INITIALLY DEFERRED%'",
+        " replace(replace(replace(replace(replace(replace(upper(sql), char(9), ' '),"
+        " char(10), ' '), char(13), ' '), ' ', ' ' || char(1)), char(1) || ' ', ''), char(1), '')"
+        " LIKE '%DEFERRABLE INITIALLY DEFERRED%'",
         "looking at a table", &statement, err);
     if (status != STATUS_OK) {
         return status;
@@ -664,17 +682,23 @@ static const char *reject_code(int extended)
     }
 }
 
-static void take_record(const struct row_head *head, const uint8_t *row, struct reject *reject)
+static void take_record(const struct row_head *head, const uint8_t *row, struct record *record)
 {
     size_t at = sizeof *head + head->values_bytes;
     struct reader in = reader_of(bytes_of(row + at, head->size_bytes - at));
-    bool key_is_none = reader_u8(&in) != 0;
-    reject->key = reader_sized(&in);
-    reject->value = reader_sized(&in);
-    check(!in.failed);
-    if (key_is_none) {
-        reject->key = BYTES_NONE;
+    record->offset = head->offset;
+    record->timestamp_us = head->timestamp_us;
+    record->key = read_bytes(&in);
+    record->value = read_bytes(&in);
+    record->header_count = reader_u32(&in);
+    struct record_header *headers =
+        memory_alloc(size_mul(record->header_count + 1, sizeof *headers));
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        headers[i].name = read_bytes(&in);
+        headers[i].value = read_bytes(&in);
     }
+    record->headers = headers;
+    check(!in.failed);
 }
 
 static void refuse(const struct sink *sink, const struct table_outbox *o,
@@ -685,15 +709,27 @@ static void refuse(const struct sink *sink, const struct table_outbox *o,
         .sink = sink,
         .origin = head->origin,
         .source_partition = head->source_partition,
-        .offset = head->offset,
-        .timestamp_us = head->timestamp_us,
         .attempt = head->attempt,
         .hash = head->hash,
         .code = mark->code,
     };
     memcpy(reject.message, mark->message, sizeof reject.message);
-    take_record(head, row, &reject);
+    take_record(head, row, &reject.record);
     attempt_add_reject(attempt, &reject);
+}
+
+/* What fits, and no half of a character. */
+static void copy_message(const char *text, char *out, size_t out_size)
+{
+    size_t size = strnlen(text, out_size);
+    if (size == out_size) {
+        size--;
+        while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80) {
+            size--;
+        }
+    }
+    memcpy(out, text, size);
+    out[size] = '\0';
 }
 
 static void mark_row(struct table_outbox *o, struct row_head *head, uint8_t *row,
@@ -702,7 +738,7 @@ static void mark_row(struct table_outbox *o, struct row_head *head, uint8_t *row
     o->marks = memory_realloc(o->marks, size_mul(o->mark_count + 1, sizeof *o->marks));
     struct mark *mark = &o->marks[o->mark_count];
     mark->code = code;
-    snprintf(mark->message, sizeof mark->message, "%s", message);
+    copy_message(message, mark->message, sizeof mark->message);
     head->is_marked = true;
     head->mark = o->mark_count++;
     memcpy(row, head, sizeof *head);
