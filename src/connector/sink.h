@@ -37,6 +37,7 @@ struct system;
  * `drop`. */
 struct output_column {
     const char *name;       /* path with '_' for '.' */
+    const char *path;
     enum column_type type;
     /* a date-time text: stored as ISO 8601 in UTC (time_format) so that it sorts by time where
      * fractions agree */

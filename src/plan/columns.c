@@ -54,6 +54,7 @@ void plan_make_columns(struct plan_maker *maker)
         bool top_level = f->parent == FIELD_NONE;
         columns[count++] = (struct output_column){
             .name = column_name(maker->arena, f->path),
+            .path = f->path,
             .type = set == FIELD_NONE ? f->type : COLUMN_JSON,
             .is_time = set == FIELD_NONE && stage->is_time[field],
             .required = set == FIELD_NONE && top_level && !f->nullable &&

@@ -64,6 +64,34 @@ uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, c
 
 /* --- schema, with the names that only the pipeline mentions --- */
 
+/* Control characters stand escaped in the path of a field, and paths are what set and drop name. */
+static enum status check_path(const struct doc *name, const char *where, struct error *err)
+{
+    for (size_t i = 0; i < name->text_size; i++) {
+        uint8_t byte = (uint8_t)name->text[i];
+        if (byte < 0x20) {
+            return doc_error(name, err, "config.value",
+                             "a name in transform.%s holds the control character 0x%02x; a field "
+                             "of the schema that has one is named with '\\u%04x' in its place",
+                             where, byte, byte);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status check_transform_paths(const struct doc *set, const struct doc *drop,
+                                         struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; set != NULL && i < set->count && status == STATUS_OK; i++) {
+        status = check_path(set->keys[i], "set", err);
+    }
+    for (size_t i = 0; i < string_count(drop) && status == STATUS_OK; i++) {
+        status = check_path(string_item(drop, i), "drop", err);
+    }
+    return status;
+}
+
 static enum status check_transform_names(const struct doc *set, const struct doc *drop,
                                          struct error *err)
 {
@@ -110,6 +138,9 @@ static enum status make_schema(struct plan_maker *maker, struct error *err)
     const struct doc *set = doc_get(block(maker, "transform"), "set");
     const struct doc *drop = doc_get(block(maker, "transform"), "drop");
     enum status status = check_transform_names(set, drop, err);
+    if (status == STATUS_OK) {
+        status = check_transform_paths(set, drop, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }

@@ -100,6 +100,12 @@ enum status sql_names_refuse(const struct layout *layout, const struct sql_expre
                              const char *name, bool quoted, struct error *err)
 {
     const char *nearest = find_nearest(layout, name);
+    if (nearest != NULL && strcmp(nearest, name) == 0) {
+        return sql_refuse(expression, err, SQL_CODE_UNKNOWN_COLUMN,
+                          "%.80s is a word of SQL too, and there is another field of that name in "
+                          "other capitals: write \"%.80s\"",
+                          name, name);
+    }
     if (nearest != NULL) {
         return sql_refuse(expression, err, SQL_CODE_UNKNOWN_COLUMN,
                           "there is no column %.80s; did you mean %.80s?", name, nearest);

@@ -30,6 +30,11 @@ TABLES = {
     "foreign key": (f"CREATE TABLE known (n REAL PRIMARY KEY); INSERT INTO known VALUES (0), (1), (2), (3),"
                     " (4), (5), (6), (7), (8), (9), (20); CREATE TABLE rows ({0}, {1}, FOREIGN KEY (n) REFERENCES"
                     " known (n))".format(COLUMNS, ORIGIN), "sink.constraint_foreignkey", "FOREIGN KEY"),
+    "deferred key behind a trigger": (
+        "CREATE TABLE known (n REAL PRIMARY KEY); INSERT INTO known VALUES (0), (1), (2), (3), (4), (5), (6), (7),"
+        f" (8), (9), (20); CREATE TABLE rows ({COLUMNS}, {ORIGIN}); CREATE TABLE seen (n REAL REFERENCES known"
+        " DEFERRABLE INITIALLY DEFERRED); CREATE TRIGGER t AFTER INSERT ON rows BEGIN INSERT INTO seen VALUES (NEW.n);"
+        " END", "sink.constraint_foreignkey", "COMMIT"),
     "long message": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}); " + BEFORE % f"ABORT, '{'é' * 500}'",
                      "sink.trigger", "ééé"),
 }
@@ -178,11 +183,24 @@ def test_refused_rows_without_a_dead_letter_place(lab):
     lab.audit()
 
 
-def test_constraints_that_are_checked_at_commit_only_are_refused(lab):
+@pytest.mark.parametrize("clause", [
+    "DEFERRABLE   INITIALLY\n DEFERRED", "DEFERRABLE\n INITIALLY/**/DEFERRED", "deferrable--\n\tInitially /* ' */deferred",
+])
+def test_constraints_that_are_checked_at_commit_only_are_refused(lab, clause):
     lab.write().produce(values())
     lab.script(f"CREATE TABLE known (n REAL PRIMARY KEY); CREATE TABLE rows ({COLUMNS}, {ORIGIN},"
-               " FOREIGN KEY (n) REFERENCES known (n)\n  DEFERRABLE   INITIALLY\n DEFERRED)")
+               f" FOREIGN KEY (n) REFERENCES known (n) {clause})")
     assert "IMMEDIATE" in lab.refused("sink.deferred").err
+
+
+def test_the_word_alone_is_not_refused(lab):
+    lab.write().produce(values())
+    lab.script("CREATE TABLE known (n REAL PRIMARY KEY); INSERT INTO known VALUES (0);"
+               f" CREATE TABLE rows ({COLUMNS}, {ORIGIN}, \"DEFERRABLE INITIALLY DEFERRED\" INTEGER DEFAULT 0"
+               " REFERENCES known /* DEFERRABLE INITIALLY DEFERRED */ NOT DEFERRABLE INITIALLY DEFERRED,"
+               " said TEXT DEFAULT 'it''s DEFERRABLE INITIALLY DEFERRED')")
+    assert balanced(lab.ledger()) == counts(valid=10)
+    lab.audit()
 
 
 def test_a_table_that_lacks_a_column(lab):

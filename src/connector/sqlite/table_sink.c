@@ -26,8 +26,10 @@
 #include "base/time.h"
 #include "codec/json.h"
 #include "connector/letter_json.h"
+#include "connector/sqlite/deferred.h"
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
+#include "connector/sqlite/table_columns.h"
 
 static const char *const modes[] = {"append", "upsert", NULL};
 
@@ -480,29 +482,27 @@ static enum status find_view(struct table_sink *s, struct locallog *log, struct 
     return status;
 }
 
+/* Which row breaks such a constraint is not known before COMMIT, when it may be mended by a later
+ * one. */
 static enum status refuse_deferred_keys(struct table_sink *s, struct locallog *log,
                                         struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
-        log,
-        /* White space of any kind and length becomes one space. */
-        "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE AND"
-        " replace(replace(replace(replace(replace(replace(upper(sql), char(9), ' '),"
-        " char(10), ' '), char(13), ' '), ' ', ' ' || char(1)), char(1) || ' ', ''), char(1), '')"
-        " LIKE '%DEFERRABLE INITIALLY DEFERRED%'",
+        log, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
         "looking at a table", &statement, err);
     if (status != STATUS_OK) {
         return status;
     }
     sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
+    const char *sql = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+    if (sql != NULL && deferred_in_sql(sql)) {
         status = error_set(err, STATUS_CONFIG, "sink.deferred",
                            "table %s has a constraint that is checked at COMMIT only, so the row "
                            "that breaks it could not be told; make it IMMEDIATE",
                            s->quoted);
-    } else if (code != SQLITE_DONE) {
+    } else if (code != SQLITE_ROW && code != SQLITE_DONE) {
         status = locallog_error(log, code, "looking at a table", err);
     }
     sqlite3_finalize(statement);
@@ -744,6 +744,53 @@ static void mark_row(struct table_outbox *o, struct row_head *head, uint8_t *row
     memcpy(row, head, sizeof *head);
 }
 
+/* Why a row cannot stay in the table. */
+struct refusal {
+    const char *code; /* NULL: it can, or the failure is not its fault */
+    const char *message;
+    bool is_in_table; /* or the transaction is gone: the epoch must be written without it */
+};
+
+static struct refusal judge_step(const struct table_sink *s, struct sqlite3 *database, int code)
+{
+    if (code != SQLITE_DONE) {
+        /* RAISE(ROLLBACK) takes the transaction, RAISE(FAIL) leaves the row in it. */
+        return (struct refusal){reject_code(sqlite3_extended_errcode(database)),
+                                sqlite3_errmsg(database),
+                                sqlite3_get_autocommit(database) != 0 ||
+                                    sqlite3_changes(database) > 0};
+    }
+    /* A trigger may write into a table whose foreign keys are checked at COMMIT, where the whole
+     * epoch would fail for this row. */
+    int unfulfilled = 0;
+    int highest = 0;
+    if (sqlite3_db_status(database, SQLITE_DBSTATUS_DEFERRED_FKS, &unfulfilled, &highest, 0) ==
+            SQLITE_OK &&
+        unfulfilled != 0) {
+        return (struct refusal){"sink.constraint_foreignkey",
+                                "a foreign key that is checked at COMMIT has no parent", true};
+    }
+    /* A trigger's RAISE(IGNORE), or ON CONFLICT IGNORE in the table: an append that left nothing. */
+    if (!s->is_upsert && !s->is_view && sqlite3_changes(database) == 0) {
+        return (struct refusal){"sink.ignored", "the table ignored the row",
+                                sqlite3_get_autocommit(database) != 0};
+    }
+    return (struct refusal){0};
+}
+
+static enum status fail_letter(const struct table_sink *s, struct locallog *log, int code,
+                               const struct refusal *refusal, struct error *err)
+{
+    if (code != SQLITE_DONE) {
+        return locallog_error(log, sqlite3_extended_errcode(locallog_database(log)),
+                              "writing a dead letter", err);
+    }
+    return error_set(err, STATUS_FATAL, refusal->code,
+                     "table %s does not take a dead letter (%s): mend its triggers and "
+                     "constraints, or dead letters would be lost",
+                     s->quoted, refusal->message);
+}
+
 static enum status write_row(struct sink *sink, struct table_outbox *o, struct locallog *log,
                              uint8_t *row, struct attempt *attempt, bool *out_redo,
                              struct error *err)
@@ -758,39 +805,23 @@ static enum status write_row(struct sink *sink, struct table_outbox *o, struct l
     }
     bind_row(s, &head, row + sizeof head);
     int code = sqlite3_step(s->insert);
-    int extended = sqlite3_extended_errcode(database);
-    /* A trigger's RAISE(IGNORE), or ON CONFLICT IGNORE in the table: an append that left nothing. */
-    bool is_ignored = code == SQLITE_DONE && !s->is_upsert && !s->is_view &&
-                      sqlite3_changes(database) == 0;
-    if (code == SQLITE_DONE && !is_ignored) {
-        sqlite3_reset(s->insert);
-        return STATUS_OK;
+    struct refusal refusal = judge_step(s, database, code);
+    enum status status = STATUS_OK;
+    if (code == SQLITE_DONE && refusal.code == NULL) {
+        /* It stays. */
+    } else if (sink->is_dlq) {
+        status = fail_letter(s, log, code, &refusal, err);
+    } else if (refusal.code == NULL) {
+        status = locallog_error(log, sqlite3_extended_errcode(database), "writing a row", err);
+    } else {
+        mark_row(o, &head, row, refusal.code, refusal.message);
+        *out_redo = refusal.is_in_table;
     }
-    const char *reason = sink->is_dlq ? NULL
-                         : is_ignored ? "sink.ignored"
-                                      : reject_code(extended);
-    if (is_ignored && sink->is_dlq) {
-        sqlite3_reset(s->insert);
-        return error_set(err, STATUS_FATAL, "sink.ignored",
-                         "table %s ignores a dead letter (a trigger, or ON CONFLICT IGNORE): take "
-                         "that out, or dead letters would be lost",
-                         s->quoted);
-    }
-    if (reason == NULL) {
-        enum status status = locallog_error(log, extended, "writing a row", err);
-        sqlite3_reset(s->insert);
-        return status;
-    }
-    mark_row(o, &head, row, reason,
-             is_ignored ? "the table ignored the row" : sqlite3_errmsg(database));
-    /* RAISE(ROLLBACK) takes the transaction, RAISE(FAIL) leaves the row in it. */
-    *out_redo = sqlite3_get_autocommit(database) != 0 ||
-                (!is_ignored && sqlite3_changes(database) > 0);
     sqlite3_reset(s->insert);
-    if (!*out_redo) {
+    if (head.is_marked && !*out_redo) {
         refuse(sink, o, &head, row, attempt);
     }
-    return STATUS_OK;
+    return status;
 }
 
 static void finish(struct sink *sink, struct outbox *outbox)
@@ -1072,8 +1103,15 @@ static enum status find_column(const struct table_sink *s, const struct doc *nam
             return STATUS_OK;
         }
     }
+    const char **names = arena_alloc_zero(s->arena, s->column_count + 1, sizeof *names);
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        names[i] = s->columns[i].name;
+    }
+    const char *nearest = string_nearest(name->text, names, s->column_count);
     return doc_error(name, err, "config.unknown_field",
-                     "the rows of this table have no column '%s'", name->text);
+                     "the rows of this table have no column '%s'%s%s%s", name->text,
+                     nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+                     nearest == NULL ? "" : "'?");
 }
 
 #define KEYS_MAX 16
@@ -1122,8 +1160,8 @@ static enum status check_table_name(const struct doc *config, const struct syste
                                     struct error *err)
 {
     const struct doc *table = doc_get(config, "table");
-    if (strncmp(table->text, "weir_", 5) == 0 || strncmp(table->text, "sqlite_", 7) == 0 ||
-        table->text_size == 0) {
+    if (sqlite3_strnicmp(table->text, "weir_", 5) == 0 ||
+        sqlite3_strnicmp(table->text, "sqlite_", 7) == 0 || table->text_size == 0) {
         return doc_error(table, err, "config.value",
                          "names of tables must not be empty or begin with weir_ or sqlite_");
     }
@@ -1145,6 +1183,9 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
                             struct sink **out, struct error *err)
 {
     enum status status = check_table_name(config, system, err);
+    if (status == STATUS_OK && !is_dlq) {
+        status = table_columns_check(doc_get(config, "table"), shape, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }
