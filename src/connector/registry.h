@@ -11,8 +11,10 @@
 /* A kind of sink place: how a sink joins a system. */
 struct sink_kind {
     const struct sink_ops *ops;
+    /* of its systems: two kinds of sinks that share it share a place's system */
+    const struct system_ops *system_ops;
     /* The identity of the system that this configuration belongs to, in `arena` (a real path); no
-     * I/O but path resolution. */
+     * I/O but path resolution. One place has one identity, however it is spelled. */
     enum status (*system_place)(struct arena *arena, const struct doc *config, const char *folder,
                                 char **out_place, struct error *err);
     /* A new, closed system for that place. */

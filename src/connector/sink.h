@@ -174,10 +174,11 @@ struct system_ops {
     /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
     enum status (*load)(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err);
-    /* Epoch 0: R is stored as it is given (owner included), the plan's text too, in one transaction
-     * for all partitions. Makes topics and tables. FENCED when R is there already. */
+    /* Epoch 0: R is stored as it is given (owner included), the texts of all plans that it names too,
+     * in one transaction for all partitions. Makes topics and tables. FENCED when R is there
+     * already. */
     enum status (*begin)(struct system *system, const struct progress *progresses, uint32_t count,
-                         struct bytes plan_text, struct error *err);
+                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err);
     /* Compare-and-swap of the owner of all partitions: FENCED when epoch or owner in the system are
      * not those of `progresses`. Stores the plan's text if it is new; makes topics and tables that
      * are not there yet. `progresses[i].owner` are the old ones; the new owner is `owner`. */

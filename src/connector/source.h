@@ -60,6 +60,13 @@ struct source_ops {
      * Nothing appended: no more for now. FATAL "log.corrupt" names topic, partition and offset. */
     enum status (*read)(struct source *source, uint32_t partition, struct batch *batch,
                         int64_t limit_offset, struct error *err);
+    /* Notes in the place of the source how far a group, that is a pipeline, has come; both NULL where
+     * there is no such place. Advice, never authority: but a group that is there has read. */
+    enum status (*read_group)(struct source *source, const char *group, uint32_t partition,
+                              int64_t *out_offset, bool *out_found, struct error *err);
+    /* `offsets`: of every partition. */
+    enum status (*write_group)(struct source *source, const char *group, const int64_t *offsets,
+                               struct error *err);
     /* True when no record can ever come (a closed pipe). */
     bool (*is_finished)(struct source *source);
     /* Waits for more, at most that long; spurious returns are fine. */

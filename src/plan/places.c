@@ -1,6 +1,7 @@
 /* The blocks source, sinks and dlq: which connector, which system. */
 #include <string.h>
 
+#include "os/place.h"
 #include "plan/plan_private.h"
 
 /* The one key of `map` that is a kind of connector; CONFIG when there is none, or two. */
@@ -71,6 +72,33 @@ enum status plan_make_source(struct plan_maker *maker, struct error *err)
     return STATUS_OK;
 }
 
+/* A system that is in `place` already must be of that kind. Two names of one file, hard links, are
+ * refused: a SQLite file has its write-ahead log beside its name. */
+static enum status check_place(const struct plan_maker *maker, const struct sink_kind *kind,
+                               const struct doc *config, const char *place, struct error *err)
+{
+    const struct plan *plan = maker->plan;
+    for (uint32_t i = 0; i < plan->system_count; i++) {
+        const struct system *system = plan->systems[i];
+        const char *other = system->ops->place(system);
+        bool is_same = strcmp(other, place) == 0;
+        if (is_same && system->ops != kind->system_ops) {
+            return doc_error(doc_get(config, "path"), err, "config.value",
+                             "%s is the place of '%s' already, which is of another kind: a file "
+                             "of topics and tables here, a folder of lines there; name another "
+                             "path",
+                             place, system->sinks[0]->name);
+        }
+        if (!is_same && place_is_same(other, place)) {
+            return doc_error(doc_get(config, "path"), err, "config.value",
+                             "%s and %s are two names of one file, which cannot be used by both "
+                             "at once; write one of them everywhere",
+                             other, place);
+        }
+    }
+    return STATUS_OK;
+}
+
 /* The system of that kind and place, made when it is the first sink of it. */
 static struct system *system_for(struct plan_maker *maker, const struct sink_kind *kind,
                                  const char *place)
@@ -78,13 +106,30 @@ static struct system *system_for(struct plan_maker *maker, const struct sink_kin
     struct plan *plan = maker->plan;
     for (uint32_t i = 0; i < plan->system_count; i++) {
         struct system *system = plan->systems[i];
-        if (strcmp(system->ops->place(system), place) == 0) {
+        if (system->ops == kind->system_ops && strcmp(system->ops->place(system), place) == 0) {
             return system;
         }
     }
     struct system *system = kind->system_new(place);
     plan->systems[plan->system_count++] = system;
     return system;
+}
+
+/* A stored plan is made also when its places are gone: their names alone tell them apart then. */
+static enum status find_place(struct plan_maker *maker, const struct sink_kind *kind,
+                              const struct doc *config, char **out_place, struct error *err)
+{
+    struct error ignored = {0};
+    if (!maker->is_stored) {
+        enum status status =
+            kind->system_place(maker->arena, config, maker->plan->folder, out_place, err);
+        return status == STATUS_OK ? check_place(maker, kind, config, *out_place, err) : status;
+    }
+    if (kind->system_place(maker->arena, config, maker->plan->folder, out_place, &ignored) !=
+        STATUS_OK) {
+        *out_place = arena_printf(maker->arena, "%s", grammar_string(config, "path", ""));
+    }
+    return STATUS_OK;
 }
 
 /* A topic that is both source and sink would never end. */
@@ -94,7 +139,7 @@ static enum status refuse_loop(struct plan_maker *maker, const struct sink_kind 
     const struct doc *source = maker->plan->source_config;
     const struct doc *topic = doc_get(config, "topic");
     const char *source_topic = grammar_string(source, "topic", "");
-    if (topic == NULL || strcmp(kind->ops->kind, maker->plan->source_ops->kind) != 0 ||
+    if (maker->is_stored || topic == NULL || strcmp(kind->ops->kind, maker->plan->source_ops->kind) != 0 ||
         strcmp(topic->text, source_topic) != 0) {
         return STATUS_OK;
     }
@@ -124,7 +169,7 @@ static enum status make_sink(struct plan_maker *maker, const char *name, const s
     const struct sink_kind *kind = registry_sink(node->keys[index]->text);
     const struct doc *config = node->items[index];
     char *place = NULL;
-    status = kind->system_place(maker->arena, config, plan->folder, &place, err);
+    status = find_place(maker, kind, config, &place, err);
     if (status != STATUS_OK) {
         return status;
     }

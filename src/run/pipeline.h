@@ -52,6 +52,29 @@ void pipeline_close(struct pipeline *pipeline);
 /* Adds up R's ledgers: verdicts once, sinks of every system. */
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out);
 
+static inline struct progress *pipeline_progress(const struct pipeline *pipeline, uint32_t system,
+                                                 uint32_t partition)
+{
+    return &pipeline->progresses[system][partition];
+}
+/* A record that was loaded has a topic. */
+static inline bool pipeline_is_found(const struct progress *progress)
+{
+    return progress->topic != NULL;
+}
+/* R of the system that has come furthest in a partition; NULL when none has any. */
+const struct progress *pipeline_furthest(const struct pipeline *pipeline, uint32_t p);
+/* Whether a system has R of no partition. */
+bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s);
+
+/* first_start.c: no system has R. */
+enum status first_start(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* Some have: those that have none begin where the others are, or are refused. */
+enum status first_start_join(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* Tells the source how far the slowest system has come, where it keeps such notes. What cannot be
+ * noted is only warned of: it is advice. */
+void first_start_note_group(const struct pipeline *pipeline);
+
 /* recovery.c: R of all systems without claiming anything: CONFIG "progress.none" when the pipeline
  * never ran. */
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;

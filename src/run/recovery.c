@@ -1,13 +1,12 @@
 /*
  * Recovery: from what the systems say to a pipeline that can go on.
  *
- *   recovery_claim    R of every system and partition → first start, or the refusals → ownership
- *                     (compare-and-swap)
+ *   recovery_claim    R of every system and partition → first start (first_start.c), or the
+ *                     refusals → ownership (compare-and-swap)
  *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the
  *                     slowest system
  *
- * What is refused, each with the one way on: outputs that are there before a first start; R that
- * was lost, of a system or of one partition; another incarnation (foreign R); a topic made anew;
+ * What is refused here, each with the one way on: R that was lost, of a system or of one partition; another incarnation (foreign R); a topic made anew;
  * another number of partitions; an R beyond the end of the log; an R behind a snapshot (it went
  * back); a system that was left out for a while; a log whose records are not those that were
  * consumed.
@@ -15,25 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/time.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/thread.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
 #include "state/snapshot.h"
-
-static struct progress *progress_of(const struct pipeline *pipeline, uint32_t system,
-                                    uint32_t partition)
-{
-    return &pipeline->progresses[system][partition];
-}
-
-/* A record that was loaded has a topic. */
-static bool is_found(const struct progress *progress)
-{
-    return progress->topic != NULL;
-}
 
 /* --- load --- */
 
@@ -46,7 +32,7 @@ static enum status load_all(struct pipeline *pipeline, uint32_t *out_found, stru
             bool found = false;
             enum status status =
                 system->ops->load(system, pipeline->partitions[p].source,
-                                  progress_of(pipeline, s, p), &found, err);
+                                  pipeline_progress(pipeline, s, p), &found, err);
             if (status != STATUS_OK) {
                 return status;
             }
@@ -60,165 +46,12 @@ static const struct progress *any_found(const struct pipeline *pipeline)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            if (is_found(progress_of(pipeline, s, p))) {
-                return progress_of(pipeline, s, p);
+            if (pipeline_is_found(pipeline_progress(pipeline, s, p))) {
+                return pipeline_progress(pipeline, s, p);
             }
         }
     }
     return NULL;
-}
-
-/* --- first start --- */
-
-static enum status refuse_full_places(const struct pipeline *pipeline, struct error *err)
-{
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        struct system *system = pipeline->plan->systems[s];
-        for (uint32_t i = 0; i < system->sink_count; i++) {
-            struct sink *sink = system->sinks[i];
-            bool empty = false;
-            enum status status = sink->ops->is_empty(sink, &empty, err);
-            if (status != STATUS_OK) {
-                return status;
-            }
-            if (!empty) {
-                return error_set(err, STATUS_CONFIG, "start.not_empty",
-                                 "%s has no progress record of pipeline '%s', yet the place of "
-                                 "sink '%s' is not empty: if it was filled by somebody else and "
-                                 "shall be kept, start with --init; if this pipeline ran before, "
-                                 "its progress record was lost: restore it from a backup",
-                                 system->name, pipeline->plan->name, sink->name);
-            }
-        }
-    }
-    return STATUS_OK;
-}
-
-static enum status start_offset(const struct pipeline *pipeline, uint32_t partition,
-                                int64_t *out_offset, struct error *err)
-{
-    const char *start = grammar_string(pipeline->plan->source_config, "start", "earliest");
-    if (start[0] == 'l') {
-        return pipeline->source->ops->end_offset(pipeline->source, partition, out_offset, err);
-    }
-    *out_offset = pipeline->partitions[partition].source->first_offset;
-    return STATUS_OK;
-}
-
-/* A system that is added later remembers with the others from the first moment on. */
-static void take_history(struct progress *progress, const struct progress *known)
-{
-    progress->state_start = known->state_start;
-    progress->greatest_us = known->greatest_us;
-    progress->candidates = known->candidates;
-    progress->last_record_hash = known->last_record_hash;
-    progress->plan_count = known->plan_count;
-    progress->plans = memory_realloc(progress->plans,
-                                     size_mul(known->plan_count, sizeof *progress->plans));
-    memcpy(progress->plans, known->plans, known->plan_count * sizeof *progress->plans);
-}
-
-/* R of the system that has come furthest in a partition; NULL when none has any. */
-static const struct progress *furthest_found(const struct pipeline *pipeline, uint32_t p)
-{
-    const struct progress *furthest = NULL;
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        const struct progress *progress = progress_of(pipeline, s, p);
-        if (is_found(progress) &&
-            (furthest == NULL || progress->next_offset > furthest->next_offset)) {
-            furthest = progress;
-        }
-    }
-    return furthest;
-}
-
-/* R of epoch 0. */
-static void make_first(const struct pipeline *pipeline, uint32_t partition, int64_t offset,
-                       struct progress *out)
-{
-    const struct source_partition *source = pipeline->partitions[partition].source;
-    const struct plan *plan = pipeline->plan;
-    *out = (struct progress){
-        .pipeline = memory_copy_string(plan->name),
-        .topic = memory_copy_string(source->topic),
-        .topic_id = memory_copy_string(source->topic_id),
-        .partition = memory_copy_string(source->label),
-        .partition_count = source->partition_count,
-        .owner = pipeline->owner,
-        .next_offset = offset,
-        .state_start = {.offset = offset, .greatest_us = TIME_NEVER},
-        .greatest_us = TIME_NEVER,
-        .plans = memory_alloc(sizeof *out->plans),
-        .plan_count = 1,
-    };
-    out->plans[0] = (struct plan_change){
-        .offset = offset, .plan_hash = plan->hash, .horizon_us = plan->stage.horizon_us};
-    memcpy(out->incarnation, pipeline->incarnation, sizeof out->incarnation);
-    memcpy(out->hash_key, pipeline->hash_key, sizeof out->hash_key);
-}
-
-/* Stores epoch 0 for the partitions of a system that have no R yet. Where each partition begins:
- * `offsets`. */
-static enum status begin_system(struct pipeline *pipeline, uint32_t s, const int64_t *offsets,
-                                struct error *err)
-{
-    struct system *system = pipeline->plan->systems[s];
-    struct progress *news =
-        memory_alloc_zero(pipeline->partition_count, sizeof *news);
-    uint32_t count = 0;
-    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        struct progress *progress = progress_of(pipeline, s, p);
-        if (!is_found(progress)) {
-            const struct progress *known = furthest_found(pipeline, p);
-            make_first(pipeline, p, offsets[p], progress);
-            if (known != NULL) {
-                take_history(progress, known);
-            }
-            progress_copy(&news[count++], progress);
-        }
-    }
-    enum status status =
-        count == 0 ? STATUS_OK
-                   : system->ops->begin(system, news, count, pipeline->plan->text, err);
-    for (uint32_t i = 0; i < count; i++) {
-        progress_fini(&news[i]);
-    }
-    memory_free(news);
-    return status;
-}
-
-/* Where systems without R begin: where the others have come, else where the source begins. */
-static enum status begin_missing(struct pipeline *pipeline, struct error *err)
-{
-    int64_t *offsets = memory_alloc_zero(pipeline->partition_count, sizeof *offsets);
-    enum status status = STATUS_OK;
-    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
-        const struct progress *known = furthest_found(pipeline, p);
-        if (known != NULL) {
-            offsets[p] = known->next_offset;
-        } else {
-            status = start_offset(pipeline, p, &offsets[p], err);
-        }
-    }
-    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-        status = begin_system(pipeline, s, offsets, err);
-    }
-    memory_free(offsets);
-    return status;
-}
-
-static enum status first_start(struct pipeline *pipeline, struct error *err)
-{
-    if (!pipeline->options->init) {
-        enum status status = refuse_full_places(pipeline, err);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    random_bytes(pipeline->incarnation, sizeof pipeline->incarnation);
-    random_bytes(pipeline->hash_key, sizeof pipeline->hash_key);
-    pipeline_talk(pipeline, "first start of pipeline '%s'", pipeline->plan->name);
-    return begin_missing(pipeline, err);
 }
 
 /* --- what R must be like --- */
@@ -289,8 +122,8 @@ static enum status check_found(struct pipeline *pipeline, struct error *err)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            struct progress *progress = progress_of(pipeline, s, p);
-            if (!is_found(progress)) {
+            struct progress *progress = pipeline_progress(pipeline, s, p);
+            if (!pipeline_is_found(progress)) {
                 continue;
             }
             complete_topic_id(pipeline->partitions[p].source, progress);
@@ -306,58 +139,6 @@ static enum status check_found(struct pipeline *pipeline, struct error *err)
         }
     }
     return STATUS_OK;
-}
-
-static bool has_none(const struct pipeline *pipeline, uint32_t s)
-{
-    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        if (is_found(progress_of(pipeline, s, p))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool all_at_epoch_zero(const struct pipeline *pipeline)
-{
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            if (progress_of(pipeline, s, p)->epoch > 0) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-/* A system without R is new only if the plan that ran last did not have it. */
-static enum status check_new_systems(struct pipeline *pipeline, const struct progress *known,
-                                     struct error *err)
-{
-    if (all_at_epoch_zero(pipeline)) {
-        return STATUS_OK;
-    }
-    struct hash128 last = known->plans[known->plan_count - 1].plan_hash;
-    struct replayer *replayer = replayer_new(pipeline->plan, pipeline->plan->systems,
-                                             pipeline->plan->system_count, known->hash_key);
-    const struct judge *judge = NULL;
-    enum status status = replayer_judge(replayer, last, &judge, err);
-    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-        const struct system *system = pipeline->plan->systems[s];
-        for (uint32_t k = 0; has_none(pipeline, s) && k < judge->plan->system_count; k++) {
-            const struct system *old = judge->plan->systems[k];
-            if (strcmp(old->ops->place(old), system->ops->place(system)) == 0) {
-                status = error_set(err, STATUS_CONFIG, "progress.lost",
-                                   "%s has no progress record of pipeline '%s', but others have "
-                                   "come to offset %lld: it was replaced or lost; restore it from "
-                                   "a backup",
-                                   system->name, pipeline->plan->name,
-                                   (long long)known->next_offset);
-            }
-        }
-    }
-    replayer_free(replayer);
-    return status;
 }
 
 static enum status note_segment(void *context, struct bytes form, struct error *err)
@@ -379,8 +160,8 @@ static enum status check_partition_lost(const struct pipeline *pipeline, uint32_
     enum status status = system->ops->load_segments(system, pipeline->plan->name, source,
                                                     note_segment, &was_there, err);
     for (uint32_t other = 0; other < pipeline->partition_count; other++) {
-        const struct progress *progress = progress_of(pipeline, s, other);
-        was_there |= is_found(progress) && progress->epoch > 0 &&
+        const struct progress *progress = pipeline_progress(pipeline, s, other);
+        was_there |= pipeline_is_found(progress) && progress->epoch > 0 &&
                      strcmp(progress->topic, source->topic) == 0;
     }
     if (status == STATUS_OK && was_there) {
@@ -397,7 +178,7 @@ static enum status check_none_lost(const struct pipeline *pipeline, struct error
     enum status status = STATUS_OK;
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
-            if (!is_found(progress_of(pipeline, s, p))) {
+            if (!pipeline_is_found(pipeline_progress(pipeline, s, p))) {
                 status = check_partition_lost(pipeline, s, p, err);
             }
         }
@@ -416,7 +197,7 @@ static enum status take_over_all(struct pipeline *pipeline, struct error *err)
             return status;
         }
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            progress_of(pipeline, s, p)->owner = pipeline->owner;
+            pipeline_progress(pipeline, s, p)->owner = pipeline->owner;
         }
     }
     return STATUS_OK;
@@ -432,18 +213,23 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
     pipeline->owner = random_u64() >> 1; /* fits SQL's signed integers */
     if (found == 0) {
         status = check_none_lost(pipeline, err);
-        return status == STATUS_OK ? first_start(pipeline, err) : status;
+        status = status == STATUS_OK ? first_start(pipeline, err) : status;
+        if (status == STATUS_OK) {
+            first_start_note_group(pipeline);
+        }
+        return status;
     }
     const struct progress *known = any_found(pipeline);
     memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
     memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
     if ((status = check_found(pipeline, err)) != STATUS_OK ||
         (status = check_none_lost(pipeline, err)) != STATUS_OK ||
-        (status = check_new_systems(pipeline, known, err)) != STATUS_OK ||
-        (status = begin_missing(pipeline, err)) != STATUS_OK) {
+        (status = first_start_join(pipeline, err)) != STATUS_OK ||
+        (status = take_over_all(pipeline, err)) != STATUS_OK) {
         return status;
     }
-    return take_over_all(pipeline, err);
+    first_start_note_group(pipeline);
+    return STATUS_OK;
 }
 
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
@@ -470,9 +256,9 @@ enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
 bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *out_plan_hash)
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        const struct progress *first = progress_of(pipeline, 0, p);
+        const struct progress *first = pipeline_progress(pipeline, 0, p);
         for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
-            const struct progress *other = progress_of(pipeline, s, p);
+            const struct progress *other = pipeline_progress(pipeline, s, p);
             const struct progress *ahead =
                 other->next_offset > first->next_offset ? other : first;
             struct hash128 last = ahead->plans[ahead->plan_count - 1].plan_hash;
@@ -489,9 +275,9 @@ bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *o
 enum status recovery_refuse_left_out(const struct pipeline *pipeline, struct error *err)
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        const struct progress *furthest = furthest_found(pipeline, p);
+        const struct progress *furthest = pipeline_furthest(pipeline, p);
         for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-            const struct progress *progress = progress_of(pipeline, s, p);
+            const struct progress *progress = pipeline_progress(pipeline, s, p);
             if (progress->next_offset < furthest->next_offset) {
                 return error_set(err, STATUS_CONFIG, "progress.left_out",
                                  "%s has come to offset %lld of '%s' [%s], and the pipeline went "
@@ -515,9 +301,9 @@ static void find_slowest(const struct pipeline *pipeline, uint32_t p,
                          const struct progress **out_slowest,
                          const struct progress **out_furthest)
 {
-    *out_slowest = *out_furthest = progress_of(pipeline, 0, p);
+    *out_slowest = *out_furthest = pipeline_progress(pipeline, 0, p);
     for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
-        const struct progress *progress = progress_of(pipeline, s, p);
+        const struct progress *progress = pipeline_progress(pipeline, s, p);
         if (progress->next_offset < (*out_slowest)->next_offset) {
             *out_slowest = progress;
         }

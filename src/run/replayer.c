@@ -45,36 +45,49 @@ void replayer_free(struct replayer *replayer)
     memory_free(replayer);
 }
 
-static enum status load_plan(struct replayer *replayer, struct hash128 plan_hash,
-                             struct plan **out, struct error *err)
+enum status replayer_load_text(struct system **systems, uint32_t system_count,
+                               struct hash128 plan_hash, struct buffer *out, struct error *err)
 {
-    char text[33];
-    hash_format(plan_hash, text);
-    for (uint32_t i = 0; i < replayer->system_count; i++) {
-        struct system *system = replayer->systems[i];
-        struct buffer stored = {0};
+    for (uint32_t i = 0; i < system_count; i++) {
         bool found = false;
-        enum status status = system->ops->load_plan(system, plan_hash, &stored, &found, err);
-        if (status == STATUS_OK && found) {
-            status = plan_from_text(bytes_of(stored.data, stored.size), replayer->running->folder,
-                                    out, err);
-        }
-        if (status == STATUS_OK && found && !hash_equal((*out)->hash, plan_hash)) {
-            plan_free(*out);
+        enum status status = systems[i]->ops->load_plan(systems[i], plan_hash, out, &found, err);
+        if (status == STATUS_OK && found && !hash_equal(hash_plain(out->data, out->size),
+                                                        plan_hash)) {
             status = error_set(err, STATUS_FATAL, "plan.corrupt",
-                               "%s: the stored text of plan %s is not what it was; restore the "
+                               "%s: the stored text of a plan is not what it was; restore the "
                                "system from a backup",
-                               system->name, text);
+                               systems[i]->name);
         }
-        buffer_fini(&stored);
         if (status != STATUS_OK || found) {
             return status;
         }
     }
+    char text[33];
+    hash_format(plan_hash, text);
     return error_set(err, STATUS_FATAL, "plan.missing",
                      "records were judged by plan %s, whose text no system has; restore the table "
                      "weir_plan from a backup",
                      text);
+}
+
+static enum status load_plan(struct replayer *replayer, struct hash128 plan_hash,
+                             struct plan **out, struct error *err)
+{
+    struct buffer stored = {0};
+    enum status status = replayer_load_text(replayer->systems, replayer->system_count, plan_hash,
+                                            &stored, err);
+    if (status == STATUS_OK) {
+        status = plan_from_text(bytes_of(stored.data, stored.size), replayer->running->folder, out,
+                                err);
+    }
+    if (status == STATUS_OK && !hash_equal((*out)->hash, plan_hash)) {
+        plan_free(*out);
+        status = error_set(err, STATUS_FATAL, "plan.corrupt",
+                           "the stored text of a plan is not in the form that this weir writes; "
+                           "use the weir that wrote it");
+    }
+    buffer_fini(&stored);
+    return status;
 }
 
 enum status replayer_judge(struct replayer *replayer, struct hash128 plan_hash,

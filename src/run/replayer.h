@@ -31,6 +31,11 @@ struct judge {
 enum status replayer_judge(struct replayer *replayer, struct hash128 plan_hash,
                            const struct judge **out, struct error *err) WEIR_MUST_USE;
 
+/* The stored text of a plan, out of the first system that has it. FATAL "plan.missing" as above. */
+enum status replayer_load_text(struct system **systems, uint32_t system_count,
+                               struct hash128 plan_hash, struct buffer *out,
+                               struct error *err) WEIR_MUST_USE;
+
 /* Which entry of the history judges `offset`. */
 uint32_t replayer_plan_at(const struct plan_change *plans, uint32_t plan_count, int64_t offset);
 

@@ -10,6 +10,7 @@
 #include "os/clock.h"
 #include "os/thread.h"
 #include "run/pipeline.h"
+#include "run/replayer.h"
 
 static void tell(void (*line_out)(void *context, const char *line), void *context,
                  const char *format, va_list arguments)
@@ -182,16 +183,8 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
             return status;
         }
         *out_needs_align = true;
-        bool found = false;
-        for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK && !found; s++) {
-            status = plan->systems[s]->ops->load_plan(plan->systems[s], *out_align, out_plan_text,
-                                                      &found, err);
-        }
-        if (status == STATUS_OK && !found) {
-            status = error_set(err, STATUS_FATAL, "plan.missing",
-                               "systems stand at different offsets under an older plan whose text "
-                               "none of them has; restore the newest backup");
-        }
+        status = replayer_load_text(plan->systems, plan->system_count, *out_align, out_plan_text,
+                                    err);
         pipeline_close(&pipeline);
         return status;
     }
@@ -201,6 +194,9 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     /* After a stop signal too: the worker then only brings all systems to one position. */
     if (status == STATUS_OK && pipeline.is_rebuilt) {
         status = work(&pipeline, &result->records, err);
+        if (status == STATUS_OK) {
+            first_start_note_group(&pipeline);
+        }
     }
     if (status == STATUS_OK) {
         pipeline_sum_up(&pipeline, &result->ledger);

@@ -142,8 +142,8 @@ enum status folder_check_owner(const struct folder_system *s, uint64_t owner,
 /* CONFIG "folder.other_pipeline" when another pipeline has written here. */
 enum status folder_check_pipeline(const struct folder_system *s, struct error *err) WEIR_MUST_USE;
 /* Stores a plan's text if it is new. */
-enum status folder_save_plan(const struct folder_system *s, const char *plan_hash,
-                             struct bytes plan_text, struct error *err) WEIR_MUST_USE;
+enum status folder_save_plan(const struct folder_system *s, struct bytes plan_text,
+                             struct error *err) WEIR_MUST_USE;
 enum status folder_load_plan(const struct folder_system *s, struct hash128 plan_hash,
                              struct buffer *out, bool *out_found, struct error *err) WEIR_MUST_USE;
 

@@ -88,7 +88,7 @@ static enum status begin_or_take_over(struct fixture *fixture, const bool *found
         any_found = any_found || found[p];
         if (!found[p]) {
             make_first(fixture, p);
-            status = ops->begin(fixture->system, &fixture->progresses[p], 1, plan, err);
+            status = ops->begin(fixture->system, &fixture->progresses[p], 1, &plan, 1, err);
         }
     }
     if (status == STATUS_OK && any_found) {

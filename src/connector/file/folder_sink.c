@@ -6,6 +6,7 @@
 #include "connector/file/file.h"
 #include "connector/file/folder.h"
 #include "connector/file/letter.h"
+#include "os/file.h"
 
 /* Memory of a partition's lines that an empty outbox keeps. */
 #define KEEP_BYTES ((size_t)8 << 20)
@@ -214,6 +215,10 @@ static enum status system_place(struct arena *arena, const struct doc *config, c
     }
     *out_place = arena_copy(arena, place.data, place.size);
     buffer_fini(&place);
+    if (file_exists(*out_place) && !folder_exists(*out_place)) {
+        return doc_error(node, err, "config.value",
+                         "%s is a file; lines go to a folder: name one", path);
+    }
     return STATUS_OK;
 }
 
@@ -240,10 +245,6 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
 {
     const struct doc *node = doc_get(config, "path");
     const char *place = system->ops->place(system);
-    if (system->ops != &folder_system_ops) {
-        return doc_error(node, err, "config.value",
-                         "%s is the place of another kind of sink already; name a folder", place);
-    }
     if (system->sink_count > 0) {
         return doc_error(node, err, "config.value",
                          "the folder %s is the place of '%s' already; give each sink a folder of "
@@ -271,6 +272,7 @@ void folder_sink_free(struct sink *sink)
 
 const struct sink_kind file_sink_kind = {
     .ops = &folder_sink_ops,
+    .system_ops = &folder_system_ops,
     .system_place = system_place,
     .system_new = system_new,
     .sink_add = sink_add,

@@ -371,11 +371,19 @@ enum status folder_check_pipeline(const struct folder_system *s, struct error *e
     return status;
 }
 
-enum status folder_save_plan(const struct folder_system *s, const char *plan_hash,
-                             struct bytes plan_text, struct error *err)
+static const char *plan_path(const struct folder_system *s, struct arena *arena,
+                             struct hash128 plan_hash)
+{
+    char digits[33];
+    hash_format(plan_hash, digits);
+    return arena_printf(arena, "%s/plan-%s", s->hidden, digits);
+}
+
+enum status folder_save_plan(const struct folder_system *s, struct bytes plan_text,
+                             struct error *err)
 {
     struct arena *arena = arena_new(1024);
-    const char *path = arena_printf(arena, "%s/plan-%s", s->hidden, plan_hash);
+    const char *path = plan_path(s, arena, hash_plain(plan_text.data, plan_text.size));
     enum status status =
         file_exists(path) ? STATUS_OK : file_write_durably(path, plan_text, 0, err);
     arena_free(arena);
@@ -386,9 +394,7 @@ enum status folder_load_plan(const struct folder_system *s, struct hash128 plan_
                              struct buffer *out, bool *out_found, struct error *err)
 {
     struct arena *arena = arena_new(1024);
-    char digits[33];
-    hash_format(plan_hash, digits);
-    const char *path = arena_printf(arena, "%s/plan-%s", s->hidden, digits);
+    const char *path = plan_path(s, arena, plan_hash);
     *out_found = file_exists(path);
     enum status status = *out_found ? file_read(path, FORM_BYTES_MAX, out, err) : STATUS_OK;
     arena_free(arena);

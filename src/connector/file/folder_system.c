@@ -156,11 +156,14 @@ static const char *label_of(struct arena *arena, const struct progress *progress
     return part_label(arena, progress->topic, progress->topic_id, progress->partition);
 }
 
-static enum status save_plan_and_owner(const struct folder_system *s, uint64_t owner,
-                                       struct bytes plan_text, struct error *err)
+static enum status save_plans_and_owner(const struct folder_system *s, uint64_t owner,
+                                        const struct bytes *plan_texts, uint32_t plan_count,
+                                        struct error *err)
 {
-    const char *plan_hash = s->system.sinks[0]->shape->plan_hash;
-    enum status status = folder_save_plan(s, plan_hash, plan_text, err);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < plan_count && status == STATUS_OK; i++) {
+        status = folder_save_plan(s, plan_texts[i], err);
+    }
     return status == STATUS_OK ? folder_save_owner(s, owner, err) : status;
 }
 
@@ -207,7 +210,7 @@ static enum status begin_partition(const struct folder_system *s, const struct p
 }
 
 static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
-                         struct bytes plan_text, struct error *err)
+                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
 {
     const struct folder_system *s = folder_of_system(system);
     check(s->lock != NULL);
@@ -216,7 +219,7 @@ static enum status begin(struct system *system, const struct progress *progresse
         status = begin_partition(s, &progresses[i], true, err);
     }
     if (status == STATUS_OK && count > 0) {
-        status = save_plan_and_owner(s, progresses[0].owner, plan_text, err);
+        status = save_plans_and_owner(s, progresses[0].owner, plan_texts, plan_count, err);
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = begin_partition(s, &progresses[i], false, err);
@@ -285,7 +288,7 @@ static enum status take_over(struct system *system, const struct progress *progr
         status = folder_sync(s->hidden, err);
     }
     if (status == STATUS_OK) {
-        status = save_plan_and_owner(s, owner, plan_text, err);
+        status = save_plans_and_owner(s, owner, &plan_text, 1, err);
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = take_over_partition(s, &progresses[i], owner, false, err);

@@ -597,6 +597,7 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
 
 const struct sink_kind local_sink_kind = {
     .ops = &log_sink_ops,
+    .system_ops = &sqlite_system_ops,
     .system_place = sqlite_system_place,
     .system_new = sqlite_system_new,
     .sink_add = sink_add,

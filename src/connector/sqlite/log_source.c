@@ -160,6 +160,33 @@ static enum status read_batch(struct source *source, uint32_t partition, struct 
     return locallog_reader_read(self(source)->readers[partition], batch, limit_offset, err);
 }
 
+static enum status read_group(struct source *source, const char *group, uint32_t partition,
+                              int64_t *out_offset, bool *out_found, struct error *err)
+{
+    struct log_source *s = self(source);
+    return locallog_group_read(s->log, group, &s->topic, partition, out_offset, out_found, err);
+}
+
+/* By a handle of its own: the source's own cannot write. */
+static enum status write_group(struct source *source, const char *group, const int64_t *offsets,
+                               struct error *err)
+{
+    struct log_source *s = self(source);
+    struct locallog *log = NULL;
+    enum status status = locallog_open(locallog_path(s->log), LOCALLOG_WRITE, &log, err);
+    if (status == STATUS_OK) {
+        status = locallog_begin(log, err);
+    }
+    for (uint32_t i = 0; i < s->topic.partitions && status == STATUS_OK; i++) {
+        status = locallog_group_write(log, group, &s->topic, i, offsets[i], "", err);
+    }
+    if (status == STATUS_OK) {
+        status = locallog_commit(log, err);
+    }
+    locallog_close(log);
+    return status;
+}
+
 static bool is_finished(struct source *source)
 {
     (void)source; /* a log can always grow */
@@ -184,6 +211,8 @@ const struct source_ops local_source_ops = {
     .end_offset = end_offset,
     .seek = seek,
     .read = read_batch,
+    .read_group = read_group,
+    .write_group = write_group,
     .is_finished = is_finished,
     .wait = wait_for_more,
 };

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "connector/reject.h"
+#include "os/file.h"
+#include "os/place.h"
 
 struct sqlite_system {
     struct system system; /* first */
@@ -101,26 +103,21 @@ enum status sqlite_system_place(struct arena *arena, const struct doc *config, c
                                 char **out_place, struct error *err)
 {
     const char *path = grammar_string(config, "path", "");
-    char *joined = arena_printf(arena, "%s%s", path[0] == '/' ? "" : folder, path);
-    char *slash = strrchr(joined, '/');
-    const char *parent = slash == NULL ? "." : slash == joined ? "/" : NULL;
-    if (parent == NULL) {
-        char *cut = arena_copy_string(arena, joined);
-        cut[slash - joined] = '\0';
-        parent = cut;
+    const struct doc *node = doc_get(config, "path");
+    const char *joined = arena_printf(arena, "%s%s", path[0] == '/' ? "" : folder, path);
+    char *place = place_real(arena, joined);
+    if (path[0] == '\0') {
+        return doc_error(node, err, "config.value", "the path of the SQLite file is empty");
     }
-    char *real = realpath(parent, NULL);
-    if (real == NULL) {
-        return doc_error(doc_get(config, "path"), err, "config.missing_folder",
-                         "the folder %s is not there; make it, or name another place", parent);
+    if (folder_exists(joined)) {
+        return doc_error(node, err, "config.value",
+                         "%s is a folder; topics and tables need a file: name one", joined);
     }
-    const char *name = slash == NULL ? joined : slash + 1;
-    char *place = arena_printf(arena, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
-    free(real);
-    /* The file itself may be a link; one file must be one system. */
-    real = realpath(place, NULL);
-    *out_place = real == NULL ? place : arena_copy_string(arena, real);
-    free(real);
+    if (place == NULL) {
+        return doc_error(node, err, "config.missing_folder",
+                         "the folder of %s is not there; make it, or name another place", joined);
+    }
+    *out_place = place;
     return STATUS_OK;
 }
 
@@ -396,46 +393,16 @@ static enum status insert_progress(struct sqlite_system *s, const struct progres
     return status;
 }
 
-/* Group offsets without R: the progress record was lost, and with it the proof. */
-static enum status refuse_group(struct sqlite_system *s, const struct progress *progress,
-                                struct error *err)
-{
-    struct locallog_topic topic;
-    bool found = false;
-    int64_t offset = 0;
-    enum status status = locallog_topic_find(s->log, progress->topic, &topic, &found, err);
-    if (status != STATUS_OK || !found || strcmp(topic.id, progress->topic_id) != 0) {
-        return status;
-    }
-    status = locallog_group_read(s->log, s->pipeline, &topic,
-                                 (uint32_t)strtoul(progress->partition, NULL, 10), &offset, &found,
-                                 err);
-    if (status == STATUS_OK && found) {
-        status = error_set(err, STATUS_CONFIG, "start.group_exists",
-                           "group '%s' has read '%s' [%s] up to offset %lld, yet its progress "
-                           "record is gone; restore the file from a backup, or give the pipeline "
-                           "another name",
-                           s->pipeline, progress->topic, progress->partition, (long long)offset);
-    }
-    return status;
-}
-
 static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
-                         struct bytes plan_text, struct error *err)
+                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = refuse_group(s, &progresses[i], err);
-    }
-    if (status == STATUS_OK) {
-        status = prepare_sinks(system, err);
-    }
+    enum status status = prepare_sinks(system, err);
     if (status == STATUS_OK) {
         status = locallog_begin(s->log, err);
     }
-    if (status == STATUS_OK) {
-        status = store_plan(s, plan_text, err);
+    for (uint32_t i = 0; i < plan_count && status == STATUS_OK; i++) {
+        status = store_plan(s, plan_texts[i], err);
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = insert_progress(s, &progresses[i], err);
@@ -986,7 +953,7 @@ static enum status commit(struct system *system, const struct epoch *epoch,
     }
 }
 
-static const struct system_ops sqlite_system_ops = {
+const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
     .place = place_of,
     .open_session = open_session,

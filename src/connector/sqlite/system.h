@@ -66,6 +66,7 @@ struct sqlite_sink {
     const struct sqlite_sink_work *work;
 };
 
+extern const struct system_ops sqlite_system_ops;
 struct system *sqlite_system_new(const char *place);
 enum status sqlite_system_place(struct arena *arena, const struct doc *config, const char *folder,
                                 char **out_place, struct error *err);

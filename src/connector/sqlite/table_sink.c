@@ -1209,6 +1209,7 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
 
 const struct sink_kind sqlite_sink_kind = {
     .ops = &table_sink_ops,
+    .system_ops = &sqlite_system_ops,
     .system_place = sqlite_system_place,
     .system_new = sqlite_system_new,
     .sink_add = sink_add,

@@ -1,0 +1,446 @@
+/*
+ * Beginnings: the first start of a pipeline, and of a system that joins it later.
+ *
+ * A first start is taken only if no system has R, the source knows of no group of that name, and
+ * every output place is empty. A place that the last plan did not have must be empty too. Epoch 0
+ * goes to the systems in plan order; a start that finds it in some of them finishes it. A system
+ * that joins gets the texts of all plans that its R names, for one day it may be the only one.
+ */
+#include "base/time.h"
+#include "os/random.h"
+#include "run/pipeline.h"
+#include "run/replayer.h"
+
+const struct progress *pipeline_furthest(const struct pipeline *pipeline, uint32_t p)
+{
+    const struct progress *furthest = NULL;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct progress *progress = pipeline_progress(pipeline, s, p);
+        if (pipeline_is_found(progress) &&
+            (furthest == NULL || progress->next_offset > furthest->next_offset)) {
+            furthest = progress;
+        }
+    }
+    return furthest;
+}
+
+bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s)
+{
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        if (pipeline_is_found(pipeline_progress(pipeline, s, p))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- R of epoch 0 --- */
+
+static enum status start_offset(const struct pipeline *pipeline, uint32_t partition,
+                                int64_t *out_offset, struct error *err)
+{
+    const char *start = grammar_string(pipeline->plan->source_config, "start", "earliest");
+    if (start[0] == 'l') {
+        return pipeline->source->ops->end_offset(pipeline->source, partition, out_offset, err);
+    }
+    *out_offset = pipeline->partitions[partition].source->first_offset;
+    return STATUS_OK;
+}
+
+/* A system that is added later remembers with the others from the first moment on. */
+static void take_history(struct progress *progress, const struct progress *known)
+{
+    progress->state_start = known->state_start;
+    progress->greatest_us = known->greatest_us;
+    progress->candidates = known->candidates;
+    progress->last_record_hash = known->last_record_hash;
+    progress->plan_count = known->plan_count;
+    progress->plans = memory_realloc(progress->plans,
+                                     size_mul(known->plan_count, sizeof *progress->plans));
+    memcpy(progress->plans, known->plans, known->plan_count * sizeof *progress->plans);
+}
+
+static void make_first(const struct pipeline *pipeline, uint32_t partition, int64_t offset,
+                       struct progress *out)
+{
+    const struct source_partition *source = pipeline->partitions[partition].source;
+    const struct plan *plan = pipeline->plan;
+    *out = (struct progress){
+        .pipeline = memory_copy_string(plan->name),
+        .topic = memory_copy_string(source->topic),
+        .topic_id = memory_copy_string(source->topic_id),
+        .partition = memory_copy_string(source->label),
+        .partition_count = source->partition_count,
+        .owner = pipeline->owner,
+        .next_offset = offset,
+        .state_start = {.offset = offset, .greatest_us = TIME_NEVER},
+        .greatest_us = TIME_NEVER,
+        .plans = memory_alloc(sizeof *out->plans),
+        .plan_count = 1,
+    };
+    out->plans[0] = (struct plan_change){
+        .offset = offset, .plan_hash = plan->hash, .horizon_us = plan->stage.horizon_us};
+    memcpy(out->incarnation, pipeline->incarnation, sizeof out->incarnation);
+    memcpy(out->hash_key, pipeline->hash_key, sizeof out->hash_key);
+}
+
+/* Makes epoch 0 for the partitions of a system that have no R yet. Returns how many: copies are in
+ * `news`. */
+static uint32_t make_missing(struct pipeline *pipeline, uint32_t s, const int64_t *offsets,
+                             struct progress *news)
+{
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        struct progress *progress = pipeline_progress(pipeline, s, p);
+        if (!pipeline_is_found(progress)) {
+            const struct progress *known = pipeline_furthest(pipeline, p);
+            make_first(pipeline, p, offsets[p], progress);
+            if (known != NULL) {
+                take_history(progress, known);
+            }
+            progress_copy(&news[count++], progress);
+        }
+    }
+    return count;
+}
+
+/* The texts of the running plan and of all that R of a newcomer names, each once. */
+struct texts {
+    struct arena *arena;
+    struct bytes *items;
+    struct hash128 *hashes;
+    uint32_t count;
+};
+
+static enum status add_text(const struct pipeline *pipeline, struct texts *texts,
+                            struct hash128 plan_hash, struct error *err)
+{
+    for (uint32_t i = 0; i < texts->count; i++) {
+        if (hash_equal(texts->hashes[i], plan_hash)) {
+            return STATUS_OK;
+        }
+    }
+    struct buffer text = {0};
+    enum status status = replayer_load_text(pipeline->plan->systems, pipeline->plan->system_count,
+                                            plan_hash, &text, err);
+    if (status == STATUS_OK) {
+        texts->hashes[texts->count] = plan_hash;
+        texts->items[texts->count++] =
+            bytes_of(arena_copy(texts->arena, text.data, text.size), text.size);
+    }
+    buffer_fini(&text);
+    return status;
+}
+
+static enum status collect_texts(const struct pipeline *pipeline, const struct progress *news,
+                                 uint32_t count, struct texts *texts, struct error *err)
+{
+    size_t most = 1;
+    for (uint32_t i = 0; i < count; i++) {
+        most += news[i].plan_count;
+    }
+    texts->items = arena_alloc_zero(texts->arena, most, sizeof *texts->items);
+    texts->hashes = arena_alloc_zero(texts->arena, most, sizeof *texts->hashes);
+    texts->hashes[0] = pipeline->plan->hash;
+    texts->items[texts->count++] = pipeline->plan->text;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < news[i].plan_count && status == STATUS_OK; k++) {
+            status = add_text(pipeline, texts, news[i].plans[k].plan_hash, err);
+        }
+    }
+    return status;
+}
+
+static enum status begin_system(struct pipeline *pipeline, uint32_t s, const int64_t *offsets,
+                                struct error *err)
+{
+    struct system *system = pipeline->plan->systems[s];
+    struct progress *news = memory_alloc_zero(pipeline->partition_count, sizeof *news);
+    struct texts texts = {.arena = arena_new(16 * 1024)};
+    uint32_t count = make_missing(pipeline, s, offsets, news);
+    enum status status =
+        count == 0 ? STATUS_OK : collect_texts(pipeline, news, count, &texts, err);
+    if (status == STATUS_OK && count > 0) {
+        status = system->ops->begin(system, news, count, texts.items, texts.count, err);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        progress_fini(&news[i]);
+    }
+    arena_free(texts.arena);
+    memory_free(news);
+    return status;
+}
+
+/* Where systems without R begin: where the others have come, else where the source begins. */
+static enum status begin_missing(struct pipeline *pipeline, struct error *err)
+{
+    int64_t *offsets = memory_alloc_zero(pipeline->partition_count, sizeof *offsets);
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        const struct progress *known = pipeline_furthest(pipeline, p);
+        if (known != NULL) {
+            offsets[p] = known->next_offset;
+        } else {
+            status = start_offset(pipeline, p, &offsets[p], err);
+        }
+    }
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        status = begin_system(pipeline, s, offsets, err);
+    }
+    memory_free(offsets);
+    return status;
+}
+
+/* --- the first start --- */
+
+static enum status refuse_full_places(const struct pipeline *pipeline, struct error *err)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        for (uint32_t i = 0; i < system->sink_count; i++) {
+            struct sink *sink = system->sinks[i];
+            bool empty = false;
+            enum status status = sink->ops->is_empty(sink, &empty, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            if (!empty) {
+                return error_set(err, STATUS_CONFIG, "start.not_empty",
+                                 "%s has no progress record of pipeline '%s', yet the place of "
+                                 "sink '%s' is not empty: if it was filled by somebody else and "
+                                 "shall be kept, start with --init; if this pipeline ran before, "
+                                 "its progress record was lost: restore it from a backup",
+                                 system->name, pipeline->plan->name, sink->name);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* A group without R: the places were all moved at once, or what they held was lost. To begin anew
+ * would write everything a second time, without a word. */
+static enum status refuse_group(const struct pipeline *pipeline, struct error *err)
+{
+    const struct source_ops *ops = pipeline->source->ops;
+    for (uint32_t p = 0; ops->read_group != NULL && p < pipeline->partition_count; p++) {
+        const struct source_partition *partition = pipeline->partitions[p].source;
+        int64_t offset = 0;
+        bool found = false;
+        enum status status =
+            ops->read_group(pipeline->source, pipeline->plan->name, p, &offset, &found, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (found) {
+            return error_set(err, STATUS_CONFIG, "start.group_exists",
+                             "pipeline '%s' has read '%s' [%s] up to offset %lld, yet none of the "
+                             "places that its file names has a progress record. If they are new, "
+                             "name the old ones beside them for one run; if they are the old "
+                             "ones, restore them from a backup; to read everything again into "
+                             "new places, give the pipeline another name",
+                             pipeline->plan->name, partition->topic, partition->label,
+                             (long long)offset);
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status first_start(struct pipeline *pipeline, struct error *err)
+{
+    enum status status =
+        pipeline->options->init ? STATUS_OK : refuse_full_places(pipeline, err);
+    if (status == STATUS_OK) {
+        status = refuse_group(pipeline, err);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    random_bytes(pipeline->incarnation, sizeof pipeline->incarnation);
+    random_bytes(pipeline->hash_key, sizeof pipeline->hash_key);
+    pipeline_talk(pipeline, "first start of pipeline '%s'", pipeline->plan->name);
+    return begin_missing(pipeline, err);
+}
+
+/* --- systems and sinks that join --- */
+
+static bool all_at_epoch_zero(const struct pipeline *pipeline)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            if (pipeline_progress(pipeline, s, p)->epoch > 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool is_same_place(const struct sink *a, const struct sink *b)
+{
+    return a->ops == b->ops && strcmp(a->ops->address(a), b->ops->address(b)) == 0 &&
+           strcmp(a->system->ops->place(a->system), b->system->ops->place(b->system)) == 0;
+}
+
+static bool has_place(const struct plan *plan, const struct sink *sink)
+{
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        if (is_same_place(plan->sinks[i], sink)) {
+            return true;
+        }
+    }
+    return plan->dlq != NULL && is_same_place(plan->dlq, sink);
+}
+
+static bool has_system(const struct plan *plan, const struct system *system)
+{
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        if (strcmp(plan->systems[s]->ops->place(plan->systems[s]), system->ops->place(system)) ==
+            0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether `has` says so of the last plan of any R: partitions in which nothing came since have an
+ * older one. */
+static enum status any_plan_has(const struct pipeline *pipeline, struct replayer *replayer,
+                                const struct system *system, const struct sink *sink, bool *out,
+                                struct error *err)
+{
+    *out = false;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && !*out; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count && !*out; p++) {
+            const struct progress *progress = pipeline_progress(pipeline, s, p);
+            if (!pipeline_is_found(progress)) {
+                continue;
+            }
+            const struct judge *judge = NULL;
+            struct hash128 last = progress->plans[progress->plan_count - 1].plan_hash;
+            if (hash_equal(last, pipeline->plan->hash)) {
+                *out = true;
+                return STATUS_OK;
+            }
+            enum status status = replayer_judge(replayer, last, &judge, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            *out = sink != NULL ? has_place(judge->plan, sink) : has_system(judge->plan, system);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* A system without R is new only if the plan that ran last did not have it. */
+static enum status refuse_lost(const struct pipeline *pipeline, struct replayer *replayer,
+                               uint32_t s, struct error *err)
+{
+    const struct system *system = pipeline->plan->systems[s];
+    bool was_there = false;
+    enum status status = any_plan_has(pipeline, replayer, system, NULL, &was_there, err);
+    if (status == STATUS_OK && was_there) {
+        status = error_set(err, STATUS_CONFIG, "progress.lost",
+                           "%s has no progress record of pipeline '%s', but others have come "
+                           "further with it: it was replaced or lost; restore it from a backup, "
+                           "or give its sinks another place",
+                           system->name, pipeline->plan->name);
+    }
+    return status;
+}
+
+/* Rows that were there before could not be told from those of the pipeline. */
+static enum status refuse_full_newcomer(const struct pipeline *pipeline, struct replayer *replayer,
+                                        struct sink *sink, struct error *err)
+{
+    bool was_there = false;
+    bool empty = false;
+    enum status status = any_plan_has(pipeline, replayer, NULL, sink, &was_there, err);
+    if (status == STATUS_OK && !was_there) {
+        status = sink->ops->is_empty(sink, &empty, err);
+    }
+    if (status == STATUS_OK && !was_there && !empty) {
+        status = error_set(err, STATUS_CONFIG, "start.not_empty",
+                           "the place of sink '%s' in %s is new to pipeline '%s', yet it is not "
+                           "empty: if what it holds shall be kept, start with --init; else name "
+                           "another place",
+                           sink->name, sink->system->name, pipeline->plan->name);
+    }
+    return status;
+}
+
+static enum status check_newcomers(const struct pipeline *pipeline, struct replayer *replayer,
+                                   struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        if (pipeline_has_none(pipeline, s)) {
+            status = refuse_lost(pipeline, replayer, s, err);
+        }
+        for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
+            if (!pipeline->options->init) {
+                status = refuse_full_newcomer(pipeline, replayer, system->sinks[i], err);
+            }
+        }
+    }
+    return status;
+}
+
+enum status first_start_join(struct pipeline *pipeline, struct error *err)
+{
+    struct replayer *replayer =
+        replayer_new(pipeline->plan, pipeline->plan->systems, pipeline->plan->system_count,
+                     pipeline->hash_key);
+    enum status status = all_at_epoch_zero(pipeline)
+                             ? STATUS_OK
+                             : check_newcomers(pipeline, replayer, err);
+    replayer_free(replayer);
+    return status == STATUS_OK ? begin_missing(pipeline, err) : status;
+}
+
+/* --- the source's note --- */
+
+static int64_t slowest_offset(const struct pipeline *pipeline, uint32_t p)
+{
+    int64_t slowest = INT64_MAX;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        int64_t offset = pipeline_progress(pipeline, s, p)->next_offset;
+        slowest = offset < slowest ? offset : slowest;
+    }
+    return slowest;
+}
+
+static enum status note_group(const struct pipeline *pipeline, int64_t *offsets,
+                              struct error *err)
+{
+    const struct source_ops *ops = pipeline->source->ops;
+    bool differs = false;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        int64_t noted = 0;
+        bool found = false;
+        offsets[p] = slowest_offset(pipeline, p);
+        enum status status =
+            ops->read_group(pipeline->source, pipeline->plan->name, p, &noted, &found, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        differs |= !found || noted != offsets[p];
+    }
+    return differs ? ops->write_group(pipeline->source, pipeline->plan->name, offsets, err)
+                   : STATUS_OK;
+}
+
+void first_start_note_group(const struct pipeline *pipeline)
+{
+    struct error err = {0};
+    if (pipeline->source->ops->write_group == NULL) {
+        return;
+    }
+    int64_t *offsets = memory_alloc_zero(pipeline->partition_count, sizeof *offsets);
+    if (note_group(pipeline, offsets, &err) != STATUS_OK) {
+        pipeline_warn(pipeline, "the source was not told how far '%s' has come: %s (%s)",
+                      pipeline->plan->name, err.message, err.code);
+    }
+    memory_free(offsets);
+}
