@@ -56,6 +56,10 @@ struct source_ops {
      * when the partition is shorter than `offset`. */
     enum status (*seek)(struct source *source, uint32_t partition, int64_t offset,
                         struct error *err);
+    /* What begins before `offset` is a whole record even where its end is not marked: it was taken
+     * as one, or is the end of what a run is to take. Never goes back. NULL where records are always
+     * whole. */
+    void (*settle)(struct source *source, uint32_t partition, int64_t offset);
     /* Appends what is there now to the batch, without waiting, up to `limit_offset` (not included).
      * Nothing appended: no more for now. FATAL "log.corrupt" names topic, partition and offset. */
     enum status (*read)(struct source *source, uint32_t partition, struct batch *batch,

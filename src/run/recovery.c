@@ -37,6 +37,10 @@ static enum status load_all(struct pipeline *pipeline, uint32_t *out_found, stru
                 return status;
             }
             *out_found += found;
+            if (found && pipeline->source->ops->settle != NULL) {
+                pipeline->source->ops->settle(pipeline->source, p,
+                                              pipeline->progresses[s][p].next_offset);
+            }
         }
     }
     return STATUS_OK;

@@ -60,6 +60,10 @@ static enum status open_source(struct pipeline *pipeline, struct error *err)
         pipeline->partitions[p].snapshot_offset = -1;
         status = plan->source_ops->end_offset(pipeline->source, p,
                                               &pipeline->partitions[p].end_offset, err);
+        if (status == STATUS_OK && pipeline->options->until_end &&
+            plan->source_ops->settle != NULL) {
+            plan->source_ops->settle(pipeline->source, p, pipeline->partitions[p].end_offset);
+        }
     }
     return status;
 }

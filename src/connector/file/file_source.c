@@ -7,10 +7,13 @@
  * line that is still being written) there is nothing to hash, and the id is "line1-" alone: an id
  * that is not known yet, which every id that begins with it fulfils.
  *
- * Bytes may be appended at any time, as whole lines. A file that got shorter than what was read is
- * refused (source.truncated), and so is one that got bytes directly behind a last line without a
- * newline that was taken as a record (source.torn_line): in both cases the records before are no
- * longer what they were. That is why each read first looks at the two bytes before its position.
+ * Bytes may be appended at any time. A last line without a newline may be one that is still being
+ * written: it is left until its newline comes, unless it is settled: --until-end says that what is
+ * there now is all, and what was taken as a record once stays one. A file that got shorter than
+ * what was read is refused (source.truncated), and so is one that got bytes directly behind a last
+ * line without a newline that was taken as a record (source.torn_line): in both cases the records
+ * before are no longer what they were. That is why each read first looks at the two bytes before
+ * its position.
  */
 #include <string.h>
 
@@ -43,6 +46,8 @@ struct source_file {
     struct file_reader *reader;
     const char *path;
     int64_t position;   /* of the next line */
+    int64_t settled;    /* a line that begins before it is a record without its newline too */
+    size_t open_bytes;  /* from `position` on, known to hold no newline */
     size_t usual_bytes; /* what a batch takes of this file */
     bool is_identified;
 };
@@ -268,25 +273,34 @@ static enum status end_offset(struct source *source, uint32_t partition, int64_t
     return status;
 }
 
-/* The first line that begins behind `offset`. */
-static enum status find_next_line(const struct source_file *file, int64_t offset,
-                                  int64_t *out_position, struct error *err)
+/* The first newline at or behind `offset`; where there is none the end of the file, and *out_found
+ * is false. */
+static enum status find_newline(const struct source_file *file, int64_t offset, bool *out_found,
+                                int64_t *out_offset, struct error *err)
 {
     const size_t size = 64 * 1024;
     uint8_t *block = memory_alloc(size);
     enum status status = STATUS_OK;
-    for (bool found = false; status == STATUS_OK && !found;) {
+    *out_found = false;
+    for (bool is_end = false; status == STATUS_OK && !*out_found && !is_end;) {
         size_t got = 0;
         status = file_reader_read_at(file->reader, offset, block, size, &got, err);
         if (status == STATUS_OK) {
             const uint8_t *newline = memchr(block, '\n', got);
-            found = newline != NULL || got < size;
+            *out_found = newline != NULL;
+            is_end = got < size;
             offset += newline != NULL ? newline - block : (int64_t)got;
         }
     }
     memory_free(block);
-    *out_position = offset + 1;
+    *out_offset = offset;
     return status;
+}
+
+static void go_to(struct source_file *file, int64_t position)
+{
+    file->position = position;
+    file->open_bytes = 0;
 }
 
 static enum status seek(struct source *source, uint32_t partition, int64_t offset,
@@ -301,13 +315,25 @@ static enum status seek(struct source *source, uint32_t partition, int64_t offse
     }
     if (joint == JOINT_TORN && offset % SEGMENT_OFFSETS == 0) {
         /* Nobody read up to here: ledger segments begin at round offsets, wherever lines do. */
-        return find_next_line(file, offset, &file->position, err);
+        bool found = false;
+        int64_t newline = 0;
+        status = find_newline(file, offset, &found, &newline, err);
+        if (status == STATUS_OK) {
+            go_to(file, newline + 1);
+        }
+        return status;
     }
     if (joint == JOINT_TORN || joint == JOINT_SHORT) {
         return refuse_joint(file, offset, joint, err);
     }
-    file->position = offset;
+    go_to(file, offset);
     return STATUS_OK;
+}
+
+static void settle(struct source *source, uint32_t partition, int64_t offset)
+{
+    struct source_file *file = &self(source)->files[partition];
+    file->settled = offset > file->settled ? offset : file->settled;
 }
 
 /* --- reading --- */
@@ -319,6 +345,26 @@ static size_t first_block_bytes(const struct source_file *file, const struct lin
     int64_t left = cut->limit_offset - cut->offset;
     size_t usual = file->usual_bytes;
     return (left < (int64_t)usual ? (size_t)left : usual) + SLACK_BYTES;
+}
+
+/* Whether the next line is one that waits for its newline. Only what was not seen before is looked
+ * at, so that a long line may come in small pieces. */
+static enum status is_open_line(struct source_file *file, bool *out, struct error *err)
+{
+    *out = false;
+    bool is_shorter = file_reader_size(file->reader) < file->position + (int64_t)file->open_bytes;
+    if (file->open_bytes == 0 || file->position < file->settled || is_shorter) {
+        return STATUS_OK;
+    }
+    int64_t newline = 0;
+    bool found = false;
+    enum status status = find_newline(file, file->position + (int64_t)file->open_bytes, &found,
+                                      &newline, err);
+    if (status == STATUS_OK && !found) {
+        *out = true;
+        file->open_bytes = (size_t)(newline - file->position);
+    }
+    return status;
 }
 
 /* Blocks of the file into the batch's arena, lines out of them, until the cut is full or the file
@@ -347,14 +393,17 @@ static enum status read_blocks(struct source_file *file, struct line_cut *cut, s
         rest = block + taken;
         rest_size = rest_size + got - taken;
         if (got < size) {
-            if (rest_size > 0 && !line_cut_is_full(cut, batch)) {
+            if (rest_size > 0 && cut->offset < file->settled && !line_cut_is_full(cut, batch)) {
                 line_cut_append_rest(cut, bytes_of(rest, rest_size), batch);
+                rest_size = 0;
             }
             break;
         }
         /* Doubling keeps the copying of a long line linear. */
         size = rest_size > LINES_BLOCK_BYTES ? rest_size : LINES_BLOCK_BYTES;
     }
+    go_to(file, cut->offset);
+    file->open_bytes = line_cut_is_full(cut, batch) ? 0 : rest_size;
     return STATUS_OK;
 }
 
@@ -375,6 +424,11 @@ static enum status read_lines(struct source *source, uint32_t partition, struct 
     if (joint != JOINT_GOOD) {
         return refuse_joint(file, file->position, joint, err);
     }
+    bool is_open = false;
+    status = is_open_line(file, &is_open, err);
+    if (status != STATUS_OK || is_open) {
+        return status;
+    }
     status = read_blocks(file, &cut, batch, err);
     if (status == STATUS_OK && !file->is_identified && cut.offset > 0) {
         status = identify(s, partition, err);
@@ -382,7 +436,6 @@ static enum status read_lines(struct source *source, uint32_t partition, struct 
     if (status != STATUS_OK) {
         return status;
     }
-    file->position = cut.offset;
     file->usual_bytes = batch->row_count == BATCH_ROWS_MAX && cut.taken_bytes < LINES_BLOCK_BYTES
                             ? cut.taken_bytes
                             : LINES_BLOCK_BYTES;
@@ -429,6 +482,7 @@ const struct source_ops file_source_ops = {
     .end_offset = end_offset,
     .seek = seek,
     .read = read_lines,
+    .settle = settle,
     .is_finished = is_finished,
     .wait = wait_for_lines,
 };

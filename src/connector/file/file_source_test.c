@@ -209,6 +209,7 @@ static void reads_what_a_naive_splitter_finds(void **state)
         put("a.txt", "wb", text, size);
         struct source *source = open_yaml("path: a.txt");
         assert_int_equal(end_of(source), count == 0 ? 0 : lines[count - 1].next_offset);
+        file_source_ops.settle(source, 0, end_of(source));
         size_t at = 0;
         while (at < count) {
             if (prng_below(&prng, 4) == 0) {
@@ -319,12 +320,71 @@ static void follows_a_file_that_grows(void **state)
     file_source_ops.close(source);
 }
 
+/* It may be one that is still being written, in pieces, however often it is looked at. */
+static void leaves_a_last_line_without_newline(void **state)
+{
+    (void)state;
+    put_text("a.txt", "one\ntw");
+    struct source *source = open_yaml("path: a.txt");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 1);
+    assert_record(0, 0, 4, "one");
+    static const char *const pieces[] = {"", "o", "", "fo", "ld"};
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        add_text("a.txt", pieces[i]);
+        take(source, INT64_MAX);
+        assert_int_equal(batch->row_count, 0);
+    }
+    add_text("a.txt", "er\nthree\nfo");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 2);
+    assert_record(0, 4, 14, "twofolder");
+    assert_record(1, 14, 20, "three");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 0);
+    /* A line that was taken back and written anew is no longer what was looked at. */
+    assert_int_equal(truncate("a.txt", 20), 0);
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 0);
+    add_text("a.txt", "\n");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 1);
+    assert_record(0, 20, 21, "");
+    file_source_ops.close(source);
+}
+
+/* A line is settled by where it begins, and wherever a batch is cut. */
+static void takes_a_settled_last_line(void **state)
+{
+    (void)state;
+    put_text("a.txt", "one\ntwo");
+    struct source *source = open_yaml("path: a.txt");
+    file_source_ops.settle(source, 0, 4);
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 1);
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 0);
+    file_source_ops.settle(source, 0, 5);
+    file_source_ops.settle(source, 0, 1);
+    take(source, 6);
+    assert_int_equal(batch->row_count, 1);
+    assert_record(0, 4, 8, "two");
+    add_text("a.txt", "\nthree");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 0);
+    assert_seeks(source, 0, STATUS_OK, "");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 2);
+    file_source_ops.close(source);
+}
+
 /* A last line without a newline has the offsets that it has with one. */
 static void takes_a_last_line_without_newline(void **state)
 {
     (void)state;
     put_text("a.txt", "one\ntwo");
     struct source *source = open_yaml("path: a.txt");
+    file_source_ops.settle(source, 0, INT64_MAX);
     assert_int_equal(end_of(source), 8);
     take(source, INT64_MAX);
     assert_int_equal(batch->row_count, 2);
@@ -352,6 +412,7 @@ static void refuses_a_torn_line(void **state)
     (void)state;
     put_text("a.txt", "one\ntwo");
     struct source *source = open_yaml("path: a.txt");
+    file_source_ops.settle(source, 0, INT64_MAX);
     take(source, INT64_MAX);
     assert_int_equal(batch->row_count, 2);
     add_text("a.txt", "fold\n");
@@ -437,6 +498,7 @@ static void leaves_the_id_of_an_empty_file_open(void **state)
     put_text("a.txt", "");
     struct source *source = open_yaml("path: a.txt");
     assert_string_equal(id_of(source), "line1-");
+    file_source_ops.settle(source, 0, INT64_MAX);
     take(source, INT64_MAX);
     assert_int_equal(batch->row_count, 0);
     add_text("a.txt", "one");
@@ -525,6 +587,8 @@ int main(void)
         IN_FOLDER(batches_are_as_large_as_they_may),
         IN_FOLDER(takes_lines_of_any_length),
         IN_FOLDER(follows_a_file_that_grows),
+        IN_FOLDER(leaves_a_last_line_without_newline),
+        IN_FOLDER(takes_a_settled_last_line),
         IN_FOLDER(takes_a_last_line_without_newline),
         IN_FOLDER(refuses_a_torn_line),
         IN_FOLDER(refuses_a_file_that_got_shorter),

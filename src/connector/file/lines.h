@@ -4,8 +4,8 @@
  * A line ends with "\n"; one "\r" before it belongs to the end, not to the value. An empty line is
  * a record with an empty value. The offset of a record is the byte position at which its line
  * begins, its next_offset the position behind the newline. Bytes behind the last newline are a
- * record too where the input ends: a file that is given to read is usually complete. Its offsets
- * are those that it would have with a newline, so that nothing changes when one is added later.
+ * record too where the input has ended. Its offsets are those that it would have with a newline, so
+ * that nothing changes when one is added later.
  *
  * A cut is one appending of lines to a batch: it ends at a full batch, at about 4 MiB, and before
  * the first line that begins at or behind the limit. Values are slices of the blocks that are
