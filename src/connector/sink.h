@@ -174,8 +174,12 @@ struct system_ops {
     /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
     enum status (*load)(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err);
-    /* Epoch 0: R is stored as it is given (owner included), the texts of all plans that it names too,
-     * in one transaction for all partitions. Makes topics and tables. FENCED when R is there
+    /* R of a partition as begin() got it: what audit needs to judge the first rows again, where a
+     * system joined later. *out_found is false where an older weir began. */
+    enum status (*load_first)(struct system *system, const struct source_partition *partition,
+                              struct progress *progress, bool *out_found, struct error *err);
+    /* Epoch 0: R is stored as it is given (owner included), and once more for load_first(), the
+     * texts of all plans that it names too, in one transaction for all partitions. Makes topics and tables. FENCED when R is there
      * already. */
     enum status (*begin)(struct system *system, const struct progress *progresses, uint32_t count,
                          const struct bytes *plan_texts, uint32_t plan_count, struct error *err);

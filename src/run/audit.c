@@ -475,11 +475,47 @@ static int64_t next_stop(const struct audit *audit, uint32_t p, int64_t offset)
     return stop;
 }
 
-static struct plan_change *history_of(const struct segments *segments, uint32_t *out_count)
+/* Where judging begins: where the first of the systems began, or further back where that one joined
+ * others that are not there any more, and took over what they remembered. */
+struct beginning {
+    struct progress first; /* of that system; empty when it is not known */
+    struct anchor anchor;
+};
+
+static enum status find_beginning(const struct audit *audit, uint32_t p, int64_t guide_offset,
+                                  struct beginning *out, struct error *err)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    enum status status = STATUS_OK;
+    out->anchor = (struct anchor){.offset = guide_offset, .greatest_us = TIME_NEVER};
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        struct progress first = {0};
+        bool found = false;
+        status = system->ops->load_first(system, pipeline->partitions[p].source, &first, &found,
+                                         err);
+        if (status == STATUS_OK && found && first.next_offset <= guide_offset &&
+            (!pipeline_is_found(&out->first) || first.next_offset < out->first.next_offset)) {
+            progress_copy(&out->first, &first);
+            out->anchor = first.state_start;
+        }
+        progress_fini(&first);
+    }
+    return status;
+}
+
+/* The plans of the time before the segments, then theirs. */
+static struct plan_change *history_of(const struct progress *first,
+                                      const struct segments *segments, uint32_t *out_count)
 {
     struct plan_change *plans =
-        memory_alloc_zero(segments->count + 1, sizeof *plans);
+        memory_alloc_zero(size_add(first->plan_count, segments->count) + 1, sizeof *plans);
     uint32_t count = 0;
+    while (count < first->plan_count && first->plans[count].offset <
+                                            segments->items[0].first_offset) {
+        plans[count] = first->plans[count];
+        count++;
+    }
     for (uint32_t i = 0; i < segments->count; i++) {
         if (count == 0 ||
             !hash_equal(plans[count - 1].plan_hash, segments->items[i].plan_hash)) {
@@ -504,35 +540,51 @@ static void check_segment(struct audit *audit, uint32_t s, uint32_t p, const str
     buffer_fini(&difference);
 }
 
+/* State as it was where judging begins. */
+static enum status begin_state(struct audit *audit, uint32_t p, const struct plan_change *plans,
+                               uint32_t plan_count, const struct anchor *anchor,
+                               uint32_t *out_current, struct stage_state **out, struct error *err)
+{
+    struct pipeline *pipeline = &audit->pipeline;
+    const struct judge *judge = NULL;
+    *out_current = replayer_plan_at(plans, plan_count, anchor->offset);
+    enum status status =
+        replayer_judge(audit->replayer, plans[*out_current].plan_hash, &judge, err);
+    if (status == STATUS_OK) {
+        *out = stage_state_new(&judge->plan->stage, &pipeline->budget, anchor->offset);
+        stage_state_start_at(*out, anchor);
+        status = pipeline->source->ops->seek(pipeline->source, p, anchor->offset, err);
+    }
+    return status;
+}
+
 /* Judges a whole partition again. `guide`: the segments of the system that has come furthest. */
 static enum status judge_partition(struct audit *audit, uint32_t p, uint32_t s,
-                                   const struct segments *guide, struct error *err)
+                                   const struct segments *guide,
+                                   const struct beginning *beginning, struct error *err)
 {
     struct pipeline *pipeline = &audit->pipeline;
     uint32_t plan_count = 0;
     uint32_t current = 0;
-    struct plan_change *plans = history_of(guide, &plan_count);
+    struct plan_change *plans = history_of(&beginning->first, guide, &plan_count);
     const struct judge *judge = NULL;
     struct stage_state *state = NULL;
     struct ledger counted = {0};
     uint32_t segment = 0;
+    int64_t begin = guide->items[0].first_offset;
     int64_t end = pipeline->progresses[s][p].next_offset;
-    enum status status = STATUS_OK;
-    if (plan_count == 0) {
-        goto done;
-    }
-    status = replayer_judge(audit->replayer, plans[0].plan_hash, &judge, err);
-    if (status != STATUS_OK) {
-        goto done;
-    }
-    state = stage_state_new(&judge->plan->stage, &pipeline->budget, plans[0].offset);
-    status = pipeline->source->ops->seek(pipeline->source, p, plans[0].offset, err);
+    enum status status = begin_state(audit, p, plans, plan_count, &beginning->anchor, &current,
+                                     &state, err);
     while (status == STATUS_OK && state->next_offset < end) {
-        int64_t stop = next_stop(audit, p, state->next_offset);
+        bool is_before = state->next_offset < begin;
+        int64_t stop = is_before ? begin : next_stop(audit, p, state->next_offset);
         status = replayer_next(audit->replayer, pipeline->source, p, plans, plan_count, &current,
                                state, stop < end ? stop : end, STAGE_FULL, &judge, err);
         if (status != STATUS_OK || judge->batch->row_count == 0) {
             break;
+        }
+        if (is_before) {
+            continue;
         }
         while (segment + 1 < guide->count &&
                guide->items[segment + 1].first_offset <= judge->batch->records[0].offset) {
@@ -555,7 +607,6 @@ static enum status judge_partition(struct audit *audit, uint32_t p, uint32_t s,
     if (status == STATUS_OK && !audit->collects) {
         check_segment(audit, s, p, &guide->items[segment], &counted);
     }
-done:
     ledger_fini(&counted);
     stage_state_free(state);
     memory_free(plans);
@@ -636,12 +687,16 @@ static enum status judge_all(struct audit *audit, struct error *err)
         struct segments guide = {0};
         status = load_guide(audit, p, furthest, &guide, err);
         int64_t first_offset = audit->pipeline.partitions[p].source->first_offset;
-        if (status == STATUS_OK && guide.count > 0 &&
-            first_offset > guide.items[0].first_offset) {
-            tell_expired(audit, p, guide.items[0].first_offset, first_offset);
-        } else if (status == STATUS_OK) {
-            status = judge_partition(audit, p, furthest, &guide, err);
+        struct beginning beginning = {0};
+        if (status == STATUS_OK && guide.count > 0) {
+            status = find_beginning(audit, p, guide.items[0].first_offset, &beginning, err);
         }
+        if (status == STATUS_OK && guide.count > 0 && first_offset > beginning.anchor.offset) {
+            tell_expired(audit, p, beginning.anchor.offset, first_offset);
+        } else if (status == STATUS_OK && guide.count > 0) {
+            status = judge_partition(audit, p, furthest, &guide, &beginning, err);
+        }
+        progress_fini(&beginning.first);
         segments_fini(&guide);
     }
     return status;

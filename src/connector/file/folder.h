@@ -8,6 +8,7 @@
  *   <folder>/.weir/lock                           held while a session is open
  *   <folder>/.weir/owner-<pipeline>               who may commit: a decimal number and a newline
  *   <folder>/.weir/plan-<hash>                    canonical text of a plan
+ *   <folder>/.weir/part-<label>.first             R of epoch 0 (progress_write), which stays
  *   <folder>/.weir/part-<label>-<epoch>.progress  sidecar of an epoch: R and segments (sidecar.h);
  *                                                 the epoch has 20 digits
  *   <folder>/.weir/part-<label>.writing           a part being written
@@ -124,6 +125,12 @@ enum status folder_find_newest(const struct folder_system *s, const char *label,
 /* Durably; in place of what that epoch had. */
 enum status folder_save_sidecar(const struct folder_system *s, const char *label,
                                 const struct sidecar *sidecar, struct error *err) WEIR_MUST_USE;
+/* R of epoch 0. `out` is zero-initialised. */
+enum status folder_save_first(const struct folder_system *s, const char *label,
+                              const struct progress *first, struct error *err) WEIR_MUST_USE;
+enum status folder_load_first(const struct folder_system *s, const char *label,
+                              struct progress *out, bool *out_found,
+                              struct error *err) WEIR_MUST_USE;
 /* Removes what does not belong to R, which `newest` holds. */
 enum status folder_sweep(const struct folder_system *s, const char *label,
                          const struct sidecar *newest, struct error *err) WEIR_MUST_USE;

@@ -173,6 +173,45 @@ enum status folder_save_sidecar(const struct folder_system *s, const char *label
     return status;
 }
 
+static const char *first_path(const struct folder_system *s, struct arena *arena,
+                              const char *label)
+{
+    return arena_printf(arena, "%s/part-%s.first", s->hidden, label);
+}
+
+enum status folder_save_first(const struct folder_system *s, const char *label,
+                              const struct progress *first, struct error *err)
+{
+    struct arena *arena = arena_new(1024);
+    struct buffer form = {0};
+    progress_write(first, &form);
+    enum status status = file_write_durably(first_path(s, arena, label),
+                                            bytes_of(form.data, form.size), 0, err);
+    buffer_fini(&form);
+    arena_free(arena);
+    return status;
+}
+
+enum status folder_load_first(const struct folder_system *s, const char *label,
+                              struct progress *out, bool *out_found, struct error *err)
+{
+    struct arena *arena = arena_new(1024);
+    struct buffer form = {0};
+    struct error inner = {0};
+    const char *path = first_path(s, arena, label);
+    *out_found = file_exists(path);
+    enum status status = *out_found ? file_read(path, FORM_BYTES_MAX, &form, err) : STATUS_OK;
+    if (status == STATUS_OK && *out_found) {
+        status = progress_read(out, bytes_of(form.data, form.size), &inner);
+        if (status != STATUS_OK) {
+            status = error_set(err, status, inner.code, "%s: %s", path, inner.message);
+        }
+    }
+    buffer_fini(&form);
+    arena_free(arena);
+    return status;
+}
+
 /* --- sweeping --- */
 
 /* Removes the names of `.weir` for which `is_waste` says so. */

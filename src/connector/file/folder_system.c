@@ -151,6 +151,17 @@ static enum status load(struct system *system, const struct source_partition *pa
     return status;
 }
 
+static enum status load_first(struct system *system, const struct source_partition *partition,
+                              struct progress *progress, bool *out_found, struct error *err)
+{
+    struct arena *arena = arena_new(1024);
+    const char *label = part_label(arena, partition->topic, partition->topic_id, partition->label);
+    enum status status =
+        folder_load_first(folder_of_system(system), label, progress, out_found, err);
+    arena_free(arena);
+    return status;
+}
+
 static const char *label_of(struct arena *arena, const struct progress *progress)
 {
     return part_label(arena, progress->topic, progress->topic_id, progress->partition);
@@ -201,6 +212,9 @@ static enum status begin_partition(const struct folder_system *s, const struct p
     struct sidecar first = {.part = memory_copy_string("")};
     progress_copy(&first.progress, progress);
     enum status status = check_absent(s, label, &first, err);
+    if (status == STATUS_OK && !is_dry) {
+        status = folder_save_first(s, label, progress, err);
+    }
     if (status == STATUS_OK && !is_dry) {
         status = folder_save_sidecar(s, label, &first, err);
     }
@@ -339,6 +353,7 @@ const struct system_ops folder_system_ops = {
     .open_session = open_session,
     .close_session = close_session,
     .load = load,
+    .load_first = load_first,
     .begin = begin,
     .take_over = take_over,
     .commit = folder_commit,

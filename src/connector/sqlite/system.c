@@ -184,6 +184,9 @@ static const char schema_sql[] =
     " invalid INTEGER NOT NULL, duplicate INTEGER NOT NULL, late INTEGER NOT NULL,"
     " filtered INTEGER NOT NULL, record BLOB NOT NULL,"
     " PRIMARY KEY (pipeline, topic, partition)) STRICT;"
+    "CREATE TABLE IF NOT EXISTS weir_start (pipeline TEXT NOT NULL, topic TEXT NOT NULL,"
+    " partition TEXT NOT NULL, record BLOB NOT NULL, PRIMARY KEY (pipeline, topic, partition))"
+    " STRICT;"
     "CREATE TABLE IF NOT EXISTS weir_ledger (pipeline TEXT NOT NULL, topic TEXT NOT NULL,"
     " partition TEXT NOT NULL, first_offset INTEGER NOT NULL, next_offset INTEGER NOT NULL,"
     " segment BLOB NOT NULL, PRIMARY KEY (pipeline, topic, partition, first_offset)) STRICT;"
@@ -273,6 +276,20 @@ static enum status open_session(struct system *system, const char *pipeline, str
 
 /* --- R --- */
 
+static enum status read_record(const struct sqlite_system *s,
+                               const struct source_partition *partition, sqlite3_stmt *row,
+                               struct progress *progress, struct error *err)
+{
+    struct bytes form = bytes_of(sqlite3_column_blob(row, 0),
+                                 (size_t)sqlite3_column_bytes(row, 0));
+    struct error detail = {0};
+    enum status status = progress_read(progress, form, &detail);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : error_set(err, status, detail.code, "%s, '%s' [%s]: %s", s->place,
+                           partition->topic, partition->label, detail.message);
+}
+
 static enum status load(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err)
 {
@@ -293,14 +310,7 @@ static enum status load(struct system *system, const struct source_partition *pa
     int code = sqlite3_step(statement);
     *out_found = code == SQLITE_ROW;
     if (code == SQLITE_ROW) {
-        struct bytes form = bytes_of(sqlite3_column_blob(statement, 0),
-                                     (size_t)sqlite3_column_bytes(statement, 0));
-        struct error detail = {0};
-        status = progress_read(progress, form, &detail);
-        if (status != STATUS_OK) {
-            status = error_set(err, status, detail.code, "%s, '%s' [%s]: %s", s->place,
-                               partition->topic, partition->label, detail.message);
-        }
+        status = read_record(s, partition, statement, progress, err);
         /* The owner stands in its column only: taking over does not rewrite R. */
         progress->owner = (uint64_t)sqlite3_column_int64(statement, 1);
         if (status == STATUS_OK &&
@@ -311,6 +321,33 @@ static enum status load(struct system *system, const struct source_partition *pa
                                "edited; restore the file from a backup",
                                s->place, partition->topic, partition->label);
         }
+    } else if (code != SQLITE_DONE) {
+        status = locallog_error(s->log, code, doing, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static enum status load_first(struct system *system, const struct source_partition *partition,
+                              struct progress *progress, bool *out_found, struct error *err)
+{
+    struct sqlite_system *s = self(system);
+    static const char doing[] = "reading the first progress";
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_prepare(
+        s->log,
+        "SELECT record FROM weir_start WHERE pipeline = ?1 AND topic = ?2 AND partition = ?3", doing,
+        &statement, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bind_text(statement, 1, s->pipeline);
+    bind_text(statement, 2, partition->topic);
+    bind_text(statement, 3, partition->label);
+    int code = sqlite3_step(statement);
+    *out_found = code == SQLITE_ROW;
+    if (code == SQLITE_ROW) {
+        status = read_record(s, partition, statement, progress, err);
     } else if (code != SQLITE_DONE) {
         status = locallog_error(s->log, code, doing, err);
     }
@@ -393,6 +430,29 @@ static enum status insert_progress(struct sqlite_system *s, const struct progres
     return status;
 }
 
+/* The same R, which stays. */
+static enum status keep_first(struct sqlite_system *s, const struct progress *progress,
+                              struct error *err)
+{
+    static const char doing[] = "keeping the first progress";
+    sqlite3_stmt *statement = NULL;
+    enum status status =
+        sqlite_prepare(s->log, "INSERT OR REPLACE INTO weir_start VALUES (?1, ?2, ?3, ?4)", doing,
+                       &statement, err);
+    if (status == STATUS_OK) {
+        struct buffer form = {0};
+        progress_write(progress, &form);
+        bind_text(statement, 1, s->pipeline);
+        bind_text(statement, 2, progress->topic);
+        bind_text(statement, 3, progress->partition);
+        bind_bytes(statement, 4, bytes_of(form.data, form.size));
+        status = step_done(s->log, statement, doing, err);
+        sqlite3_finalize(statement);
+        buffer_fini(&form);
+    }
+    return status;
+}
+
 static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
                          const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
 {
@@ -406,6 +466,9 @@ static enum status begin(struct system *system, const struct progress *progresse
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = insert_progress(s, &progresses[i], err);
+        if (status == STATUS_OK) {
+            status = keep_first(s, &progresses[i], err);
+        }
         s->owner = progresses[i].owner;
     }
     if (status == STATUS_OK) {
@@ -959,6 +1022,7 @@ const struct system_ops sqlite_system_ops = {
     .open_session = open_session,
     .close_session = close_session,
     .load = load,
+    .load_first = load_first,
     .begin = begin,
     .take_over = take_over,
     .commit = commit,

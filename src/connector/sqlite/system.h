@@ -5,6 +5,7 @@
  * Tables of the system, beside those of the local log:
  *   weir_progress  R per pipeline, topic and partition; `record` is R (progress/progress.h) and
  *                  rules; the count columns are a copy for people
+ *   weir_start     R of epoch 0, as it was when the system began
  *   weir_ledger    ledger segments (segment_write)
  *   weir_plan      canonical texts of plans by hash
  *   weir_rejects   rows that tables refused, numbered per pipeline
