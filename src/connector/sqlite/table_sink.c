@@ -4,8 +4,8 @@
  *
  * Columns are those of output_shape, and `_weir_topic, _weir_partition, _weir_offset`, which say
  * where a row comes from; weir makes the table (STRICT) when it is not there. A table that is
- * there must have the columns; without the _weir_ ones it works too, and audit compares by
- * content. Times are stored as ISO 8601 in UTC with six digits of fraction, so that the order of
+ * there must have the columns; without the _weir_ ones it can be appended to, and audit compares
+ * by content. Times are stored as ISO 8601 in UTC with six digits of fraction, so that the order of
  * texts is the order of times. Booleans are 0 and 1, nested values JSON text.
  *
  * Upsert: of two rows with one key the one with the greater (newest_by, topic, partition,
@@ -447,6 +447,20 @@ static enum status has_column(struct locallog *log, const char *table, const cha
     return status;
 }
 
+/* All three or none: a table that somebody else made may have its own. */
+static enum status find_origin(struct table_sink *s, struct locallog *log, struct error *err)
+{
+    static const char *const names[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
+    enum status status = STATUS_OK;
+    s->has_origin = true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == STATUS_OK; i++) {
+        bool found = false;
+        status = has_column(log, s->table, names[i], &found, err);
+        s->has_origin = s->has_origin && found;
+    }
+    return status;
+}
+
 static enum status check_columns(struct table_sink *s, struct locallog *log, struct error *err)
 {
     for (uint32_t i = 0; i < s->column_count; i++) {
@@ -463,9 +477,23 @@ static enum status check_columns(struct table_sink *s, struct locallog *log, str
             return status;
         }
     }
-    return s->base.sink.is_dlq
-               ? STATUS_OK
-               : has_column(log, s->table, "_weir_offset", &s->has_origin, err);
+    return s->base.sink.is_dlq ? STATUS_OK : find_origin(s, log, err);
+}
+
+/* The order of arrival is another one in every run: with several partitions, chance would say which of
+ * two rows of one key stays. */
+static enum status refuse_no_origin(const struct table_sink *s, struct error *err)
+{
+    if (!s->is_upsert || s->has_origin) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_CONFIG, "sink.no_origin",
+                     "table %s, which sink '%s' upserts into, cannot tell which of two equally new "
+                     "rows stays, for it does not say where they come from; add what is not there "
+                     "of these: ALTER TABLE %s ADD COLUMN _weir_topic TEXT; ALTER TABLE %s ADD "
+                     "COLUMN _weir_partition INTEGER; ALTER TABLE %s ADD COLUMN _weir_offset "
+                     "INTEGER",
+                     s->quoted, s->base.sink.name, s->quoted, s->quoted, s->quoted);
 }
 
 static enum status find_view(struct table_sink *s, struct locallog *log, struct error *err)
@@ -509,26 +537,24 @@ static enum status refuse_deferred_keys(struct table_sink *s, struct locallog *l
     return status;
 }
 
+/* (newest_by, topic, partition, offset), where numbers are numbers whatever the column was declared
+ * as, and a row that was there before weir came is the least of its newest_by. */
 static void write_wins(const struct table_sink *s, struct buffer *sql)
 {
     if (s->newest_by != FIELD_NONE) {
         const char *n = s->columns[s->newest_by].quoted;
         buffer_printf(sql,
-                      " WHERE (excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s > t.%s",
-                      n, n, n, n);
-        if (!s->has_origin) {
-            buffer_printf(sql, " OR excluded.%s IS t.%s", n, n);
-            return;
-        }
-        buffer_printf(sql, " OR (excluded.%s IS t.%s AND ", n, n);
-    } else if (s->has_origin) {
-        buffer_append_string(sql, " WHERE (");
+                      " WHERE (excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s > t.%s"
+                      " OR (excluded.%s IS t.%s AND ",
+                      n, n, n, n, n, n);
     } else {
-        return;
+        buffer_append_string(sql, " WHERE (");
     }
-    buffer_append_string(sql, "(excluded._weir_topic, excluded._weir_partition,"
-                              " excluded._weir_offset) > (t._weir_topic, t._weir_partition,"
-                              " t._weir_offset))");
+    buffer_append_string(sql, "(t._weir_offset IS NULL OR (excluded._weir_topic COLLATE BINARY,"
+                              " CAST(excluded._weir_partition AS INTEGER),"
+                              " CAST(excluded._weir_offset AS INTEGER)) > (t._weir_topic,"
+                              " CAST(t._weir_partition AS INTEGER),"
+                              " CAST(t._weir_offset AS INTEGER))))");
 }
 
 static void write_upsert(const struct table_sink *s, struct buffer *sql)
@@ -542,11 +568,8 @@ static void write_upsert(const struct table_sink *s, struct buffer *sql)
         buffer_printf(sql, "%s%s = excluded.%s", i == 0 ? "" : ", ", s->columns[i].quoted,
                       s->columns[i].quoted);
     }
-    if (s->has_origin) {
-        buffer_append_string(sql, ", _weir_topic = excluded._weir_topic, _weir_partition ="
-                                  " excluded._weir_partition, _weir_offset ="
-                                  " excluded._weir_offset");
-    }
+    buffer_append_string(sql, ", _weir_topic = excluded._weir_topic, _weir_partition ="
+                              " excluded._weir_partition, _weir_offset = excluded._weir_offset");
     write_wins(s, sql);
 }
 
@@ -592,6 +615,9 @@ static enum status prepare(struct sink *sink, struct locallog *log, struct error
     enum status status = create_table(s, log, err);
     if (status == STATUS_OK) {
         status = check_columns(s, log, err);
+    }
+    if (status == STATUS_OK) {
+        status = refuse_no_origin(s, err);
     }
     if (status == STATUS_OK) {
         status = refuse_deferred_keys(s, log, err);

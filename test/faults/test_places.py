@@ -1,0 +1,235 @@
+"""Places that come, go and move between two plans: each row is where its plan sent it, once, and audit says so.
+
+Whatever is refused says the one way on, and that way works.
+"""
+import os
+
+import pytest
+
+from checker.log import murmur2
+from faults.lab import LOG, balanced, counts, folder, local, record, table
+
+
+def records(first, end):
+    return [record(number) for number in range(first, end)]
+
+
+def ids(lab, path, name="rows"):
+    return {int(text[1:]) for text, in lab.sql(f"SELECT id FROM {name}", path=path)}
+
+
+def lines(lab, name):
+    return sorted(lab.lines_in(name))
+
+
+def no_snapshots(lab):
+    for path in lab.path.glob("*.state/*"):
+        path.unlink()
+
+
+A, B, C = table("rows", path="a.db"), table("rows", path="b.db"), folder("lines")
+
+
+# --- from one system to another, over a plan that has both ---
+
+@pytest.mark.parametrize("second", [B, C], ids=["file", "folder"])
+def test_a_system_that_takes_the_place_of_another(lab, second):
+    """The one that stays is asked for the texts of plans of before its time."""
+    lab.write(sinks={"a": A}, dlq=None).produce(records(0, 10))
+    lab.run()
+    lab.write(sinks={"a": A, "b": second}).produce(records(10, 20))
+    lab.run()
+    lab.audit()
+    lab.write(sinks={"b": second}).produce(records(20, 30) + records(0, 5) + records(12, 17))
+    no_snapshots(lab)
+    assert balanced(lab.ledger()) == counts(valid=20, duplicate=10)
+    assert ids(lab, "a.db") == set(range(20))
+    if second is B:
+        assert ids(lab, "b.db") == set(range(10, 30))
+    else:
+        assert lab.lines_in("lines") == records(10, 30)
+    lab.audit()
+    lab.write(sinks={"c": table("rows", path="c.db"), "b": second}).produce(records(30, 40))
+    lab.run()
+    lab.write(sinks={"c": table("rows", path="c.db")}).produce(records(40, 50) + records(5, 15))
+    no_snapshots(lab)
+    lab.run()
+    assert ids(lab, "c.db") == set(range(30, 50))
+    lab.audit()
+
+
+# --- all places at once ---
+
+MOVES = {
+    "file": ({"out": local("out", path="new.db", partitions=1), "rows": table("rows", path="new.db")},
+             {**local("dead", path="new.db", partitions=1), "include": ["invalid", "late"]}),
+    "folders": ({"out": folder("out"), "rows": folder("rows")},
+                {**folder("dead"), "include": ["invalid", "late"]}),
+}
+
+
+@pytest.mark.parametrize("source", [LOG, "in.db"])
+@pytest.mark.parametrize("name", MOVES)
+def test_all_places_moved_at_once(lab, name, source):
+    """There is no R where the file looks, but the source's group says that this is no first start."""
+    before = {"out": local("out", partitions=1), "rows": table("rows")}
+    dlq = {**local("dead", partitions=1), "include": ["invalid", "late"]}
+    lab.write(source=local("in", path=source), sinks=before, dlq=dlq).produce(records(0, 10), path=source)
+    lab.run()
+    sinks, new_dlq = MOVES[name]
+    lab.write(sinks=sinks, dlq=new_dlq).produce(records(10, 20), path=source)
+    for options in ((), ("--init",)):
+        done = lab.run(*options, status=2)
+        assert "start.group_exists:" in done.err and "one run" in done.err, done
+    # The way on: both for one run, then the new ones alone.
+    lab.write(sinks={**{f"old_{key}": place for key, place in before.items()}, **sinks})
+    assert balanced(lab.ledger()) == counts(valid=20)
+    lab.write(sinks=sinks).produce(records(20, 30) + records(0, 20), path=source)
+    lab.run()
+    assert ids(lab, LOG) == set(range(20))
+    if name == "file":
+        assert ids(lab, "new.db") == set(range(10, 30))
+    else:
+        assert lines(lab, "rows") == lines(lab, "out") == sorted(records(10, 30))
+    lab.audit()
+
+
+def test_all_places_moved_under_another_name(lab):
+    """The other way on: everything is read again."""
+    lab.write().produce(records(0, 10))
+    lab.run()
+    sinks, dlq = MOVES["file"]
+    lab.write(sinks=sinks, dlq=dlq, name="p2")
+    assert balanced(lab.ledger()) == counts(valid=10)
+    assert ids(lab, "new.db") == set(range(10))
+    lab.audit()
+
+
+# --- one place by several names ---
+
+def spelled(lab, name):
+    (lab.path / "sub").mkdir(exist_ok=True)
+    if name == "absolute":
+        return str(lab.path / "a.db")
+    if name == "link":
+        os.symlink("a.db", lab.path / "link.db")
+        return "link.db"
+    if name == "linked folder":
+        os.symlink(".", lab.path / "here")
+        return "here/a.db"
+    if name == "links in a row":
+        os.symlink("../a.db", lab.path / "sub/one.db")
+        os.symlink("sub/one.db", lab.path / "two.db")
+        return "two.db"
+    return {"dots": "./sub/../a.db", "slashes": ".//a.db"}[name]
+
+
+@pytest.mark.parametrize("name", ["absolute", "link", "linked folder", "links in a row", "dots", "slashes"])
+def test_one_file_is_one_system_however_it_is_spelled(lab, name):
+    """Also before it is there."""
+    lab.write(sinks={"one": table("one", path="a.db"), "two": table("two", path=spelled(lab, name))}, dlq=None)
+    lab.produce(records(0, 10))
+    assert balanced(lab.ledger()) == counts(valid=10)
+    assert len(lab.sql("SELECT * FROM weir_progress", path="a.db")) == 1
+    assert ids(lab, "a.db", "one") == ids(lab, "a.db", "two") == set(range(10))
+    lab.produce(records(10, 20))
+    lab.run()
+    lab.audit()
+    lab.write(sinks={"one": table("one", path=spelled_again(lab, name)), "two": table("two", path="a.db")})
+    lab.produce(records(20, 30)).run()
+    assert len(lab.sql("SELECT * FROM weir_progress", path="a.db")) == 1
+    lab.audit()
+
+
+def spelled_again(lab, name):
+    return lab.pipeline["sinks"]["two"]["sqlite"]["path"]
+
+
+def test_a_file_with_two_names_on_the_disk_is_refused(lab):
+    """SQLite would keep a write-ahead log per name."""
+    lab.write(sinks={"one": table("one", path="a.db")}, dlq=None).produce(records(0, 10))
+    lab.run()
+    os.link(lab.path / "a.db", lab.path / "b.db")
+    lab.write(sinks={"one": table("one", path="a.db"), "two": table("two", path="b.db")})
+    assert "a.db" in lab.refused("config.value").err
+
+
+KINDS = {"topic": local("x", path="place", partitions=1), "table": table("x", path="place"),
+         "folder": folder("place")}
+
+
+@pytest.mark.parametrize("first, second", [("topic", "folder"), ("folder", "topic"), ("table", "folder"),
+                                           ("folder", "table"), ("folder", "folder"), ("topic", "topic"),
+                                           ("table", "table")])
+def test_two_kinds_at_one_path(lab, first, second):
+    lab.write(sinks={"one": KINDS[first], "two": KINDS[second]}, dlq=None).produce(records(0, 5))
+    for done in (lab.weir("lint", "p.yaml"), lab.run(status=2)):
+        assert done.status == 2 and "p.yaml:1:" in done.err and "config.value" in done.err, done
+    assert not (lab.path / "place").exists()
+    lab.write(sinks={"one": KINDS[first]}, dlq={**KINDS[second], "include": ["invalid"]})
+    done = lab.weir("lint", "p.yaml")
+    assert done.status == 2 and "config.value" in done.err, done
+
+
+def test_a_topic_and_a_table_of_one_file(lab):
+    lab.write(sinks={"one": KINDS["topic"], "two": KINDS["table"]}, dlq=None).produce(records(0, 5))
+    assert balanced(lab.ledger()) == counts(valid=5)
+    assert len(lab.sql("SELECT * FROM weir_progress", path="place")) == 1
+    lab.audit()
+
+
+# --- upserted tables that weir did not make ---
+
+KEYED = "CREATE TABLE last (id TEXT PRIMARY KEY, at TEXT, n REAL, text TEXT{})"
+ORIGIN = ", _weir_topic TEXT, _weir_partition INTEGER, _weir_offset INTEGER"
+
+
+def upserts(lab, **more):
+    return lab.write(sinks={"last": table("last", mode="upsert", key="id", **more)}, dlq=None, dedup=None)
+
+
+@pytest.mark.parametrize("more", [{}, {"newest_by": "at"}], ids=["last", "newest"])
+def test_an_upserted_table_must_say_where_its_rows_come_from(lab, more):
+    """Else, of two rows of two partitions that are equally new, chance would decide."""
+    lab.script(KEYED.format(""))
+    upserts(lab, **more).produce(records(0, 5))
+    assert "ADD COLUMN _weir_topic TEXT" in lab.refused("sink.no_origin").err
+    for column in ("_weir_topic TEXT", "_weir_partition INTEGER", "_weir_offset INTEGER"):
+        lab.sql(f"ALTER TABLE last ADD COLUMN {column}")
+    assert balanced(lab.ledger()) == counts(valid=5)
+    lab.audit()
+
+
+@pytest.mark.parametrize("declared", [ORIGIN, ORIGIN.replace("INTEGER", "TEXT"), ORIGIN.upper().replace(
+    " TEXT", " TEXT COLLATE NOCASE")], ids=["as weir does", "as text", "in capitals"])
+@pytest.mark.parametrize("more", [{}, {"newest_by": "at"}], ids=["last", "newest"])
+def test_who_wins_in_an_upserted_table(lab, more, declared):
+    """(newest_by, topic, partition, offset): the greatest partition, as a number, though it comes first."""
+    lab.script(KEYED.format(declared))
+    upserts(lab, **more).produce([record(1)], partitions=12)
+    lab.run()
+    # One record with the same key in each partition, each a run of its own, the greatest first.
+    for partition in (11, 2, 10, 9):
+        key = next(key for key in map(str, range(1000)) if partition_of(key) == partition)
+        lab.produce([record(5, id="x", n=partition, text=key)], partitions=12, key="text")
+        lab.run()
+    assert lab.sql("SELECT n FROM last WHERE id = 'x'") == [(11,)]
+    lab.audit()
+
+
+def partition_of(key):
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % 12
+
+
+@pytest.mark.parametrize("more, kept", [({}, "new"), ({"newest_by": "at"}, "old")], ids=["last", "newest"])
+def test_rows_that_were_there_before(lab, more, kept):
+    """They are older than any of the pipeline's, unless newest_by says that they are newer."""
+    lab.script(KEYED.format(ORIGIN))
+    lab.sql("INSERT INTO last (id, at, text) VALUES ('m1', '2024-04-30T00:00:00.000000Z', 'old'),"
+            " ('m2', '2030-01-01T00:00:00.000000Z', 'old'), ('x', NULL, 'old')")
+    upserts(lab, **more).produce([record(number, text="new") for number in range(5)])
+    lab.run(status=2)
+    assert balanced(lab.ledger("--init")) == counts(valid=5)
+    assert dict(lab.sql("SELECT id, text FROM last")) == {
+        **{f"m{number}": "new" for number in range(5)}, "m2": kept, "x": "old"}
+    assert "foreign" in lab.audit(status=1)
