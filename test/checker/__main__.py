@@ -6,12 +6,14 @@ Prints "lost N · doubled N · misjudged N" and the hash of all outputs; exit st
 the three is not 0. Without --truth only what needs none is checked: one fate for every record.
 """
 import argparse
+import sqlite3
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from checker import judge  # noqa: E402
+from checker.log import Broken  # noqa: E402
 
 
 def main():
@@ -28,8 +30,14 @@ def main():
     if options.hash:
         print(judge.output_hash(places))
         return 0
-    result = judge.judge(places, options.truth) if options.truth \
-        else judge.judge_conservation(places)
+    # What was written by anybody may hold what a terminal has no form for.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        result = judge.judge(places, options.truth) if options.truth \
+            else judge.judge_conservation(places)
+    except (Broken, sqlite3.Error) as error:
+        print(f"the input cannot be read: {error}")
+        return 1
     for finding in result.findings:
         print(finding)
     print(result.line())

@@ -6,6 +6,8 @@ row does not say by itself: the caller is asked whether such a value was there t
 import json
 from datetime import datetime, timezone
 
+# What reading a value may raise that anybody may have written: it is no finding of a fault in here.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 NULL_TEXTS = ("", "N/A", "NaN")
 FIELDS = ("message_id", "sensor_id", "event_time", "temperature", "humidity", "pressure", "battery",
           "site", "internal_note")

@@ -7,15 +7,19 @@ the progress tables agree with what is there. Only what stands in the files is l
 import hashlib
 import json
 import marshal
+import sqlite3
 from array import array
 from collections import defaultdict, namedtuple
+from contextlib import contextmanager
 
 from checker import content
-from checker.log import Topic, connect, partition_of
+from checker.content import UNREADABLE
+from checker.log import Broken, Topic, connect, partition_of
 
 # A form of plain values in which equal ones are equal bytes: it has no references between them.
 MARSHAL_FORM = 2
 SHOWN = 8  # findings of a kind that are put into words
+SHOWN_CHARACTERS = 500
 
 VERDICTS = ("VALID", "INVALID", "DUPLICATE", "LATE", "FILTERED")
 
@@ -49,7 +53,7 @@ class Result:
     def _find(self, kind, text):
         self._said[kind] += 1
         if self._said[kind] <= SHOWN:
-            self.findings.append(f"{kind}: {text}")
+            self.findings.append(f"{kind}: {text}"[:SHOWN_CHARACTERS])
 
     def lose(self, text, count=1):
         self.lost += count
@@ -62,6 +66,14 @@ class Result:
     def misjudge(self, text, count=1):
         self.misjudged += count
         self._find("misjudged", text)
+
+    @contextmanager
+    def reading(self, name):
+        """A place that is not what its format says ends its own reading, and nothing else."""
+        try:
+            yield
+        except (Broken, sqlite3.Error) as error:
+            self.misjudge(f"{name} cannot be read: {error!r}")
 
     def is_clean(self):
         return self.lost == self.doubled == self.misjudged == 0
@@ -179,13 +191,16 @@ def record_bytes(place, key, value, headers):
 # --- The valid rows in the topic. ---
 
 class Validated:
-    def __init__(self, places, source, truth, result, total):
+    def __init__(self, source, truth, result):
         self.source, self.truth, self.result = source, truth, result
-        self.topic = Topic(places.validated, places.validated_topic)
         self.seen = bytearray(source.count())  # 1: as it should be; 2: there, but wrong
         self.row_hashes = array("q", bytes(8 * source.count()))
         self.event_times = {}  # of numbers whose message id is valid more than once
         self.partitions_of_keys = {}
+
+    def read(self, places, total):
+        source, result = self.source, self.result
+        self.topic = Topic(places.validated, places.validated_topic)
         last_of_key = {}
         for partition in range(self.topic.partitions):
             for base, records in self.topic.batches(partition):
@@ -201,20 +216,26 @@ class Validated:
                                         f"{source.where(number)} stands after a later record of "
                                         "its key")
                     last_of_key[partition, key] = number
-        for number in range(source.count()):
-            if not self.seen[number] and truth.verdict(number) == "VALID":
-                result.lose(f"{source.where(number)} is VALID and not in the validated topic")
+
+    def find_lost(self):
+        for number in range(self.source.count()):
+            if not self.seen[number] and self.truth.verdict(number) == "VALID":
+                self.result.lose(f"{self.source.where(number)} is VALID and not in the validated "
+                                 "topic")
 
     def judge(self, partition, offset, key, value, headers):
-        """The number of the record that this one is made of."""
+        """The number of the record that this one is made of, None if there is none."""
         where = f"validated [{partition}] offset {offset}"
         try:
-            row = content.read_plain(value)
-            message_id = row["message_id"]
-            numbers = self.truth.valid.get(message_id)
-        except (ValueError, KeyError, TypeError) as error:
+            return self.judge_row(where, partition, key, value, headers)
+        except UNREADABLE as error:
             self.result.misjudge(f"{where} is no reading: {error!r}")
             return None
+
+    def judge_row(self, where, partition, key, value, headers):
+        row = content.read_plain(value)
+        message_id = row["message_id"]
+        numbers = self.truth.valid.get(message_id)
         if numbers is None:
             self.result.misjudge(f"{where}: no VALID record has message_id {message_id!r}")
             return None
@@ -223,13 +244,13 @@ class Validated:
             self.result.double(f"{where}: message_id {message_id!r} is there more often than the "
                                "truth has it")
             return None
-        self.seen[number] = 1
+        self.seen[number] = 2
         wrong = self.wrong(number, partition, key, value, headers, row)
         if wrong:
             self.result.misjudge(f"{where}, made of {self.source.where(number)}: {wrong}")
-            self.seen[number] = 2
         else:
             self.row_hashes[number] = hash(content.table_row(row))
+            self.seen[number] = 1
         if type(numbers) is list:
             self.event_times[number] = content.fixed_time(row["event_time"])
         return number
@@ -272,7 +293,7 @@ class Validated:
                     continue
                 if 0 <= time - moment(other["event_time"]) <= 300:
                     return True
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except UNREADABLE:
                 continue
         return False
 
@@ -285,41 +306,50 @@ def moment(text):
 
 # --- The dead letters. ---
 
+def origin_of_letter(tags, source):
+    """The number of the record that a dead letter names, None if there is none."""
+    return source.number(int(tags["weir.partition"]), int(tags["weir.offset"]))
+
+
 def judge_letters(places, source, truth, result, total):
-    topic = Topic(places.dead, places.dead_topic)
     seen = bytearray(source.count())
-    for partition in range(topic.partitions):
-        for base, records in topic.batches(partition):
-            for index, (key, value, headers) in enumerate(records):
-                total.add(record_bytes("dead", key, value, headers))
-                where = f"dead letters [{partition}] offset {base + index}"
-                tags = dict(headers)
-                try:
-                    number = source.number(int(tags["weir.partition"]), int(tags["weir.offset"]))
-                    reason = tags["weir.reason"].decode()
-                except (KeyError, ValueError) as error:
-                    result.misjudge(f"{where} does not say where it comes from: {error!r}")
-                    continue
-                if number is None:
-                    result.misjudge(f"{where} comes from no record")
-                    continue
-                if seen[number]:
-                    result.double(f"{where}: {source.where(number)} is there already")
-                    continue
-                seen[number] = 1
-                if truth.verdict(number) not in ("INVALID", "LATE") or \
-                        truth.reasons[number][1] != reason:
-                    result.misjudge(f"{where}: {source.where(number)} is {truth.reasons[number]}, "
-                                    f"not {reason}")
-                elif key != source.keys[number] or value != source.values[number]:
-                    result.misjudge(f"{where}: {source.where(number)} was altered")
-                elif tags["weir.topic"].decode() != source.topic or tags["weir.attempt"] != b"1":
-                    result.misjudge(f"{where}: its headers are {headers}")
-                elif key is not None and partition_of(key, topic.partitions) != partition:
-                    result.misjudge(f"{where} is in the wrong partition")
+    with result.reading("the dead letters"):
+        topic = Topic(places.dead, places.dead_topic)
+        for partition in range(topic.partitions):
+            for base, records in topic.batches(partition):
+                for index, record in enumerate(records):
+                    total.add(record_bytes("dead", *record))
+                    where = f"dead letters [{partition}] offset {base + index}"
+                    try:
+                        judge_letter(where, partition, topic, record, source, truth, result, seen)
+                    except UNREADABLE as error:
+                        result.misjudge(f"{where} is no dead letter: {error!r}")
     for number in range(source.count()):
         if not seen[number] and truth.verdict(number) in ("INVALID", "LATE"):
             result.lose(f"{source.where(number)} is {truth.reasons[number][1]} and no dead letter")
+
+
+def judge_letter(where, partition, topic, record, source, truth, result, seen):
+    key, value, headers = record
+    tags = dict(headers)
+    number = origin_of_letter(tags, source)
+    reason = tags["weir.reason"].decode()
+    if number is None:
+        result.misjudge(f"{where} comes from no record")
+        return
+    if seen[number]:
+        result.double(f"{where}: {source.where(number)} is there already")
+        return
+    seen[number] = 1
+    if truth.verdict(number) not in ("INVALID", "LATE") or truth.reasons[number][1] != reason:
+        result.misjudge(f"{where}: {source.where(number)} is {truth.reasons[number]}, "
+                        f"not {reason!r}")
+    elif key != source.keys[number] or value != source.values[number]:
+        result.misjudge(f"{where}: {source.where(number)} was altered")
+    elif tags["weir.topic"].decode() != source.topic or tags["weir.attempt"] != b"1":
+        result.misjudge(f"{where}: its headers are {headers}")
+    elif key is not None and partition_of(key, topic.partitions) != partition:
+        result.misjudge(f"{where} is in the wrong partition")
 
 
 # --- The table. ---
@@ -345,39 +375,49 @@ def newest(numbers, validated):
 
 def judge_table(places, source, truth, validated, result, total):
     seen = bytearray(source.count())
-    for row in table_rows(places):
-        total.add(marshal.dumps(row, MARSHAL_FORM))
-        number = source.number(row[-2], row[-1]) if row[-3] == source.topic else None
-        where = f"{places.table_name} {row[0]!r}"
-        if number is None or row[0] not in truth.valid:
-            result.misjudge(f"{where} comes from no VALID record")
-        elif seen[number]:
-            result.double(f"{where}: {source.where(number)} is there already")
-        elif newest(truth.valid[row[0]], validated) != number:
-            seen[number] = 1
-            result.misjudge(f"{where} is {source.where(number)}, not the newest of its key")
-        else:
-            seen[number] = 1
-            if validated.seen[number] == 1 and validated.row_hashes[number] != hash(row[:-3]):
-                result.misjudge(f"{where} is not as in the validated topic: {row}")
+    with result.reading(places.table_name):
+        for row in table_rows(places):
+            total.add(marshal.dumps(row, MARSHAL_FORM))
+            where = f"{places.table_name} {row[0]!r}"
+            try:
+                judge_table_row(where, row, source, truth, validated, result, seen)
+            except UNREADABLE as error:
+                result.misjudge(f"{where} is no row of ours: {error!r}")
     for message_id, numbers in truth.valid.items():
         if not (seen[numbers] if type(numbers) is int else any(seen[number] for number in numbers)):
             result.lose(f"{source.where(newest(numbers, validated))}, {message_id!r}, is not in "
                         f"{places.table_name}")
 
 
+def judge_table_row(where, row, source, truth, validated, result, seen):
+    number = source.number(row[-2], row[-1]) if row[-3] == source.topic else None
+    if number is None or row[0] not in truth.valid:
+        result.misjudge(f"{where} comes from no VALID record")
+        return
+    if seen[number]:
+        result.double(f"{where}: {source.where(number)} is there already")
+        return
+    seen[number] = 1
+    if newest(truth.valid[row[0]], validated) != number:
+        result.misjudge(f"{where} is {source.where(number)}, not the newest of its key")
+    elif validated.seen[number] == 1 and validated.row_hashes[number] != hash(row[:-3]):
+        result.misjudge(f"{where} is not as in the validated topic: {row}")
+
+
 # --- The counts. ---
 
 def progress(path):
-    """Partition -> (next offset, records, verdicts) out of weir_progress, all pipelines."""
-    return {int(row[0]): row[1:] for row in connect(path).execute(
+    """Partition (text) -> (next offset, records, verdicts) out of weir_progress, all pipelines."""
+    return {row[0]: row[1:] for row in connect(path).execute(
         "SELECT partition, next_offset, records, valid, invalid, duplicate, late, filtered"
         " FROM weir_progress")}
 
 
 def judge_counts(places, source, truth, result):
     for path in places.systems():
-        counts = progress(path)
+        counts = {}
+        with result.reading(f"{path}: weir_progress"):
+            counts = progress(path)
         for partition in range(source.partitions):
             first, end = source.starts[partition], source.starts[partition + 1]
             expected = dict.fromkeys(VERDICTS, 0)
@@ -386,9 +426,12 @@ def judge_counts(places, source, truth, result):
                 if verdict:
                     expected[verdict] += 1
             expected = (end - first, end - first, *expected.values())
-            if counts.get(partition) != expected:
-                result.misjudge(f"{path}: weir_progress of partition {partition} is "
-                                f"{counts.get(partition)}, the truth {expected}")
+            if counts.pop(str(partition), None) != expected:
+                result.misjudge(f"{path}: weir_progress of partition {partition} is not what the "
+                                f"truth has: {expected}")
+        for partition, row in counts.items():
+            result.misjudge(f"{path}: weir_progress of partition {partition!r}, which the input "
+                            f"does not have: {row}")
 
 
 def judge(places, truth_path):
@@ -397,7 +440,10 @@ def judge(places, truth_path):
     total = Sum()
     source = Source(places)
     truth = Truth(truth_path, source, result)
-    validated = Validated(places, source, truth, result, total)
+    validated = Validated(source, truth, result)
+    with result.reading("the validated topic"):
+        validated.read(places, total)
+    validated.find_lost()
     judge_letters(places, source, truth, result, total)
     judge_table(places, source, truth, validated, result, total)
     judge_counts(places, source, truth, result)
@@ -412,67 +458,99 @@ def judge_conservation(places):
     result = Result()
     source = Source(places)
     letters = bytearray(source.count())
-    rows = bytearray(source.count())
-    by_partition = [dict(valid=0, invalid_or_late=0) for _ in range(source.partitions)]
+    with result.reading("the dead letters"):
+        conserve_letters(places, source, result, letters)
+    ids = defaultdict(int)
+    with result.reading("the validated topic"):
+        count_ids(places, result, ids)
+    in_table = set()
+    with result.reading(places.table_name):
+        conserve_table(places, source, result, letters, in_table)
+    for message_id in ids.keys() - in_table:
+        result.lose(f"{message_id!r} is in the validated topic, not in {places.table_name}")
+    for message_id in in_table - ids.keys():
+        result.lose(f"{message_id!r} is in {places.table_name}, not in the validated topic")
+    conserve_counts(places, source, result, letters, sum(ids.values()))
+    return result
+
+
+def conserve_letters(places, source, result, letters):
     topic = Topic(places.dead, places.dead_topic)
     for partition in range(topic.partitions):
         for base, records in topic.batches(partition):
             for key, value, headers in records:
-                tags = dict(headers)
-                number = source.number(int(tags["weir.partition"]), int(tags["weir.offset"]))
+                try:
+                    number = origin_of_letter(dict(headers), source)
+                except UNREADABLE:
+                    number = None
                 if number is None or (key, value) != (source.keys[number], source.values[number]):
                     result.misjudge(f"a dead letter of batch {base} is not the record it names")
                 elif letters[number]:
                     result.double(f"two dead letters of {source.where(number)}")
                 else:
                     letters[number] = 1
-                    by_partition[source.partition(number)]["invalid_or_late"] += 1
-    ids = defaultdict(int)
+
+
+def count_ids(places, result, ids):
     topic = Topic(places.validated, places.validated_topic)
-    validated_count = 0
     for partition in range(topic.partitions):
-        for _, records in topic.batches(partition):
+        for base, records in topic.batches(partition):
             for _, value, _ in records:
-                ids[content.read_plain(value)["message_id"]] += 1
-                validated_count += 1
-    in_table = set()
+                try:
+                    ids[content.read_plain(value)["message_id"]] += 1
+                except UNREADABLE as error:
+                    result.misjudge(f"a record of batch {base} of the validated topic is no "
+                                    f"reading: {error!r}")
+
+
+def conserve_table(places, source, result, letters, in_table):
+    rows = bytearray(source.count())
     for message_id, partition, offset in connect(places.table).execute(
             f"SELECT message_id, _weir_partition, _weir_offset FROM {places.table_name}"):
-        number = source.number(partition, offset)
         in_table.add(message_id)
-        if number is None or rows[number] or letters[number]:
-            result.double(f"{places.table_name} {message_id!r} has a second fate")
-        else:
+        try:
+            number = source.number(partition, offset)
+            if number is None or rows[number] or letters[number]:
+                result.double(f"{places.table_name} {message_id!r} has a second fate")
+                continue
             rows[number] = 1
-            if content.read_plain(source.values[number]).get("message_id") != message_id:
-                result.misjudge(f"{places.table_name} {message_id!r} is not {source.where(number)}")
-    for message_id in ids.keys() - in_table:
-        result.lose(f"{message_id!r} is in the validated topic, not in {places.table_name}")
-    for message_id in in_table - ids.keys():
-        result.lose(f"{message_id!r} is in {places.table_name}, not in the validated topic")
+            is_same = content.read_plain(source.values[number]).get("message_id") == message_id
+        except UNREADABLE:
+            is_same = False
+        if not is_same:
+            result.misjudge(f"{places.table_name} {message_id!r} is not the record it names")
+
+
+def conserve_counts(places, source, result, letters, validated_count):
     seen_by_all = None
     for path in places.systems():
-        counts = progress(path)
-        seen_by_all = seen_by_all or counts
+        counts = {}
+        with result.reading(f"{path}: weir_progress"):
+            counts = progress(path)
+        seen_by_all = counts if seen_by_all is None else seen_by_all
         if counts != seen_by_all:
             result.misjudge(f"{path}: weir_progress is {counts}, elsewhere {seen_by_all}")
-        for partition, row in counts.items():
+        for partition in range(source.partitions):
+            row = counts.get(str(partition))
+            if row is None or any(type(count) is not int for count in row):
+                result.misjudge(f"{path}: weir_progress of partition {partition} is {row}")
+                continue
+            first, end = source.starts[partition], source.starts[partition + 1]
             next_offset, records, _, invalid, _, late, _ = row
-            size = source.starts[partition + 1] - source.starts[partition]
-            if not next_offset == records == size == sum(row[2:]):
+            if not next_offset == records == end - first == sum(row[2:]):
                 result.misjudge(f"{path}: weir_progress of partition {partition} is not balanced "
-                                f"over {size} records: {row}")
-            if by_partition[partition]["invalid_or_late"] != invalid + late:
+                                f"over {end - first} records: {row}")
+            there = sum(letters[first:end])
+            if there != invalid + late:
                 result.lose(f"{invalid + late} dead letters of partition {partition} were counted, "
-                            f"{by_partition[partition]['invalid_or_late']} are there")
-    counted = sum(row[2] for row in seen_by_all.values())
+                            f"{there} are there")
+    counted = sum(row[2] for row in seen_by_all.values() if type(row[2]) is int)
     if counted > validated_count:
         result.lose(f"{counted} VALID were counted, {validated_count} are there",
                     counted - validated_count)
     elif counted < validated_count:
         result.double(f"{counted} VALID were counted, {validated_count} are there",
                       validated_count - counted)
-    return result
 
 
 def output_hash(places):

@@ -148,9 +148,14 @@ def decode_batch(data, check_crc=False):
 
 # --- The file. ---
 
+PARTITIONS_MAX = 10_000
+
 def connect(path):
     """A connection that cannot write, nor check anything back into the file."""
-    return sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+    connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+    # Bytes that are no text are no reason to stop.
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return connection
 
 
 class Topic:
@@ -162,20 +167,24 @@ class Topic:
         if row is None:
             raise Broken(f"{path} has no topic {name}")
         self.number, self.partitions = row
+        if type(self.partitions) is not int or not 0 < self.partitions <= PARTITIONS_MAX:
+            raise Broken(f"topic {name} has {self.partitions!r} partitions")
 
     def batches(self, partition, check_crc=False):
         """(base offset, records) in the order of the log; offsets must join on, from the first."""
-        first, end = self.database.execute(
+        row = self.database.execute(
             "SELECT first_offset, next_offset FROM weir_partition"
             " WHERE topic = ? AND partition = ?", (self.number, partition)).fetchone()
-        following = first
+        if row is None or any(type(offset) is not int for offset in row):
+            raise Broken(f"{self.name} [{partition}] has the offsets {row}")
+        following, end = row
         for base, count, data in self.database.execute(
                 "SELECT base_offset, count, bytes FROM weir_batch WHERE topic = ? AND partition = ?"
                 " ORDER BY position", (self.number, partition)):
             where = f"{self.name} [{partition}] offset {base}"
             try:
                 inner, records = decode_batch(data, check_crc)
-            except (Broken, IndexError, UnicodeDecodeError) as error:
+            except (Broken, IndexError, UnicodeDecodeError, TypeError, OverflowError) as error:
                 raise Broken(f"{where}: {error}") from error
             if (base, count) != (inner, len(records)) or base != following:
                 raise Broken(f"{where}: {count} records; the batch itself says {inner}, "
