@@ -133,7 +133,8 @@ struct sink_ops {
     const char *(*address)(const struct sink *sink);
     /* For audit: append_row() hashes from now on what a row looks like when it is read through
      * `now`, the sink of the same place in another plan: columns that only `now` has are null, and
-     * those that it does not have are left out. NULL where a row is one value. */
+     * those that it does not have are left out; its own again when `now` is the sink itself. NULL
+     * where a row is one value. */
     void (*look_through)(struct sink *sink, const struct sink *now);
     /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint.
      * */

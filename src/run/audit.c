@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "base/time.h"
-#include "connector/reject.h"
 #include "os/clock.h"
 #include "run/accounting.h"
+#include "run/audit_rejects.h"
 #include "run/audit_rows.h"
+#include "run/audit_segments.h"
+#include "run/audit_sums.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
 
@@ -32,14 +34,6 @@ struct place {
     uint64_t named[AUDIT_KINDS];
 };
 
-struct reject {
-    const char *sink;
-    uint32_t partition;
-    int64_t offset;
-    const char *code;
-    const char *message;
-};
-
 /* A sink of an older plan whose place the running plan does not have. */
 struct gone {
     const struct sink *sink;
@@ -56,8 +50,8 @@ struct audit {
     struct replayer *replayer;
     struct place *places; /* the plan's sinks, then the dlq */
     uint32_t place_count;
-    struct reject *rejects;
-    uint32_t reject_count;
+    struct audit_rejects rejects;
+    struct audit_sums *sums;
     struct hash_secret secret;
     struct audit_result *result;
     void (*finding)(void *context, const char *line);
@@ -109,46 +103,33 @@ static void differ(struct audit *audit, const char *system, uint32_t p, const ch
     buffer_clear(difference);
 }
 
-struct segments {
-    struct stored {
-        int64_t first_offset, next_offset;
-        struct hash128 plan_hash;
-        struct ledger ledger;
-    } *items;
-    uint32_t count;
-};
-
-static enum status take_segment(void *context, struct bytes form, struct error *err)
+/* The ranges of output offsets hold those of the segments, and room for all rows. */
+static bool are_ranges_sound(const struct ledger_sink *sink, const struct ledger_sink *sum,
+                             struct buffer *difference)
 {
-    struct segments *segments = context;
-    segments->items =
-        memory_realloc(segments->items, size_mul(segments->count + 1, sizeof *segments->items));
-    struct stored *stored = &segments->items[segments->count++];
-    *stored = (struct stored){0};
-    return segment_read(form, &stored->first_offset, &stored->next_offset, &stored->plan_hash,
-                        &stored->ledger, err);
-}
-
-static void segments_fini(struct segments *segments)
-{
-    for (uint32_t i = 0; i < segments->count; i++) {
-        ledger_fini(&segments->items[i].ledger);
+    uint64_t room = 0;
+    bool is_same = sum != NULL && sum->range_count == sink->range_count;
+    for (uint32_t i = 0; i < sink->range_count; i++) {
+        const struct ledger_range *range = &sink->ranges[i];
+        const struct ledger_range *other = is_same ? &sum->ranges[i] : NULL;
+        room += (uint64_t)(range->last_offset - range->first_offset) + 1;
+        is_same = is_same && range->partition == other->partition &&
+                  range->first_offset == other->first_offset &&
+                  range->last_offset == other->last_offset;
     }
-    memory_free(segments->items);
-}
-
-static enum status load_segments(struct audit *audit, uint32_t s, uint32_t p,
-                                 struct segments *out, struct error *err)
-{
-    struct system *system = audit->pipeline.plan->systems[s];
-    return system->ops->load_segments(system, audit->pipeline.plan->name,
-                                      audit->pipeline.partitions[p].source, take_segment, out,
-                                      err);
+    if (!is_same) {
+        buffer_printf(difference, "the output offsets of %s are not those of its segments",
+                      sink->name);
+    } else if (sink->range_count > 0 && room < sink->written) {
+        buffer_printf(difference, "%llu rows were written to %s, which has %llu offsets for them",
+                      (unsigned long long)sink->written, sink->name, (unsigned long long)room);
+    }
+    return is_same && (sink->range_count == 0 || room >= sink->written);
 }
 
 /* R against its own laws and its segments. */
 static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
-                             const struct segments *segments)
+                             const struct audit_segments *segments)
 {
     const char *name = audit->pipeline.plan->systems[s]->name;
     const struct progress *progress = &audit->pipeline.progresses[s][p];
@@ -163,13 +144,19 @@ static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
     if (!ledger_equal(&progress->ledger, &sum, true, &difference)) {
         differ(audit, name, p, "is not the sum of its segments", &difference);
     }
+    for (uint32_t i = 0; i < progress->ledger.sink_count; i++) {
+        const struct ledger_sink *sink = &progress->ledger.sinks[i];
+        if (!are_ranges_sound(sink, ledger_find_sink(&sum, sink->name), &difference)) {
+            differ(audit, name, p, "where its rows are", &difference);
+        }
+    }
     ledger_fini(&sum);
     buffer_fini(&difference);
 }
 
 /* Segments with one beginning say the same; a system that was added later has none of before. */
 static void compare_segments(struct audit *audit, uint32_t s, uint32_t p,
-                             const struct segments *a, const struct segments *b)
+                             const struct audit_segments *a, const struct audit_segments *b)
 {
     struct buffer difference = {0};
     for (uint32_t i = 0, k = 0; i < a->count && k < b->count;) {
@@ -196,57 +183,23 @@ static enum status check_systems_agree(struct audit *audit, uint32_t p, struct e
             if (pipeline->progresses[s][p].next_offset != pipeline->progresses[k][p].next_offset) {
                 continue;
             }
-            struct segments ours = {0};
-            struct segments theirs = {0};
-            status = load_segments(audit, s, p, &ours, err);
+            struct audit_segments ours = {0};
+            struct audit_segments theirs = {0};
+            status = audit_segments_load(&audit->pipeline, s, p, &ours, err);
             if (status == STATUS_OK) {
-                status = load_segments(audit, k, p, &theirs, err);
+                status = audit_segments_load(&audit->pipeline, k, p, &theirs, err);
             }
             if (status == STATUS_OK) {
                 compare_segments(audit, s, p, &ours, &theirs);
             }
-            segments_fini(&ours);
-            segments_fini(&theirs);
+            audit_segments_fini(&ours);
+            audit_segments_fini(&theirs);
         }
     }
     return status;
 }
 
 /* --- what should be there --- */
-
-static int compare_rejects(const void *a, const void *b)
-{
-    const struct reject *x = a;
-    const struct reject *y = b;
-    if (x->partition != y->partition) {
-        return x->partition < y->partition ? -1 : 1;
-    }
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* NULL when that sink took the row. */
-static const struct reject *find_reject(const struct audit *audit, const char *sink,
-                                        uint32_t partition, int64_t offset)
-{
-    struct reject key = {.partition = partition, .offset = offset};
-    const struct reject *found =
-        audit->reject_count == 0
-            ? NULL
-            : bsearch(&key, audit->rejects, audit->reject_count, sizeof key, compare_rejects);
-    if (found == NULL) {
-        return NULL;
-    }
-    while (found > audit->rejects && compare_rejects(found - 1, &key) == 0) {
-        found--;
-    }
-    for (; found < audit->rejects + audit->reject_count && compare_rejects(found, &key) == 0;
-         found++) {
-        if (strcmp(found->sink, sink) == 0) {
-            return found;
-        }
-    }
-    return NULL;
-}
 
 static bool is_of_pass(const struct audit *audit, struct hash128 hash)
 {
@@ -296,7 +249,7 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {
         if ((batch->routes[row] >> number & 1) == 0 ||
-            find_reject(audit, plan->sinks[number]->name, batch->partition,
+            audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
                         batch->records[row].offset) != NULL) {
             continue;
         }
@@ -309,41 +262,26 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
 
 static void expect_reject_letter(struct audit *audit, struct place *dlq, const struct plan *plan,
                                  const struct batch *batch, uint32_t row,
-                                 const struct reject *reject)
+                                 const struct audit_reject *reject)
 {
-    const struct replay_origin *replay = batch_replay(batch, row);
-    struct refused_row refused = {
-        .record = &batch->records[row],
-        .origin = audit->pipeline.partitions[batch->partition].source,
-        .attempt = replay == NULL ? 1 : replay->attempt + 1,
-        .sink = reject->sink,
-        .code = reject->code,
-        .message = reject->message,
-        .pipeline = plan->name,
-        .plan_hash = plan->hash_text,
-    };
-    struct buffer violations = {0};
-    struct dead_letter letter;
-    struct ledger_sink one = {0};
-    reject_letter(&refused, &violations, &letter);
-    plan->dlq->ops->append_dead_letter(plan->dlq, dlq->outbox, batch->partition, &letter,
-                                       &audit->secret, &one);
+    struct hash128 hash = audit_rejects_letter(
+        reject, plan, audit->pipeline.partitions[batch->partition].source, batch, row, dlq->outbox,
+        &audit->secret);
     expect(audit, dlq,
-           (struct audit_row){.hash = one.sum,
+           (struct audit_row){.hash = hash,
                               .offset = batch->records[row].offset,
                               .partition = batch->partition});
-    buffer_fini(&violations);
 }
 
 /* Of the rows that a sink refused. */
 static void expect_reject_letters(struct audit *audit, struct place *dlq, const struct plan *plan,
                                   uint32_t number, const struct batch *batch)
 {
-    for (uint32_t row = 0; audit->reject_count > 0 && row < batch->row_count; row++) {
-        const struct reject *reject =
+    for (uint32_t row = 0; audit->rejects.count > 0 && row < batch->row_count; row++) {
+        const struct audit_reject *reject =
             (batch->routes[row] >> number & 1) == 0
                 ? NULL
-                : find_reject(audit, plan->sinks[number]->name, batch->partition,
+                : audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
                               batch->records[row].offset);
         if (reject != NULL) {
             expect_reject_letter(audit, dlq, plan, batch, row, reject);
@@ -506,7 +444,7 @@ static enum status find_beginning(const struct audit *audit, uint32_t p, int64_t
 
 /* The plans of the time before the segments, then theirs. */
 static struct plan_change *history_of(const struct progress *first,
-                                      const struct segments *segments, uint32_t *out_count)
+                                      const struct audit_segments *segments, uint32_t *out_count)
 {
     struct plan_change *plans =
         memory_alloc_zero(size_add(first->plan_count, segments->count) + 1, sizeof *plans);
@@ -527,7 +465,14 @@ static struct plan_change *history_of(const struct progress *first,
     return plans;
 }
 
-static void check_segment(struct audit *audit, uint32_t s, uint32_t p, const struct stored *stored,
+static void differ_in_sums(void *context, uint32_t s, uint32_t p, const char *where,
+                           struct buffer *text)
+{
+    struct audit *audit = context;
+    differ(audit, audit->pipeline.plan->systems[s]->name, p, where, text);
+}
+
+static void check_segment(struct audit *audit, uint32_t s, uint32_t p, const struct audit_segment *stored,
                           const struct ledger *counted)
 {
     struct buffer difference = {0};
@@ -538,6 +483,38 @@ static void check_segment(struct audit *audit, uint32_t s, uint32_t p, const str
         differ(audit, audit->pipeline.plan->systems[s]->name, p, what, &difference);
     }
     buffer_fini(&difference);
+}
+
+/* What R carries on, where a system has come to: a wrong watermark would judge what comes. */
+static void check_remembered(struct audit *audit, uint32_t p, const struct stage_state *state)
+{
+    for (uint32_t s = 0; s < audit->pipeline.plan->system_count; s++) {
+        const struct progress *progress = &audit->pipeline.progresses[s][p];
+        if (progress->next_offset != state->next_offset) {
+            continue;
+        }
+        struct buffer ours = {0};
+        struct buffer theirs = {0};
+        struct buffer difference = {0};
+        candidates_write(&progress->candidates, &ours);
+        candidates_write(&state->candidates, &theirs);
+        if (progress->greatest_us != state->greatest_us) {
+            buffer_printf(&difference, "the greatest event time is %lld us and should be %lld",
+                          (long long)progress->greatest_us, (long long)state->greatest_us);
+        } else if (!bytes_equal(bytes_of(ours.data, ours.size),
+                                bytes_of(theirs.data, theirs.size))) {
+            buffer_append_string(&difference, "the candidates for it are others");
+        } else if (!hash_equal(progress->last_record_hash, state->last_record_hash)) {
+            buffer_append_string(&difference, "the last record is another one");
+        }
+        if (difference.size > 0) {
+            differ(audit, audit->pipeline.plan->systems[s]->name, p,
+                   "what it remembers, recomputed from the input", &difference);
+        }
+        buffer_fini(&ours);
+        buffer_fini(&theirs);
+        buffer_fini(&difference);
+    }
 }
 
 /* State as it was where judging begins. */
@@ -560,7 +537,7 @@ static enum status begin_state(struct audit *audit, uint32_t p, const struct pla
 
 /* Judges a whole partition again. `guide`: the segments of the system that has come furthest. */
 static enum status judge_partition(struct audit *audit, uint32_t p, uint32_t s,
-                                   const struct segments *guide,
+                                   const struct audit_segments *guide,
                                    const struct beginning *beginning, struct error *err)
 {
     struct pipeline *pipeline = &audit->pipeline;
@@ -597,6 +574,8 @@ static enum status judge_partition(struct audit *audit, uint32_t p, uint32_t s,
         expect_batch(audit, judge->plan, judge->batch);
         if (!audit->collects) {
             accounting_count(judge->plan, judge->runner, judge->batch, &counted);
+            audit_sums_add(audit->sums, judge->plan, judge->batch);
+            check_remembered(audit, p, state);
             audit->result->records += judge->batch->row_count;
             if (pipeline->observer->progress != NULL) {
                 pipeline->observer->progress(pipeline->observer->context, audit->result->records,
@@ -606,6 +585,7 @@ static enum status judge_partition(struct audit *audit, uint32_t p, uint32_t s,
     }
     if (status == STATUS_OK && !audit->collects) {
         check_segment(audit, s, p, &guide->items[segment], &counted);
+        audit_sums_compare(audit->sums, p, differ_in_sums, audit);
     }
     ledger_fini(&counted);
     stage_state_free(state);
@@ -625,41 +605,21 @@ static uint32_t furthest_system(const struct pipeline *pipeline, uint32_t p)
     return furthest;
 }
 
-/* Moves the segments of `more` that begin before those of `guide` to its front. */
-static void prepend_earlier(struct segments *guide, struct segments *more)
-{
-    uint32_t count = 0;
-    while (count < more->count && (guide->count == 0 || more->items[count].first_offset <
-                                                            guide->items[0].first_offset)) {
-        count++;
-    }
-    if (count == 0) {
-        return;
-    }
-    guide->items = memory_realloc(guide->items,
-                                  size_mul(guide->count + count, sizeof *guide->items));
-    memmove(guide->items + count, guide->items, guide->count * sizeof *guide->items);
-    memcpy(guide->items, more->items, count * sizeof *guide->items);
-    guide->count += count;
-    memmove(more->items, more->items + count, (more->count - count) * sizeof *more->items);
-    more->count -= count;
-}
-
 /* The segments of the system that has come furthest, and what others have of the time before that one
  * was added. */
 static enum status load_guide(struct audit *audit, uint32_t p, uint32_t furthest,
-                              struct segments *guide, struct error *err)
+                              struct audit_segments *guide, struct error *err)
 {
-    enum status status = load_segments(audit, furthest, p, guide, err);
+    enum status status = audit_segments_load(&audit->pipeline, furthest, p, guide, err);
     for (uint32_t s = 0; s < audit->pipeline.plan->system_count && status == STATUS_OK; s++) {
-        struct segments more = {0};
+        struct audit_segments more = {0};
         if (s != furthest) {
-            status = load_segments(audit, s, p, &more, err);
+            status = audit_segments_load(&audit->pipeline, s, p, &more, err);
         }
         if (status == STATUS_OK) {
-            prepend_earlier(guide, &more);
+            audit_segments_prepend(guide, &more);
         }
-        segments_fini(&more);
+        audit_segments_fini(&more);
     }
     return status;
 }
@@ -684,7 +644,7 @@ static enum status judge_all(struct audit *audit, struct error *err)
     enum status status = STATUS_OK;
     for (uint32_t p = 0; p < audit->pipeline.partition_count && status == STATUS_OK; p++) {
         uint32_t furthest = furthest_system(&audit->pipeline, p);
-        struct segments guide = {0};
+        struct audit_segments guide = {0};
         status = load_guide(audit, p, furthest, &guide, err);
         int64_t first_offset = audit->pipeline.partitions[p].source->first_offset;
         struct beginning beginning = {0};
@@ -697,23 +657,12 @@ static enum status judge_all(struct audit *audit, struct error *err)
             status = judge_partition(audit, p, furthest, &guide, &beginning, err);
         }
         progress_fini(&beginning.first);
-        segments_fini(&guide);
+        audit_segments_fini(&guide);
     }
     return status;
 }
 
 /* --- what is there --- */
-
-static uint32_t partition_of(const struct audit *audit, const char *topic, const char *label)
-{
-    for (uint32_t p = 0; topic != NULL && p < audit->pipeline.partition_count; p++) {
-        const struct source_partition *source = audit->pipeline.partitions[p].source;
-        if (strcmp(source->topic, topic) == 0 && strcmp(source->label, label) == 0) {
-            return p;
-        }
-    }
-    return UINT32_MAX;
-}
 
 static enum status take_row(void *context, struct hash128 hash, const char *origin_topic,
                             const char *origin_partition, int64_t origin_offset,
@@ -723,7 +672,7 @@ static enum status take_row(void *context, struct hash128 hash, const char *orig
     (void)err;
     struct audit *audit = context;
     struct place *place = audit->scanned;
-    uint32_t partition = partition_of(audit, origin_topic, origin_partition);
+    uint32_t partition = audit_partition_of(&audit->pipeline, origin_topic, origin_partition);
     bool is_known = origin_topic != NULL && origin_topic[0] != '\0';
     if (is_known && (partition == UINT32_MAX || audit->is_unjudged[partition])) {
         place->unjudged += !audit->collects;
@@ -838,8 +787,8 @@ static void check_reject_counts(struct audit *audit)
     const struct ledger *ledger = &audit->result->ledger;
     for (uint32_t i = 0; i < ledger->sink_count; i++) {
         uint64_t kept = 0;
-        for (uint32_t r = 0; r < audit->reject_count; r++) {
-            kept += strcmp(audit->rejects[r].sink, ledger->sinks[i].name) == 0;
+        for (uint32_t r = 0; r < audit->rejects.count; r++) {
+            kept += strcmp(audit->rejects.items[r].sink, ledger->sinks[i].name) == 0;
         }
         if (kept != ledger->sinks[i].rejected) {
             audit->result->differences++;
@@ -896,51 +845,18 @@ static void add_place(struct audit *audit, struct sink *sink)
     place->fold = sink->ops->is_keyed(sink) && !sink->is_dlq ? audit_fold_new() : NULL;
 }
 
-static enum status take_reject(void *context, const char *sink, const char *topic,
-                               const char *partition, int64_t offset, const char *code,
-                               const char *message, struct error *err)
-{
-    (void)err;
-    struct audit *audit = context;
-    audit->rejects = memory_realloc(audit->rejects, size_mul(audit->reject_count + 1,
-                                                             sizeof *audit->rejects));
-    audit->rejects[audit->reject_count++] =
-        (struct reject){.sink = arena_copy_string(audit->pipeline.arena, sink),
-                        .partition = partition_of(audit, topic, partition),
-                        .offset = offset,
-                        .code = arena_copy_string(audit->pipeline.arena, code),
-                        .message = arena_copy_string(audit->pipeline.arena, message)};
-    return STATUS_OK;
-}
-
-static enum status load_rejects(struct audit *audit, struct error *err)
-{
-    const struct plan *plan = audit->pipeline.plan;
-    enum status status = STATUS_OK;
-    for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK; s++) {
-        if (plan->systems[s]->ops->scan_rejects != NULL) {
-            status = plan->systems[s]->ops->scan_rejects(plan->systems[s], plan->name,
-                                                         take_reject, audit, err);
-        }
-    }
-    if (audit->reject_count > 1) {
-        qsort(audit->rejects, audit->reject_count, sizeof *audit->rejects, compare_rejects);
-    }
-    return status;
-}
-
 static enum status check_ledgers(struct audit *audit, struct error *err)
 {
     const struct pipeline *pipeline = &audit->pipeline;
     enum status status = STATUS_OK;
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-            struct segments segments = {0};
-            status = load_segments(audit, s, p, &segments, err);
+            struct audit_segments segments = {0};
+            status = audit_segments_load(&audit->pipeline, s, p, &segments, err);
             if (status == STATUS_OK) {
                 check_own_ledger(audit, s, p, &segments);
             }
-            segments_fini(&segments);
+            audit_segments_fini(&segments);
         }
         if (status == STATUS_OK) {
             status = check_systems_agree(audit, p, err);
@@ -993,7 +909,10 @@ static enum status prepare(struct audit *audit, struct error *err)
         add_place(audit, plan->dlq);
     }
     rank_partitions(audit);
-    return load_rejects(audit, err);
+    status = audit_rejects_load(&audit->pipeline, &audit->rejects, err);
+    return status == STATUS_OK ? audit_sums_new(&audit->pipeline, &audit->rejects, &audit->secret,
+                                                &audit->sums, err)
+                               : status;
 }
 
 static void finish(struct audit *audit)
@@ -1004,7 +923,8 @@ static void finish(struct audit *audit)
         audit_rows_fini(&audit->places[i].expected);
         audit_rows_fini(&audit->places[i].actual);
     }
-    memory_free(audit->rejects);
+    audit_rejects_fini(&audit->rejects);
+    audit_sums_free(audit->sums);
     memory_free(audit->gone);
     replayer_free(audit->replayer);
     pipeline_close(&audit->pipeline);

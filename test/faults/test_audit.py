@@ -282,6 +282,8 @@ def test_refused_rows_that_never_were(copy):
             " FROM weir_rejects")
     lab.sql("DELETE FROM picky WHERE _weir_offset = 6")
     found(lab, "^picky: the ledger counts 1 refused rows, and weir_rejects has 2",
+          "^ledger of log.db.*rows written to picky is 12 on one side and 11",
+          "^ledger of log.db.*rows routed to dlq is 3 on one side and 4",
           r"^dlq: missing: the row of in \[0\] offset 6")
 
 

@@ -86,7 +86,8 @@ struct table_sink {
     const struct source_partition *bound; /* the origin that is bound to it; NULL: none yet */
     struct value *values;    /* scratch of append_row, [column_count] */
     const struct table_sink *seen_by; /* look_through(): whose columns are hashed; NULL: its own */
-    uint32_t *seen;          /* [columns of seen_by]: index of a column, FIELD_NONE: null */
+    const struct table_sink *seen_of; /* whose columns `seen` is of */
+    uint32_t *seen;          /* [columns of seen_of]: index of a column, FIELD_NONE: null */
     struct value *seen_values;
 };
 
@@ -1041,23 +1042,29 @@ static const char *address(const struct sink *sink)
     return self(sink)->table;
 }
 
-static void look_through(struct sink *sink, const struct sink *now)
+/* Which column of its own stands in each column of another. */
+static void map_columns(struct table_sink *s, const struct table_sink *other)
 {
-    struct table_sink *s = self(sink);
-    if (s->seen_by == self(now)) {
-        return;
-    }
-    s->seen_by = self(now);
-    uint32_t count = s->seen_by->column_count;
+    uint32_t count = other->column_count;
+    s->seen_of = other;
     s->seen = arena_alloc_zero(s->arena, count, sizeof *s->seen);
     s->seen_values = arena_alloc_zero(s->arena, count, sizeof *s->seen_values);
     for (uint32_t i = 0; i < count; i++) {
         s->seen[i] = FIELD_NONE;
         for (uint32_t k = 0; k < s->column_count; k++) {
-            if (strcmp(s->columns[k].name, s->seen_by->columns[i].name) == 0) {
+            if (strcmp(s->columns[k].name, other->columns[i].name) == 0) {
                 s->seen[i] = k;
             }
         }
+    }
+}
+
+static void look_through(struct sink *sink, const struct sink *now)
+{
+    struct table_sink *s = self(sink);
+    s->seen_by = now == sink ? NULL : self(now);
+    if (s->seen_by != NULL && s->seen_by != s->seen_of) {
+        map_columns(s, s->seen_by);
     }
 }
 
