@@ -350,11 +350,8 @@ static enum reason judge_contract(struct sight *sight)
 
 /* --- The later stages. --- */
 
-static enum reason judge_checks(struct sight *sight)
+static enum reason judge_checks(const struct sight *sight)
 {
-    if (sight->battery < 10) {
-        sight->partition->counts.battery_warnings++;
-    }
     return sight->temperature > -45 + sight->humidity / 5 ? NONE : CHECK_DEW_POINT;
 }
 
@@ -406,7 +403,11 @@ static enum reason judge_row(struct sight *sight, int64_t timestamp_us, uint64_t
     if (reason == NONE) {
         reason = judge_dedup(sight, out_witness);
     }
-    return reason == NONE && sight->late ? LATE : reason;
+    reason = reason == NONE && sight->late ? LATE : reason;
+    if (reason == NONE && sight->battery < 10) {
+        sight->partition->counts.battery_warnings++;
+    }
+    return reason;
 }
 
 /* NONE when it is an object. */

@@ -22,7 +22,7 @@
  *  - Repairs are counted in every decoded row, whatever its verdict: null_value per cell that
  *    matched (an explicit null did not), coerce per text that became a number, fill per absent cell
  *    that got a value. A row without vetted event time still gets the fixed fill. Warnings are
- *    counted in rows without violation of event time and contract.
+ *    counted in VALID rows.
  *
  * Memory follows what the windows can still reach. One thread at a time.
  */

@@ -481,6 +481,10 @@ static void only_warns_of_a_low_battery(void **state)
            "VALID", "");
     expect(truth, "c", "s-00001", 0, WARM "\"humidity\":500,\"battery\":9,\"site\":\"east\"",
            "INVALID", "schema.range");
+    expect(truth, "a", "s-00001", 0, WARM "\"humidity\":50,\"battery\":9,\"site\":\"east\"",
+           "DUPLICATE", "duplicate");
+    expect(truth, "d", "s-00001", 0, WARM "\"humidity\":50,\"battery\":9,\"site\":\"test\"",
+           "FILTERED", "filter.where");
     struct buffer out = {0};
     truth_write_summary(truth, &out);
     assert_non_null(strstr(buffer_string(&out), "\"warned\":{\"check.battery_low\":1}"));

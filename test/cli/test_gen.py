@@ -1,5 +1,6 @@
 """gen: the same bytes from the same seed, and a truth for every record."""
 import json
+import shutil
 import time
 from collections import Counter
 from datetime import datetime, timezone
@@ -36,6 +37,20 @@ def test_every_record_has_its_truth(weir_cli):
     assert {name: count for name, count in summary["verdicts"].items() if count} == verdicts
     assert set(verdicts) == {"VALID", "INVALID", "DUPLICATE", "LATE", "FILTERED"}
     assert summary["reasons"] == Counter(line["reason"] for line in truth if line["reason"])
+
+
+def test_the_truth_counts_what_the_ledger_counts(weir_cli, root):
+    for name in ("iot.yaml", "sensor.schema.json"):
+        shutil.copy(root / "examples" / name, weir_cli.folder)
+    made = weir_cli("gen", "local:iot.db#raw_iot_data", "--count", "30000", "--truth", "truth", "--json")
+    truth = json.loads(made.out)
+    ledger = json.loads(weir_cli("run", "iot.yaml", "--until-end", "--json").out)
+    assert ledger["in"] == truth["in"]
+    assert ledger["verdicts"] == {name.lower(): count for name, count in truth["verdicts"].items()}
+    assert ledger["reasons"] == truth["reasons"]
+    assert ledger["repairs"] == truth["repaired"] and all(truth["repaired"].values())
+    assert {f"check.{name}": count for name, count in ledger["warnings"].items()} == truth["warned"]
+    assert truth["warned"]["check.battery_low"] > 0
 
 
 def test_a_second_workload_goes_on_behind_the_first(weir_cli):
