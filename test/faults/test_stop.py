@@ -62,6 +62,7 @@ def test_sigterm_at_work(lab):
     fill(two_files(lab))
     for mark in (1, RECORDS // 2):
         process = lab.start()
+        assert process.catches_sigterm()
         lab.wait_committed(process, mark)
         stop(process)
         assert lab.committed() == lab.committed("rows.db")
