@@ -259,3 +259,33 @@ def test_a_value_that_the_schema_lets_through_and_sqlite_does_not(lab):
     assert balanced(lab.ledger()) == counts(valid=2, invalid=1)
     assert lab.sql("SELECT n, CAST(text AS BLOB) FROM rows WHERE id = 'm1'") == [(2**63 - 1, b"a\0b")]
     lab.audit()
+
+
+@pytest.mark.parametrize("column", ["n REAL CHECK (n >= 0)", "n INTEGER"])
+def test_a_row_refused_among_hundreds(lab, column):
+    """What one statement wrote of them before the bad row is not there twice."""
+    lab.write().produce([record(number, n=-1.5 if number == 1400 else number) for number in range(2000)])
+    lab.script(f"CREATE TABLE rows (id TEXT, at TEXT, {column}, text TEXT, {ORIGIN}) STRICT")
+    sink = lab.ledger()["sinks"]["rows"]
+    assert (sink["routed"], sink["written"], sink["rejected"]) == (2000, 1999, 1)
+    assert lab.sql("SELECT count(*), count(DISTINCT id) FROM rows") == [(1999, 1999)]
+    lab.audit()
+
+
+def test_a_table_that_is_changed_while_rows_are_written(lab):
+    """A trigger and a unique index that were not there at the start."""
+    sinks = {"rows": table("rows", mode="upsert", key="id", newest_by="at")}
+    lab.write(sinks=sinks, delivery={"commit_interval": "1ms"}).produce([record(number) for number in range(1000)])
+    process = lab.start()
+    lab.wait_committed(process, 1000)
+    lab.script(BEFORE % "ROLLBACK, 'not below zero'")
+    lab.produce([record(number, n=-1 if number == 1500 else number) for number in range(1000, 2000)])
+    lab.wait_committed(process, 2000)
+    lab.script("DROP TRIGGER t; CREATE UNIQUE INDEX u ON rows (n)")
+    lab.produce([record(number, n=7 if number == 2500 else number) for number in range(2000, 3000)])
+    lab.wait_committed(process, 3000)
+    lab.script("DROP TABLE rows")
+    lab.produce([record(3000)])
+    assert process.wait() == 3 and "sink.missing_table" in process.errors()
+    rejects = lab.sql('SELECT "offset", code FROM weir_rejects ORDER BY number')
+    assert rejects == [(1500, "sink.trigger"), (2500, "sink.constraint_unique")]

@@ -253,8 +253,10 @@ static enum status open_session(struct system *system, const char *pipeline, str
     s->pipeline = memory_copy_string(pipeline);
     enum status status = locallog_open(s->place, LOCALLOG_CREATE, &s->log, err);
     if (status == STATUS_OK) {
-        /* SQLite checks what FOREIGN KEY says only when it is told to. */
-        status = sqlite_run(s->log, "PRAGMA foreign_keys = ON", "opening", err);
+        /* SQLite checks what FOREIGN KEY says only when it is told to. What a statement of many
+         * rows keeps in case it fails is small and stays in memory. */
+        status = sqlite_run(s->log, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY",
+                            "opening", err);
     }
     if (status == STATUS_OK) {
         status = locallog_group_acquire(s->place, pipeline, &s->group_lock, err);
@@ -336,7 +338,8 @@ static enum status load_first(struct system *system, const struct source_partiti
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         s->log,
-        "SELECT record FROM weir_start WHERE pipeline = ?1 AND topic = ?2 AND partition = ?3", doing,
+        "SELECT record FROM weir_start WHERE pipeline = ?1 AND topic = ?2 AND partition = ?3",
+        doing,
         &statement, err);
     if (status != STATUS_OK) {
         return status;

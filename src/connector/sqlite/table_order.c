@@ -1,0 +1,123 @@
+#include "connector/sqlite/table_order.h"
+
+#include <endian.h>
+#include <string.h>
+
+#define SIGN_BIT (UINT64_C(1) << 63)
+
+enum { RUN_LENGTH = 8 };
+
+static void make_room(struct table_outbox *outbox)
+{
+    size_t count = (size_t)outbox->outbox.row_count;
+    if (count <= outbox->place_capacity) {
+        return;
+    }
+    outbox->places = memory_realloc(outbox->places, size_mul(count, sizeof *outbox->places));
+    outbox->scratch = memory_realloc(outbox->scratch, size_mul(count, sizeof *outbox->scratch));
+    outbox->place_capacity = count;
+}
+
+void table_order_of_arrival(struct table_outbox *outbox)
+{
+    make_room(outbox);
+    size_t count = 0;
+    for (size_t at = 0; at < outbox->rows.size; at += table_rows_at(outbox, at)->size_bytes) {
+        outbox->places[count++] = (struct table_place){.at = at};
+    }
+    check(count == outbox->outbox.row_count);
+}
+
+/* --- prefixes of a key --- */
+
+static uint64_t read_word(const uint8_t *text, size_t size)
+{
+    uint64_t word = 0;
+    if (size > 0) {
+        memcpy(&word, text, size < sizeof word ? size : sizeof word);
+    }
+    return be64toh(word);
+}
+
+/* Words whose unsigned order is that of the values: of one type exactly, of several about. */
+static void write_prefix(const struct table_row *row, const struct table_cell *cell,
+                         uint64_t out[2])
+{
+    out[0] = 0;
+    out[1] = 0;
+    if (cell->type == VALUE_TEXT) {
+        struct bytes text = table_row_text(row, cell);
+        out[0] = read_word(text.data, text.size);
+        out[1] = text.size > 8 ? read_word(text.data + 8, text.size - 8) : 0;
+    } else if (cell->type == VALUE_INT64) {
+        out[0] = (uint64_t)cell->integer ^ SIGN_BIT;
+    } else if (cell->type == VALUE_DOUBLE) {
+        uint64_t bits;
+        memcpy(&bits, &cell->real, sizeof bits);
+        out[0] = bits & SIGN_BIT ? ~bits : bits | SIGN_BIT;
+    }
+}
+
+/* --- merge sort: stable, and one pass over what is in order already --- */
+
+static inline bool is_after(const struct table_place *a, const struct table_place *b)
+{
+    return a->prefix[0] > b->prefix[0] ||
+           (a->prefix[0] == b->prefix[0] && a->prefix[1] > b->prefix[1]);
+}
+
+static void sort_run(struct table_place *places, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct table_place place = places[i];
+        size_t to = i;
+        for (; to > 0 && is_after(&places[to - 1], &place); to--) {
+            places[to] = places[to - 1];
+        }
+        places[to] = place;
+    }
+}
+
+/* `places` is two sorted parts. */
+static void merge(struct table_place *places, size_t first_count, size_t count,
+                  struct table_place *scratch)
+{
+    if (!is_after(&places[first_count - 1], &places[first_count])) {
+        return;
+    }
+    memcpy(scratch, places, first_count * sizeof *places);
+    size_t a = 0;
+    size_t b = first_count;
+    size_t to = 0;
+    while (a < first_count && b < count) {
+        places[to++] = is_after(&scratch[a], &places[b]) ? places[b++] : scratch[a++];
+    }
+    memcpy(places + to, scratch + a, (first_count - a) * sizeof *places);
+}
+
+static void sort_places(struct table_place *places, size_t count, struct table_place *scratch)
+{
+    for (size_t at = 0; at < count; at += RUN_LENGTH) {
+        sort_run(places + at, count - at < RUN_LENGTH ? count - at : RUN_LENGTH);
+    }
+    for (size_t length = RUN_LENGTH; length < count; length *= 2) {
+        for (size_t at = 0; count - at > length; at += 2 * length) {
+            size_t both = count - at < 2 * length ? count - at : 2 * length;
+            merge(places + at, length, both, scratch);
+            if (both < 2 * length) {
+                break;
+            }
+        }
+    }
+}
+
+void table_order_by_key(struct table_outbox *outbox, uint32_t key)
+{
+    table_order_of_arrival(outbox);
+    size_t count = (size_t)outbox->outbox.row_count;
+    for (size_t i = 0; i < count; i++) {
+        const struct table_row *row = table_rows_at(outbox, outbox->places[i].at);
+        write_prefix(row, &row->cells[key], outbox->places[i].prefix);
+    }
+    sort_places(outbox->places, count, outbox->scratch);
+}

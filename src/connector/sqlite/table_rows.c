@@ -1,0 +1,179 @@
+#include "connector/sqlite/table_rows.h"
+
+#include <string.h>
+
+enum { ROW_ALIGNMENT = 8 };
+
+struct table_outbox *table_rows_new(void)
+{
+    return memory_alloc_zero(1, sizeof(struct table_outbox));
+}
+
+void table_rows_clear(struct table_outbox *outbox)
+{
+    buffer_clear(&outbox->rows);
+    outbox->mark_count = 0;
+    outbox->outbox = (struct outbox){0};
+}
+
+void table_rows_free(struct table_outbox *outbox)
+{
+    buffer_fini(&outbox->rows);
+    memory_free(outbox->places);
+    memory_free(outbox->scratch);
+    memory_free(outbox->marks);
+    memory_free(outbox);
+}
+
+/* --- appending --- */
+
+static size_t text_bytes(const struct value *values, uint32_t count)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        size = size_add(size, values[i].type == VALUE_TEXT ? values[i].text.size : 0);
+    }
+    return size;
+}
+
+static void write_cells(struct table_row *row, const struct value *values, uint32_t count)
+{
+    uint64_t at = sizeof *row + (uint64_t)count * sizeof *row->cells;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct value *value = &values[i];
+        struct table_cell *cell = &row->cells[i];
+        *cell = (struct table_cell){.type = (uint32_t)value->type};
+        switch (value->type) {
+        case VALUE_NULL:
+            break;
+        case VALUE_INT64:
+            cell->integer = value->integer;
+            break;
+        case VALUE_DOUBLE:
+            cell->real = value->real;
+            break;
+        case VALUE_TEXT:
+            cell->size_bytes = (uint32_t)value->text.size;
+            cell->text_at = at;
+            if (value->text.size > 0) {
+                memcpy((uint8_t *)row + at, value->text.data, value->text.size);
+            }
+            at += value->text.size;
+            break;
+        case VALUE_BOOL:
+        case VALUE_JSON:
+            check(false);
+        }
+    }
+}
+
+static void append_bytes(struct buffer *out, struct bytes bytes)
+{
+    buffer_append_u8(out, bytes_is_none(bytes));
+    buffer_append_sized(out, bytes.data, bytes.size);
+}
+
+static void append_record(struct buffer *out, const struct record *record)
+{
+    append_bytes(out, record->key);
+    append_bytes(out, record->value);
+    buffer_append_u32(out, record->header_count);
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        append_bytes(out, record->headers[i].name);
+        append_bytes(out, record->headers[i].value);
+    }
+}
+
+void table_rows_append(struct table_outbox *outbox, const struct table_row *head,
+                       const struct value *values, uint32_t count, const struct record *record)
+{
+    struct buffer *rows = &outbox->rows;
+    size_t start = rows->size;
+    size_t cells_end =
+        size_add(sizeof *head + size_mul(count, sizeof *head->cells), text_bytes(values, count));
+    struct table_row *row = (struct table_row *)(void *)buffer_reserve(rows, cells_end);
+    *row = *head;
+    row->cell_count = count;
+    row->mark = TABLE_ROW_UNMARKED;
+    row->record_at = record == NULL ? 0 : (uint32_t)cells_end;
+    write_cells(row, values, count);
+    rows->size += cells_end;
+    if (record != NULL) {
+        append_record(rows, record);
+    }
+    size_t padding = -rows->size % ROW_ALIGNMENT;
+    memset(buffer_reserve(rows, ROW_ALIGNMENT), 0, padding);
+    rows->size += padding;
+    size_t size = rows->size - start;
+    check(size <= UINT32_MAX);
+    table_rows_at(outbox, start)->size_bytes = (uint32_t)size;
+    outbox->outbox.size_bytes = rows->size;
+    outbox->outbox.row_count++;
+}
+
+/* --- reading --- */
+
+static struct bytes read_bytes(struct reader *in)
+{
+    bool is_none = reader_u8(in) != 0;
+    struct bytes bytes = reader_sized(in);
+    return is_none ? BYTES_NONE : bytes;
+}
+
+void table_row_record(const struct table_row *row, struct record *out)
+{
+    check(row->record_at != 0);
+    struct reader in = reader_of(bytes_of((const uint8_t *)row + row->record_at,
+                                          row->size_bytes - row->record_at));
+    *out = (struct record){.offset = row->offset, .timestamp_us = row->timestamp_us};
+    out->key = read_bytes(&in);
+    out->value = read_bytes(&in);
+    out->header_count = reader_u32(&in);
+    struct record_header *headers =
+        memory_alloc(size_mul(out->header_count + 1, sizeof *headers));
+    for (uint32_t i = 0; i < out->header_count; i++) {
+        headers[i].name = read_bytes(&in);
+        headers[i].value = read_bytes(&in);
+    }
+    out->headers = headers;
+    check(!in.failed);
+}
+
+/* --- marks --- */
+
+static void copy_message(const char *text, char *out)
+{
+    size_t size = strnlen(text, TABLE_MARK_MESSAGE_BYTES);
+    if (size == TABLE_MARK_MESSAGE_BYTES) {
+        size--;
+        while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80) {
+            size--;
+        }
+    }
+    memcpy(out, text, size);
+    out[size] = '\0';
+}
+
+void table_rows_mark(struct table_outbox *outbox, struct table_row *row, const char *code,
+                     const char *message)
+{
+    outbox->marks =
+        memory_realloc(outbox->marks, size_mul(outbox->mark_count + 1, sizeof *outbox->marks));
+    struct table_mark *mark = &outbox->marks[outbox->mark_count];
+    mark->code = code;
+    copy_message(message, mark->message);
+    row->mark = outbox->mark_count++;
+}
+
+void table_rows_unmark(struct table_outbox *outbox)
+{
+    if (outbox->mark_count == 0) {
+        return;
+    }
+    for (size_t at = 0; at < outbox->rows.size;) {
+        struct table_row *row = table_rows_at(outbox, at);
+        row->mark = TABLE_ROW_UNMARKED;
+        at += row->size_bytes;
+    }
+    outbox->mark_count = 0;
+}

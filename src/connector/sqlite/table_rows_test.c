@@ -1,0 +1,165 @@
+#include "connector/sqlite/table_rows.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/prng.h"
+#include "connector/sqlite/table_order.h"
+
+static struct value integer(int64_t number)
+{
+    return (struct value){.type = VALUE_INT64, .integer = number};
+}
+
+static struct value real(double number)
+{
+    return (struct value){.type = VALUE_DOUBLE, .real = number};
+}
+
+static struct value text(const char *string)
+{
+    return (struct value){.type = VALUE_TEXT, .text = bytes_of_string(string)};
+}
+
+static void append(struct table_outbox *outbox, int64_t offset, struct value key)
+{
+    struct table_row head = {.offset = offset};
+    table_rows_append(outbox, &head, &key, 1, NULL);
+}
+
+static void test_rows_come_back(void **state)
+{
+    (void)state;
+    struct table_outbox *outbox = table_rows_new();
+    struct record_header headers[] = {
+        {.name = bytes_of_string("trace"), .value = bytes_of("\x00\xff", 2)},
+        {.name = bytes_of_string("none"), .value = BYTES_NONE},
+    };
+    struct record record = {
+        .key = BYTES_NONE,
+        .value = bytes_of_string("{}"),
+        .headers = headers,
+        .header_count = 2,
+    };
+    struct value values[] = {text("abc"), (struct value){.type = VALUE_NULL}, integer(-1),
+                             real(0.5), text("")};
+    struct table_row head = {.offset = 7, .timestamp_us = 9, .attempt = 2};
+    table_rows_append(outbox, &head, values, 5, &record);
+    append(outbox, 8, text("second"));
+
+    struct table_row *first = table_rows_at(outbox, 0);
+    assert_int_equal(first->cell_count, 5);
+    assert_true(bytes_equal(table_row_text(first, &first->cells[0]), bytes_of_string("abc")));
+    assert_int_equal(first->cells[1].type, VALUE_NULL);
+    assert_int_equal(first->cells[2].integer, -1);
+    assert_true(first->cells[3].real == 0.5);
+    assert_int_equal(first->cells[4].type, VALUE_TEXT);
+    assert_int_equal(first->cells[4].size_bytes, 0);
+
+    struct record back;
+    table_row_record(first, &back);
+    assert_int_equal(back.offset, 7);
+    assert_int_equal(back.timestamp_us, 9);
+    assert_true(bytes_is_none(back.key));
+    assert_true(bytes_equal(back.value, record.value));
+    assert_int_equal(back.header_count, 2);
+    assert_true(bytes_equal(back.headers[0].value, headers[0].value));
+    assert_true(bytes_is_none(back.headers[1].value));
+    memory_free((void *)(uintptr_t)back.headers);
+
+    struct table_row *second = table_rows_at(outbox, first->size_bytes);
+    assert_int_equal(second->offset, 8);
+    assert_int_equal(first->size_bytes + second->size_bytes, outbox->rows.size);
+    assert_int_equal(outbox->outbox.row_count, 2);
+    table_rows_free(outbox);
+}
+
+static void test_messages_end_with_a_whole_character(void **state)
+{
+    (void)state;
+    struct table_outbox *outbox = table_rows_new();
+    append(outbox, 1, integer(1));
+    char message[TABLE_MARK_MESSAGE_BYTES + 2];
+    memset(message, 'x', sizeof message);
+    memcpy(message + TABLE_MARK_MESSAGE_BYTES - 2, "\xc3\xa4\xc3", 4);
+    struct table_row *row = table_rows_at(outbox, 0);
+    table_rows_mark(outbox, row, "sink.trigger", message);
+    assert_int_equal(row->mark, 0);
+    assert_int_equal(strlen(outbox->marks[0].message), TABLE_MARK_MESSAGE_BYTES - 2);
+    table_rows_unmark(outbox);
+    assert_int_equal(row->mark, TABLE_ROW_UNMARKED);
+    table_rows_free(outbox);
+}
+
+static int64_t offset_at(const struct table_outbox *outbox, size_t index)
+{
+    return table_rows_at(outbox, outbox->places[index].at)->offset;
+}
+
+static void expect_order(const struct value *keys, size_t count)
+{
+    struct table_outbox *outbox = table_rows_new();
+    for (size_t i = count; i > 0; i--) {
+        append(outbox, (int64_t)i - 1, keys[i - 1]);
+    }
+    table_order_by_key(outbox, 0);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(offset_at(outbox, i), i);
+    }
+    table_rows_free(outbox);
+}
+
+static void test_keys_are_ordered(void **state)
+{
+    (void)state;
+    struct value integers[] = {integer(INT64_MIN), integer(-1), integer(0), integer(INT64_MAX)};
+    expect_order(integers, 4);
+    struct value reals[] = {real(-1e300), real(-0.5), real(0), real(1e-300), real(7)};
+    expect_order(reals, 5);
+    struct value texts[] = {text(""),          text("a"),         text("a\x01"),
+                            text("abcdefgh"),  text("abcdefghi"), text("abcdefghijklmnop"),
+                            text("b"),         text("\xc3\xa4")};
+    expect_order(texts, 8);
+}
+
+static void test_equal_keys_stay_as_they_came(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 42);
+    for (size_t count = 0; count < 400; count += 1 + count / 7) {
+        struct table_outbox *outbox = table_rows_new();
+        for (size_t i = 0; i < count; i++) {
+            append(outbox, (int64_t)i, integer((int64_t)prng_below(&prng, 1 + count / 4)));
+        }
+        table_order_by_key(outbox, 0);
+        for (size_t i = 1; i < count; i++) {
+            const struct table_row *before = table_rows_at(outbox, outbox->places[i - 1].at);
+            const struct table_row *row = table_rows_at(outbox, outbox->places[i].at);
+            assert_true(before->cells[0].integer <= row->cells[0].integer);
+            if (before->cells[0].integer == row->cells[0].integer) {
+                assert_true(before->offset < row->offset);
+            }
+        }
+        table_order_of_arrival(outbox);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(offset_at(outbox, i), i);
+        }
+        table_rows_free(outbox);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_come_back),
+        cmocka_unit_test(test_messages_end_with_a_whole_character),
+        cmocka_unit_test(test_keys_are_ordered),
+        cmocka_unit_test(test_equal_keys_stay_as_they_came),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

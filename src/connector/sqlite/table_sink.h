@@ -1,0 +1,83 @@
+/*
+ * A table as a sink's place: what table_sink.c (configuration, rows, audit), table_open.c (the
+ * table and its statements) and table_write.c (rows into the table) share. Not for other files.
+ */
+#ifndef WEIR_CONNECTOR_SQLITE_TABLE_SINK_H
+#define WEIR_CONNECTOR_SQLITE_TABLE_SINK_H
+
+#include <sqlite3.h>
+
+#include "connector/sqlite/system.h"
+#include "connector/sqlite/table_feed.h"
+#include "connector/sqlite/table_rows.h"
+
+/* A column as it stands in the table. */
+struct column_out {
+    const char *name;
+    const char *quoted;
+    const char *declared; /* type and constraint in CREATE TABLE */
+};
+
+struct table_sink {
+    struct sqlite_sink base; /* first */
+    struct arena *arena;
+    const char *table;
+    const char *quoted;
+    struct column_out *columns;
+    uint32_t column_count;
+    bool is_upsert;
+    uint32_t *keys;          /* indexes of columns */
+    uint32_t key_count;
+    uint32_t newest_by;      /* index of a column, FIELD_NONE */
+    struct value *values;    /* scratch of append_row, [column_count] */
+
+    /* What table_prepare() found: */
+    bool has_origin;         /* the table has the _weir_ columns */
+    bool is_view;            /* with a trigger that writes: nothing counts its rows */
+    /* No trigger, foreign key or conflict clause: rows written by one statement end as if they were
+     * written one by one. */
+    bool is_plain;
+    bool is_unordered;       /* and in whatever order */
+    sqlite3_stmt *insert;    /* one row, its values bound; while a session is open */
+    sqlite3_stmt *insert_all; /* the rows of the feed; NULL unless is_plain */
+    const struct source_partition *bound; /* the origin that is bound to insert; NULL: none yet */
+    int schema_version;      /* of the file, when the table was looked at */
+    struct table_feed feed;
+
+    const struct table_sink *seen_by; /* look_through(): whose columns are hashed; NULL: its own */
+    const struct table_sink *seen_of; /* whose columns `seen` is of */
+    uint32_t *seen;          /* [columns of seen_of]: index of a column, FIELD_NONE: null */
+    struct value *seen_values;
+};
+
+static inline struct table_sink *table_sink(const struct sink *sink)
+{
+    return (struct table_sink *)(void *)(uintptr_t)sink;
+}
+
+static inline struct table_outbox *table_outbox(struct outbox *outbox)
+{
+    return (struct table_outbox *)outbox;
+}
+
+/* --- table_open.c --- */
+
+/* Makes the table if it is not there, looks at what it is, and prepares the statements. */
+enum status table_prepare(struct sink *sink, struct locallog *log, struct error *err);
+void table_close_session(struct sink *sink);
+/* In a transaction: the same without making it, if somebody has changed the file's schema since. */
+enum status table_look_again(struct table_sink *s, struct locallog *log,
+                             struct error *err) WEIR_MUST_USE;
+/* Whether the table has the sink's columns; sets has_origin. */
+enum status table_check_columns(struct table_sink *s, struct locallog *log,
+                                struct error *err) WEIR_MUST_USE;
+/* Names of the columns for INSERT and SELECT. */
+void table_write_columns(const struct table_sink *s, bool with_origin, struct buffer *out);
+
+/* --- table_write.c --- */
+
+/* sqlite_sink_work.write */
+enum status table_write(struct sink *sink, struct outbox *outbox, struct locallog *log,
+                        struct attempt *attempt, bool *out_redo, struct error *err);
+
+#endif
