@@ -18,8 +18,10 @@
  * works. Functions do not hand a column's collation on: coalesce(event_time, …) is plain text.
  *
  * A PROGRAM is all expressions of one plan over one layout, compiled into one statement over a
- * virtual table whose rows are the batch's; it belongs to one thread. Results depend on the row
- * alone. No value may be longer than 16 MiB on the way: that is an error of its row.
+ * virtual table whose rows are the batch's; it belongs to one thread. Simple expressions, which
+ * SQLite has checked like the others, are evaluated without it, with the same results to the bit.
+ * Results depend on the row alone. No value may be longer than 16 MiB on the way: that is an error
+ * of its row.
  */
 #ifndef WEIR_SQL_SQL_H
 #define WEIR_SQL_SQL_H
@@ -53,7 +55,7 @@ bool sql_program_uses(const struct sql_program *program, uint32_t expression, ui
 /* Takes NULL. */
 void sql_program_free(struct sql_program *program);
 
-/* A result; `failed` results carry SQLite's message as text. Texts are in the batch's arena. */
+/* A result; `failed` results carry SQLite's message as text. Texts live as long as the batch's. */
 struct sql_result {
     struct value value; /* NULL, INT64, DOUBLE or TEXT (a BLOB comes as hexadecimal text) */
     bool failed;

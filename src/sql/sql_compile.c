@@ -25,6 +25,7 @@ struct source {
     const struct sql_expression *expression;
     struct sql_tokens tokens;
     const char *sql; /* with SQLite's names for the columns */
+    bool is_native;
 };
 
 struct compiler {
@@ -33,6 +34,7 @@ struct compiler {
     const bool *is_time;
     struct source *sources;
     uint32_t source_count;
+    bool takes_native; /* simple expressions are evaluated without SQLite */
     struct sql_program *program;
     struct error *err;
 };
@@ -284,15 +286,32 @@ static enum status check_sources(struct compiler *compiler)
     return STATUS_OK;
 }
 
+/* --- Native --- */
+
+/* Behind the checks: what SQLite refuses is refused, whoever evaluates it. */
+static void compile_native(struct compiler *compiler)
+{
+    if (!compiler->takes_native) {
+        return;
+    }
+    struct sql_native_compiler *native = sql_native_compiler_new(
+        compiler->arena, compiler->layout, compiler->is_time, compiler->program->db);
+    for (uint32_t i = 0; i < compiler->source_count; i++) {
+        struct source *source = &compiler->sources[i];
+        source->is_native = sql_native_compile(native, i, &source->tokens);
+    }
+    compiler->program->native = sql_native_compiler_finish(native);
+}
+
 /* --- Statements --- */
 
-static enum status prepare_group(struct compiler *compiler, uint32_t first, uint32_t count,
-                                 sqlite3_stmt **out)
+static enum status prepare_statement(struct compiler *compiler, const uint32_t *expressions,
+                                     uint32_t count, sqlite3_stmt **out)
 {
     struct buffer sql = {0};
     for (uint32_t i = 0; i < count; i++) {
         buffer_printf(&sql, "%s(\n%s\n)", i == 0 ? "SELECT " : ", ",
-                      compiler->sources[first + i].sql);
+                      compiler->sources[expressions[i]].sql);
     }
     buffer_append_string(&sql, " FROM " SQL_TABLE_NAME);
     int code = sqlite3_prepare_v3(compiler->program->db, buffer_string(&sql), -1,
@@ -307,7 +326,7 @@ static enum status prepare_singles(struct compiler *compiler)
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < compiler->source_count && status == STATUS_OK; i++) {
         program->now_used = program->uses + (size_t)i * compiler->layout->field_count;
-        status = prepare_group(compiler, i, 1, &program->singles[i]);
+        status = prepare_statement(compiler, &i, 1, &program->singles[i]);
     }
     program->now_used = NULL;
     return status;
@@ -316,15 +335,20 @@ static enum status prepare_singles(struct compiler *compiler)
 static enum status prepare_groups(struct compiler *compiler)
 {
     struct sql_program *program = compiler->program;
-    enum status status = STATUS_OK;
-    for (uint32_t first = 0; first < compiler->source_count && status == STATUS_OK;) {
-        uint32_t count = compiler->source_count - first;
-        if (count > SQL_GROUP_SIZE) {
-            count = SQL_GROUP_SIZE;
+    uint32_t *expressions =
+        arena_alloc(compiler->arena, size_mul(compiler->source_count, sizeof *expressions));
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < compiler->source_count; i++) {
+        if (!compiler->sources[i].is_native) {
+            expressions[total++] = i;
         }
+    }
+    enum status status = STATUS_OK;
+    for (uint32_t first = 0; first < total && status == STATUS_OK;) {
+        uint32_t count = total - first < SQL_GROUP_SIZE ? total - first : SQL_GROUP_SIZE;
         struct sql_group *group = &program->groups[program->group_count++];
-        *group = (struct sql_group){first, count, NULL};
-        status = prepare_group(compiler, first, count, &group->statement);
+        *group = (struct sql_group){expressions + first, count, NULL};
+        status = prepare_statement(compiler, group->expressions, count, &group->statement);
         first += count;
     }
     return status;
@@ -354,15 +378,15 @@ static struct sql_program *new_program(struct arena *arena, const struct layout 
     return program;
 }
 
-enum status sql_program_compile(struct arena *arena, const struct layout *layout,
-                                const bool *is_time, const struct sql_expression *expressions,
-                                uint32_t expression_count, struct sql_program **out,
-                                struct error *err)
+static enum status compile(struct arena *arena, const struct layout *layout, const bool *is_time,
+                           const struct sql_expression *expressions, uint32_t expression_count,
+                           bool takes_native, struct sql_program **out, struct error *err)
 {
     struct compiler compiler = {
         .arena = arena,
         .layout = layout,
         .is_time = is_time,
+        .takes_native = takes_native,
         .sources = arena_alloc_zero(arena, size_add(expression_count, 1), sizeof(struct source)),
         .source_count = expression_count,
         .program = new_program(arena, layout, expression_count),
@@ -380,6 +404,7 @@ enum status sql_program_compile(struct arena *arena, const struct layout *layout
         status = check_sources(&compiler);
     }
     if (status == STATUS_OK) {
+        compile_native(&compiler);
         status = prepare(&compiler);
     }
     if (status != STATUS_OK) {
@@ -388,6 +413,34 @@ enum status sql_program_compile(struct arena *arena, const struct layout *layout
     }
     *out = compiler.program;
     return STATUS_OK;
+}
+
+enum status sql_program_compile(struct arena *arena, const struct layout *layout,
+                                const bool *is_time, const struct sql_expression *expressions,
+                                uint32_t expression_count, struct sql_program **out,
+                                struct error *err)
+{
+    return compile(arena, layout, is_time, expressions, expression_count, true, out, err);
+}
+
+enum status sql_program_compile_foreign(struct arena *arena, const struct layout *layout,
+                                        const bool *is_time,
+                                        const struct sql_expression *expressions,
+                                        uint32_t expression_count, struct sql_program **out,
+                                        struct error *err)
+{
+    return compile(arena, layout, is_time, expressions, expression_count, false, out, err);
+}
+
+bool sql_program_is_native(const struct sql_program *program, uint32_t expression)
+{
+    check(expression < program->expression_count);
+    for (uint32_t i = 0; program->native != NULL && i < program->native->expression_count; i++) {
+        if (program->native->expressions[i].index == expression) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool sql_program_uses(const struct sql_program *program, uint32_t expression, uint32_t field)
@@ -408,6 +461,7 @@ void sql_program_free(struct sql_program *program)
     for (uint32_t i = 0; i < program->group_count; i++) {
         (void)sqlite3_finalize(program->groups[i].statement);
     }
+    sql_native_fini(program->native);
     forget_refused(program);
     (void)sqlite3_close(program->db);
     sql_calendar_free(program->calendar);

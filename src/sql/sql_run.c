@@ -146,7 +146,7 @@ static int run_rows(const struct run *run, const struct sql_group *group, uint32
     while ((code = sqlite3_step(group->statement)) == SQLITE_ROW) {
         for (uint32_t i = 0; i < group->count; i++) {
             take_result(group->statement, (int)i, run->arena,
-                        result_at(run, group->first + i, row));
+                        result_at(run, group->expressions[i], row));
         }
         row++;
     }
@@ -172,9 +172,27 @@ static enum status run_group(const struct run *run, const struct sql_group *grou
         }
         /* Some expression failed in this row: find out which, and go on behind it. */
         for (uint32_t i = 0; i < group->count && status == STATUS_OK; i++) {
-            status = run_single(run, group->first + i, row, err);
+            status = run_single(run, group->expressions[i], row, err);
         }
         row++;
+    }
+    return status;
+}
+
+/* The simple expressions, and by SQLite the rows that they leave to it. */
+static enum status run_native(const struct run *run, const struct batch *batch, struct error *err)
+{
+    struct sql_native *native = run->program->native;
+    if (native == NULL) {
+        return STATUS_OK;
+    }
+    sql_native_run(native, batch, run->rows, run->row_count, run->results);
+    const struct sql_native_deferral *deferrals =
+        (const struct sql_native_deferral *)(const void *)native->deferrals.data;
+    size_t count = native->deferrals.size / sizeof *deferrals;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = run_single(run, deferrals[i].expression, deferrals[i].row, err);
     }
     return status;
 }
@@ -188,7 +206,7 @@ enum status sql_program_run(struct sql_program *program, struct batch *batch, co
     }
     struct run run = {program, batch->arena, rows, row_count, results};
     program->table.batch_columns = batch->columns;
-    enum status status = STATUS_OK;
+    enum status status = run_native(&run, batch, err);
     for (uint32_t i = 0; i < program->group_count && status == STATUS_OK; i++) {
         status = run_group(&run, &program->groups[i], err);
     }
