@@ -93,13 +93,28 @@ def show_failure(kind, test, counts):
         say(f"    … {len(lines) - SHOWN_LINES} more lines in build/{kind}/meson-logs/testlog.txt")
 
 
+def show_skips(kind, test, counts):
+    """A test that is skipped says why, in a line that begins with "skipped: "."""
+    reasons = re.findall(r"^skipped: (.*)", test.get("stdout", ""), re.MULTILINE)
+    say(f"SKIPPED  unit {kind}: {test['name'].split(' / ')[-1]} ({counts.skipped}): "
+        f"{'; '.join(reasons) or 'it does not say why'}")
+
+
+def shared_environment():
+    """Where the data is that is kept beside the project, for all tests."""
+    values = dict(os.environ)
+    if "WEIR_SHARED" not in values and (ROOT.parent / "shared").is_dir():
+        values["WEIR_SHARED"] = str(ROOT.parent / "shared")
+    return values
+
+
 def run_unit_tests(kind, suite):
     """Runs a suite of a build's own tests; it has tests, so running none is a failure."""
     folder = ROOT / "build" / kind
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
     # Standard output is what count_cases() reads, whatever the caller's shell prefers.
-    environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
+    environment = {**shared_environment(), "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
     done = subprocess.run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild", "--quiet"],
                           env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace")
@@ -110,6 +125,8 @@ def run_unit_tests(kind, suite):
         total = add(total, counts)
         if counts.failed:
             show_failure(kind, test, counts)
+        elif counts.skipped:
+            show_skips(kind, test, counts)
     if not tests or (done.returncode != 0) != (total.failed > 0):
         say(done.stdout.rstrip())
         say(f"FAILED  unit {kind}: meson test ended with {done.returncode} after {len(tests)} tests")
@@ -136,9 +153,7 @@ def pytest_environment(long_run):
         "WEIR_LONG": "1" if long_run else "0",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    if "WEIR_SHARED" not in os.environ and (ROOT.parent / "shared").is_dir():
-        values["WEIR_SHARED"] = ROOT.parent / "shared"
-    return {**os.environ, **{name: str(value) for name, value in values.items()}}
+    return {**shared_environment(), **{name: str(value) for name, value in values.items()}}
 
 
 def run_pytest(long_run):

@@ -1,6 +1,5 @@
 #include "codec/json.h"
 
-#include <locale.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/prng.h"
+#include "codec/comma_locale.h"
 
 static const char *double_text(struct buffer *buffer, double real)
 {
@@ -187,13 +187,7 @@ static void test_powers(void **state)
 static void test_no_locale(void **state)
 {
     (void)state;
-    static const char *const names[] = {"de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE"};
-    const char *set = NULL;
-    for (size_t i = 0; i < 4 && set == NULL; i++) {
-        set = setlocale(LC_ALL, names[i]);
-    }
-    if (set == NULL) {
-        print_message("skipped: no locale with a decimal comma is installed\n");
+    if (!comma_locale_set()) {
         skip();
     }
     struct buffer buffer = {0};

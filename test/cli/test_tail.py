@@ -1,6 +1,7 @@
 """tail: which records of a place, in which order, in which form."""
 import signal
 import subprocess
+from datetime import datetime
 
 TOPIC = "local:log.db#raw"
 
@@ -36,7 +37,8 @@ def test_partitions_are_joined_in_the_order_of_their_appends(weir_cli):
         weir_cli("produce", TOPIC, data=b"%d\n" % n)
     records = weir_cli.records(TOPIC)
     assert len({record["partition"] for record in records}) == 3
-    assert [r["timestamp"] for r in records] == sorted(r["timestamp"] for r in records)
+    times = [datetime.fromisoformat(record["timestamp"]) for record in records]
+    assert times == sorted(times)
     assert [int(r["value"]) for r in records] == list(range(12))
 
 

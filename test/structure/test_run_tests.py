@@ -65,6 +65,15 @@ def test_a_program_that_stops_early_has_failed(program, how):
     assert count(program, how).failed >= 1
 
 
+@pytest.mark.parametrize("said, expected", [
+    ("[ RUN      ] a\nskipped: no data\n[  SKIPPED ] a\n", "SKIPPED  unit asan: codec/a (1): no data\n"),
+    ("   3 skipped: cases\n", "SKIPPED  unit asan: codec/a (1): it does not say why\n"),
+])
+def test_a_skip_says_why(capsys, said, expected):
+    run_tests.show_skips("asan", {"name": "weir:unit / codec/a", "stdout": said}, Counts(1, 0, 1))
+    assert capsys.readouterr().out == expected
+
+
 def count(program, how):
     done = subprocess.run([program, how], capture_output=True, text=True,
                           env={**os.environ, "CMOCKA_MESSAGE_OUTPUT": "STDOUT"})
