@@ -103,28 +103,57 @@ static void differ(struct audit *audit, const char *system, uint32_t p, const ch
     buffer_clear(difference);
 }
 
-/* The ranges of output offsets hold those of the segments, and room for all rows. */
-static bool are_ranges_sound(const struct ledger_sink *sink, const struct ledger_sink *sum,
+static bool are_ranges_equal(const struct ledger_sink *a, const struct ledger_sink *b,
                              struct buffer *difference)
 {
-    uint64_t room = 0;
-    bool is_same = sum != NULL && sum->range_count == sink->range_count;
-    for (uint32_t i = 0; i < sink->range_count; i++) {
-        const struct ledger_range *range = &sink->ranges[i];
-        const struct ledger_range *other = is_same ? &sum->ranges[i] : NULL;
-        room += (uint64_t)(range->last_offset - range->first_offset) + 1;
-        is_same = is_same && range->partition == other->partition &&
-                  range->first_offset == other->first_offset &&
-                  range->last_offset == other->last_offset;
+    bool is_same = b != NULL && a->range_count == b->range_count;
+    for (uint32_t i = 0; i < a->range_count && is_same; i++) {
+        is_same = a->ranges[i].partition == b->ranges[i].partition &&
+                  a->ranges[i].first_offset == b->ranges[i].first_offset &&
+                  a->ranges[i].last_offset == b->ranges[i].last_offset;
     }
     if (!is_same) {
         buffer_printf(difference, "the output offsets of %s are not those of its segments",
-                      sink->name);
-    } else if (sink->range_count > 0 && room < sink->written) {
+                      a->name);
+    }
+    return is_same;
+}
+
+/* Within a segment a name is one place; where that has offsets, they have room for all rows. */
+static bool have_ranges_room(const struct ledger_sink *sink, struct buffer *difference)
+{
+    uint64_t room = 0;
+    for (uint32_t i = 0; i < sink->range_count; i++) {
+        room += (uint64_t)(sink->ranges[i].last_offset - sink->ranges[i].first_offset) + 1;
+    }
+    if (sink->range_count > 0 && room < sink->written) {
         buffer_printf(difference, "%llu rows were written to %s, which has %llu offsets for them",
                       (unsigned long long)sink->written, sink->name, (unsigned long long)room);
+        return false;
     }
-    return is_same && (sink->range_count == 0 || room >= sink->written);
+    return true;
+}
+
+static void check_ranges(struct audit *audit, uint32_t s, uint32_t p,
+                         const struct audit_segments *segments, const struct ledger *sum)
+{
+    const char *name = audit->pipeline.plan->systems[s]->name;
+    const struct ledger *ledger = &audit->pipeline.progresses[s][p].ledger;
+    struct buffer difference = {0};
+    for (uint32_t i = 0; i < ledger->sink_count; i++) {
+        const struct ledger_sink *sink = &ledger->sinks[i];
+        if (!are_ranges_equal(sink, ledger_find_sink(sum, sink->name), &difference)) {
+            differ(audit, name, p, "where its rows are", &difference);
+        }
+    }
+    for (uint32_t k = 0; k < segments->count; k++) {
+        for (uint32_t i = 0; i < segments->items[k].ledger.sink_count; i++) {
+            if (!have_ranges_room(&segments->items[k].ledger.sinks[i], &difference)) {
+                differ(audit, name, p, "where its rows are", &difference);
+            }
+        }
+    }
+    buffer_fini(&difference);
 }
 
 /* R against its own laws and its segments. */
@@ -144,12 +173,7 @@ static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
     if (!ledger_equal(&progress->ledger, &sum, true, &difference)) {
         differ(audit, name, p, "is not the sum of its segments", &difference);
     }
-    for (uint32_t i = 0; i < progress->ledger.sink_count; i++) {
-        const struct ledger_sink *sink = &progress->ledger.sinks[i];
-        if (!are_ranges_sound(sink, ledger_find_sink(&sum, sink->name), &difference)) {
-            differ(audit, name, p, "where its rows are", &difference);
-        }
-    }
+    check_ranges(audit, s, p, segments, &sum);
     ledger_fini(&sum);
     buffer_fini(&difference);
 }
@@ -290,6 +314,26 @@ static void expect_reject_letters(struct audit *audit, struct place *dlq, const 
     dlq->sink->ops->outbox_clear(dlq->outbox);
 }
 
+/* By what and where a place is: names may change, and a name may move. */
+static bool is_one_place(const struct sink *a, const struct sink *b)
+{
+    return a->ops == b->ops && a->is_dlq == b->is_dlq &&
+           a->ops->is_keyed(a) == b->ops->is_keyed(b) &&
+           strcmp(a->ops->address(a), b->ops->address(b)) == 0 &&
+           strcmp(a->system->ops->place(a->system), b->system->ops->place(b->system)) == 0;
+}
+
+/* The place that a sink of any plan writes to. */
+static struct place *place_of(struct audit *audit, const struct sink *sink)
+{
+    for (uint32_t i = 0; i < audit->place_count; i++) {
+        if (is_one_place(audit->places[i].sink, sink)) {
+            return &audit->places[i];
+        }
+    }
+    return NULL;
+}
+
 /* Rows that an older plan sent to a place which nobody looks into now. */
 static void note_gone(struct audit *audit, const struct sink *sink, uint64_t rows)
 {
@@ -297,7 +341,7 @@ static void note_gone(struct audit *audit, const struct sink *sink, uint64_t row
         return;
     }
     for (uint32_t i = 0; i < audit->gone_count; i++) {
-        if (audit->gone[i].sink == sink) {
+        if (is_one_place(audit->gone[i].sink, sink)) {
             audit->gone[i].rows += rows;
             return;
         }
@@ -348,23 +392,6 @@ static void expect_letter(void *context, const struct batch *batch, uint32_t row
            (struct audit_row){.hash = hash,
                               .offset = batch->records[row].offset,
                               .partition = batch->partition});
-}
-
-/* The place that a sink of any plan writes to, by what and where it is: names may change, and a name
- * may move. */
-static struct place *place_of(struct audit *audit, const struct sink *sink)
-{
-    for (uint32_t i = 0; i < audit->place_count; i++) {
-        const struct sink *other = audit->places[i].sink;
-        if (other->ops == sink->ops && other->is_dlq == sink->is_dlq &&
-            other->ops->is_keyed(other) == sink->ops->is_keyed(sink) &&
-            strcmp(other->ops->address(other), sink->ops->address(sink)) == 0 &&
-            strcmp(other->system->ops->place(other->system),
-                   sink->system->ops->place(sink->system)) == 0) {
-            return &audit->places[i];
-        }
-    }
-    return NULL;
 }
 
 static bool is_in_place(const struct audit *audit, const struct place *place,
