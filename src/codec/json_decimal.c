@@ -23,6 +23,11 @@ __extension__ typedef unsigned __int128 uint128;
  */
 enum { SCALE_MAX = 27, UP_SHIFT_MAX = 120, DOWN_SHIFT_MAX = 72 };
 
+/* Six places, and 15 digits in all. */
+enum { FEW_PLACES = 6 };
+#define FEW_SCALE 1e6
+#define FEW_END 999999999999999.0
+
 struct interval {
     uint64_t low;    /* the smallest integer that reads back */
     uint64_t middle; /* the double itself, rounded down */
@@ -192,9 +197,29 @@ static struct json_decimal decimal_tried(double real)
     }
 }
 
+/* Most numbers have few digits. Where one of at most 15 reads back, it is the only one: any other of
+ * as many lies further away than a double can tell. The division is of two integers that doubles hold
+ * exactly, so it gives what reading the decimal would. */
+static bool decimal_of_few_digits(double real, struct json_decimal *out)
+{
+    double scaled = real * FEW_SCALE;
+    if (!(scaled < FEW_END)) {
+        return false;
+    }
+    uint64_t digits = (uint64_t)(scaled + 0.5);
+    if (digits == 0 || (double)digits / FEW_SCALE != real) {
+        return false;
+    }
+    *out = decimal_trimmed((struct json_decimal){.digits = digits, .exponent = -FEW_PLACES});
+    return true;
+}
+
 struct json_decimal json_decimal_shortest(double real)
 {
     check(isfinite(real) && real > 0);
     struct json_decimal decimal;
+    if (decimal_of_few_digits(real, &decimal)) {
+        return decimal;
+    }
     return decimal_exact(real, &decimal) ? decimal : decimal_tried(real);
 }

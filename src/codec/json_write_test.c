@@ -132,10 +132,10 @@ static void test_random_doubles(void **state)
     struct prng prng;
     prng_init(&prng, 21);
     struct buffer buffer = {0};
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < 36000; i++) {
         uint64_t bits = prng_next(&prng);
         double real;
-        switch (i % 5) {
+        switch (i % 6) {
         case 0:
             memcpy(&real, &bits, sizeof real);
             break;
@@ -147,6 +147,10 @@ static void test_random_doubles(void **state)
             break;
         case 3:
             real = ldexp((double)(bits >> 11), (int)prng_below(&prng, 160) - 100);
+            break;
+        case 4: /* few places, or next to a number that has them */
+            real = (double)(bits >> prng_below(&prng, 64)) / pow(10, (double)prng_below(&prng, 9));
+            real = i % 12 < 6 ? real : nextafter(real, i % 24 < 12 ? 0.0 : 1e300);
             break;
         default:
             real = (double)(int64_t)bits / (double)(1 + prng_below(&prng, 1000));

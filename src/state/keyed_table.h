@@ -8,7 +8,7 @@
  *
  * Invariants:
  *   - A slot is empty when its key is zero. The entry whose key IS zero has a place of its own
- *     behind the last slot, so that fresh memory of the system is an empty table.
+ *     behind the last slot.
  *   - No deleted marks: between a key's home and its slot no slot is empty. A purge restores that
  *     by placing the survivors of every run anew.
  *   - Never more than three quarters full. At that mark the table is purged; only if more than
@@ -180,7 +180,10 @@ static inline enum status keyed_resize(struct keyed_table *table, size_t slot_by
         return state_budget_refuse(table->budget, bytes, table->what, table->remedy, err);
     }
     struct keyed_table old = *table;
-    table->slots = memory_alloc_zero(size_add(capacity, 1), slot_bytes);
+    table->slots = memory_alloc(bytes);
+    /* Not memory_alloc_zero(): a page of fresh memory that is read before it is written, as probing
+     * does, costs two faults, and the second one stops all threads. */
+    memset(table->slots, 0, bytes);
     table->capacity = capacity;
     struct keyed_head *slot;
     for (size_t i = 0; (slot = keyed_next(&old, slot_bytes, &i)) != NULL;) {
