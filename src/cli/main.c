@@ -1,4 +1,5 @@
 /* The table of verbs, arguments, help and exit status. */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,8 +176,34 @@ static enum status flush_output(struct error *err)
     return STATUS_OK;
 }
 
+/* Who is started with a standard descriptor closed would give its number to the next file that is
+ * opened, and write what is said into a database or a part. Reading and writing data fails there as
+ * it should; what is only said goes nowhere. */
+static void hold_standard_descriptors(void)
+{
+    static const int modes[] = {
+        [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_WRONLY};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* open() gives the lowest number that is free. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) {
+            abort();
+        }
+    }
+}
+
+static int help_all(struct error *err)
+{
+    print_usage(stdout);
+    enum status status = flush_output(err);
+    if (status != STATUS_OK) {
+        cli_print_error(err);
+    }
+    return cli_exit_status(status);
+}
+
 int main(int argc, char **argv)
 {
+    hold_standard_descriptors();
     struct error err = {0};
     if (argc < 2) {
         print_usage(stderr);
@@ -184,8 +211,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
-        print_usage(stdout);
-        return EXIT_DONE;
+        return help_all(&err);
     }
     const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
     const struct cli_verb *verb = find_verb(name, &err);

@@ -85,6 +85,43 @@ def test_output_that_cannot_be_written_is_a_failure(weir_cli):
     assert b"output.failed" in err
 
 
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["version"]])
+def test_help_that_cannot_be_written_is_a_failure(weir_cli, words):
+    with open("/dev/full", "wb") as full:
+        process = weir_cli.start(*words, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 3 and b"output.failed" in err
+
+
+def closed(weir_cli, which, *words):
+    """Runs weir with standard descriptors that are not open at all."""
+    return subprocess.run(["sh", "-c", f'exec "$0" "$@" {which}', weir_cli.path, *words],
+                          cwd=weir_cli.folder, capture_output=True, timeout=60)
+
+
+def test_what_is_said_never_lands_in_a_file(weir_cli):
+    """Each standard descriptor in turn, and all: no file that is opened gets its number."""
+    (weir_cli.folder / "in").write_bytes(b'{"a":1}\n' * 3)
+    (weir_cli.folder / "p.yaml").write_text(
+        "{version: 1, name: p, source: {local: {path: a.db, topic: t}, format: json},"
+        " schema: {type: object}, sinks: {rows: {file: {path: parts}}}}")
+    for which in ("2>&-", ">&-", "<&-", "<&- >&- 2>&-"):
+        for words in (["produce", "local:a.db#t", "in"], ["run", "p.yaml", "--until-end"],
+                      ["run", "p.yaml", "--until-end", "--json"], ["audit", "p.yaml"]):
+            # What was to be printed, and could not be, is a failure.
+            wanted = 3 if ">&-" in which.split() and words[0] != "produce" else 0
+            assert closed(weir_cli, which, *words).returncode == wanted, (which, words)
+    assert (weir_cli.folder / "a.db-lock").read_bytes() == b""
+    parts = [part.read_bytes() for part in (weir_cli.folder / "parts").glob("*.ndjson")]
+    assert b"".join(parts) == b'{"a":1}\n' * 12
+    weir_cli("audit", "p.yaml")
+
+
+def test_a_closed_input_is_no_empty_input(weir_cli):
+    done = closed(weir_cli, "<&-", "produce", "local:a.db#t")
+    assert done.returncode != 0 and b"read" in done.stderr
+
+
 def test_a_sink_of_a_pipeline_is_a_place(iot):
     result = iot("tail", "iot.yaml:reading", status=2)
     assert "did you mean 'readings'?" in result.err
