@@ -9,6 +9,8 @@
  * - Integers and reals are compared exactly. Affinity converts texts only, and texts are compared
  *   here with texts only; but a list behind IN goes through an index in which a REAL column's
  *   affinity makes reals of integers, so integers that no double holds are not taken there.
+ * - What differs between SQLite's versions, or is too odd to be worth it, is not taken: a minus
+ *   before a plus before a number, an empty list behind IN.
  * - IS TRUE and IS FALSE ask for the truth of the left side when the word itself stands there.
  * - coalesce() and ifnull() hand a value on as it is; min() and max() are NULL when any argument
  *   is.

@@ -1,5 +1,5 @@
 /*
- * Emitting: what the parser of native expressions (sql_native_compile.c) writes its operations with.
+ * Emitting: with what the parser of native expressions (sql_native_compile.c) writes operations.
  *
  * An OPERAND is a part of the expression and what is known of it. Each function takes operands and
  * gives the operand of the result, with SQLite's types and rules; what it cannot surely give as

@@ -7,8 +7,8 @@
 
 #include "sql/sql_native.h"
 
-/* What fits a register of every processor of today. Loops over blocks may run past the rows that are
- * asked for, into rows that mean nothing: SQL_NATIVE_ROWS is a whole number of blocks. */
+/* What fits a register of every processor of today. Loops over blocks may run past the rows that
+ * are asked for, into rows that mean nothing: SQL_NATIVE_ROWS is a whole number of blocks. */
 typedef double real_block __attribute__((vector_size(16), may_alias));
 typedef int64_t integer_block __attribute__((vector_size(16), may_alias));
 typedef uint8_t tag_block __attribute__((vector_size(16), may_alias));

@@ -160,6 +160,11 @@ static const struct rule rules[] = {
     {ROW_FULL, "0 = NOT 1 = 1", "i:1"},
     {ROW_FULL, "- tally * 2 < 0 = 1", "i:1"},
     {ROW_FULL, "1 OR 1 AND 0", "i:1"},
+    {ROW_FULL, "tally = 2 < 3", "i:0"},
+    {ROW_FULL, "tally = 2 <= 3", "i:0"},
+    {ROW_FULL, "tally <> 3 > 2", "i:1"},
+    {ROW_FULL, "tally <> 3 >= 2", "i:1"},
+    {ROW_HARD, "mode % location.lat", "r:9007199254740992"},
     /* Functions. */
     {ROW_EMPTY, "coalesce(tally, temperature, 2)", "i:2"},
     {ROW_FULL, "coalesce(NULL, temperature, tally)", "r:20.5"},

@@ -336,6 +336,10 @@ static void add_comparison(struct prng *prng, struct buffer *out, int depth)
         buffer_append_string(out, pick(prng, operators, COUNT(operators)));
     }
     add(prng, out, depth - 1);
+    if (!texts && chance(prng, 20)) {
+        buffer_append_string(out, pick(prng, operators, COUNT(operators)));
+        add(prng, out, depth - 1);
+    }
 }
 
 static void add_truth(struct prng *prng, struct buffer *out, int depth)
@@ -530,7 +534,7 @@ static void test_native_is_sqlite(void **state)
         (unsigned long long)seen.nulls, (unsigned long long)seen.integers,
         (unsigned long long)seen.reals, (unsigned long long)seen.texts,
         (unsigned long long)seen.failures);
-    if (!trials->single && trials->count >= 100) {
+    if (!trials->single && trials->count >= 1000) {
         assert_true(seen.native > seen.foreign);
         assert_true(seen.nulls > 0 && seen.integers > 0 && seen.reals > 0 && seen.texts > 0);
         assert_true(seen.failures > 0);
