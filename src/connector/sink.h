@@ -129,8 +129,11 @@ struct sink_ops {
                     struct hash128 *out_key, struct value *out_order);
     bool (*is_keyed)(const struct sink *sink);
     /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans with
-     * the same ops, system place and address are one place, whatever their names. */
+     * the same ops, system and address are one place, whatever their names. */
     const char *(*address)(const struct sink *sink);
+    /* What rows stand there, and which stay, in words: "rows", "dead letters", "one row per (id), …".
+     * A place keeps its rule as long as it holds anything. */
+    const char *(*rule)(const struct sink *sink);
     /* For audit: append_row() hashes from now on what a row looks like when it is read through
      * `now`, the sink of the same place in another plan: columns that only `now` has are null, and
      * those that it does not have are left out; its own again when `now` is the sink itself. NULL
@@ -179,6 +182,8 @@ struct system_ops {
      * system joined later. *out_found is false where an older weir began. */
     enum status (*load_first)(struct system *system, const struct source_partition *partition,
                               struct progress *progress, bool *out_found, struct error *err);
+    /* Of how many partitions there is R, those that the source does not have any more included. */
+    enum status (*count_partitions)(struct system *system, uint32_t *out_count, struct error *err);
     /* Epoch 0: R is stored as it is given (owner included), and once more for load_first(), the
      * texts of all plans that it names too, in one transaction for all partitions. Makes topics and tables. FENCED when R is there
      * already. */

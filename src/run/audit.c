@@ -314,20 +314,19 @@ static void expect_reject_letters(struct audit *audit, struct place *dlq, const 
     dlq->sink->ops->outbox_clear(dlq->outbox);
 }
 
-/* By what and where a place is: names may change, and a name may move. */
-static bool is_one_place(const struct sink *a, const struct sink *b)
+static bool is_alike(const struct sink *a, const struct sink *b)
 {
-    return a->ops == b->ops && a->is_dlq == b->is_dlq &&
-           a->ops->is_keyed(a) == b->ops->is_keyed(b) &&
-           strcmp(a->ops->address(a), b->ops->address(b)) == 0 &&
-           strcmp(a->system->ops->place(a->system), b->system->ops->place(b->system)) == 0;
+    return a->ops == b->ops && strcmp(a->ops->address(a), b->ops->address(b)) == 0 &&
+           strcmp(a->ops->rule(a), b->ops->rule(b)) == 0;
 }
 
-/* The place that a sink of any plan writes to. */
-static struct place *place_of(struct audit *audit, const struct sink *sink)
+/* The place that a sink of any plan wrote to, by what and where it is: names and paths may change. */
+static struct place *place_of(struct audit *audit, const struct plan *plan,
+                              const struct sink *sink)
 {
+    uint32_t home = audit_sums_home(audit->sums, plan, sink);
     for (uint32_t i = 0; i < audit->place_count; i++) {
-        if (is_one_place(audit->places[i].sink, sink)) {
+        if (audit->places[i].system == home && is_alike(audit->places[i].sink, sink)) {
             return &audit->places[i];
         }
     }
@@ -341,7 +340,9 @@ static void note_gone(struct audit *audit, const struct sink *sink, uint64_t row
         return;
     }
     for (uint32_t i = 0; i < audit->gone_count; i++) {
-        if (is_one_place(audit->gone[i].sink, sink)) {
+        const struct sink *other = audit->gone[i].sink;
+        if (is_alike(other, sink) && strcmp(other->system->ops->place(other->system),
+                                            sink->system->ops->place(sink->system)) == 0) {
             audit->gone[i].rows += rows;
             return;
         }
@@ -357,7 +358,7 @@ static void tell_gone(struct audit *audit)
         const struct sink *sink = audit->gone[i].sink;
         audit->result->unverifiable++;
         find(audit,
-             "%s: an older plan sent %llu rows to %s %s, which this file does not name: they "
+             "%s: %llu rows of an older plan went to %s %s, which is not what this file names: they "
              "cannot be verified",
              sink->name, (unsigned long long)audit->gone[i].rows,
              sink->system->ops->place(sink->system), sink->ops->address(sink));
@@ -404,14 +405,14 @@ static bool is_in_place(const struct audit *audit, const struct place *place,
 static void expect_batch(struct audit *audit, const struct plan *plan, const struct batch *batch)
 {
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
-        struct place *place = place_of(audit, plan->sinks[i]);
+        struct place *place = place_of(audit, plan, plan->sinks[i]);
         if (place == NULL) {
             note_gone(audit, plan->sinks[i], count_routed(batch, i));
         } else if (is_in_place(audit, place, batch)) {
             expect_rows(audit, place, plan, i, batch);
         }
     }
-    struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan->dlq);
+    struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan, plan->dlq);
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
         if (dlq != NULL && plan->dlq->takes_rejects && is_in_place(audit, dlq, batch)) {
             expect_reject_letters(audit, dlq, plan, i, batch);
@@ -909,6 +910,26 @@ static void rank_partitions(struct audit *audit)
     }
 }
 
+/* Partitions that the source had once: nobody can say which rows were theirs. */
+static enum status tell_left_partitions(struct audit *audit, struct error *err)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        uint32_t count = 0;
+        status = system->ops->count_partitions(system, &count, err);
+        if (status == STATUS_OK && count > pipeline->partition_count) {
+            audit->any_unjudged = true;
+            audit->result->unverifiable++;
+            find(audit,
+                 "%s: %u partitions are not in the source any more: their rows cannot be verified",
+                 system->name, count - pipeline->partition_count);
+        }
+    }
+    return status;
+}
+
 static enum status prepare(struct audit *audit, struct error *err)
 {
     struct plan *plan = audit->pipeline.plan;
@@ -936,6 +957,10 @@ static enum status prepare(struct audit *audit, struct error *err)
         add_place(audit, plan->dlq);
     }
     rank_partitions(audit);
+    status = tell_left_partitions(audit, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
     status = audit_rejects_load(&audit->pipeline, &audit->rejects, err);
     return status == STATUS_OK ? audit_sums_new(&audit->pipeline, &audit->rejects, &audit->secret,
                                                 &audit->sums, err)

@@ -22,6 +22,11 @@ struct audit_sums {
         struct outbox *outbox;
     } *boxes;
     uint32_t box_count;
+    struct home {
+        const struct sink *sink;
+        uint32_t system;
+    } *homes;
+    uint32_t home_count;
 };
 
 static struct checked *checked_of(const struct audit_sums *sums, uint32_t s, uint32_t p)
@@ -68,8 +73,48 @@ void audit_sums_free(struct audit_sums *sums)
         sums->boxes[i].sink->ops->outbox_free(sums->boxes[i].outbox);
     }
     memory_free(sums->boxes);
+    memory_free(sums->homes);
     memory_free(sums->all);
     memory_free(sums);
+}
+
+static bool has_written(const struct audit_segments *segments, const struct plan *plan,
+                        const struct sink *sink)
+{
+    for (uint32_t i = 0; i < segments->count; i++) {
+        if (hash_equal(segments->items[i].plan_hash, plan->hash) &&
+            ledger_find_sink(&segments->items[i].ledger, sink->name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t find_home(const struct audit_sums *sums, const struct plan *plan,
+                          const struct sink *sink)
+{
+    for (uint32_t s = 0; s < sums->pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < sums->pipeline->partition_count; p++) {
+            if (has_written(&checked_of(sums, s, p)->stored, plan, sink)) {
+                return s;
+            }
+        }
+    }
+    return UINT32_MAX;
+}
+
+uint32_t audit_sums_home(struct audit_sums *sums, const struct plan *plan, const struct sink *sink)
+{
+    for (uint32_t i = 0; i < sums->home_count; i++) {
+        if (sums->homes[i].sink == sink) {
+            return sums->homes[i].system;
+        }
+    }
+    sums->homes =
+        memory_realloc(sums->homes, size_mul(sums->home_count + 1, sizeof *sums->homes));
+    sums->homes[sums->home_count] =
+        (struct home){.sink = sink, .system = find_home(sums, plan, sink)};
+    return sums->homes[sums->home_count++].system;
 }
 
 static struct outbox *outbox_of(struct audit_sums *sums, struct sink *sink)
@@ -141,12 +186,7 @@ static void count_rejects(struct audit_sums *sums, const struct plan *plan, uint
     }
 }
 
-static bool is_in_system(const struct sink *sink, const struct system *system)
-{
-    return strcmp(sink->system->ops->place(sink->system), system->ops->place(system)) == 0;
-}
-
-static void count_system(struct audit_sums *sums, const struct system *system,
+static void count_system(struct audit_sums *sums, uint32_t system,
                          const struct plan *plan, const struct batch *batch,
                          struct ledger *ledger)
 {
@@ -154,7 +194,7 @@ static void count_system(struct audit_sums *sums, const struct system *system,
         sums->pipeline->partitions[batch->partition].source;
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
         struct sink *sink = plan->sinks[i];
-        if (!is_in_system(sink, system)) {
+        if (audit_sums_home(sums, plan, sink) != system) {
             continue;
         }
         if (sink->ops->look_through != NULL) {
@@ -164,7 +204,7 @@ static void count_system(struct audit_sums *sums, const struct system *system,
                                ledger_sink(ledger, sink->name));
         count_rejects(sums, plan, i, batch, ledger);
     }
-    if (plan->dlq != NULL && is_in_system(plan->dlq, system)) {
+    if (plan->dlq != NULL && audit_sums_home(sums, plan, plan->dlq) == system) {
         accounting_append_dead_letters(plan, outbox_of(sums, plan->dlq), origin, batch,
                                        sums->secret, ledger_sink(ledger, plan->dlq->name));
     }
@@ -176,7 +216,7 @@ void audit_sums_add(struct audit_sums *sums, const struct plan *plan, const stru
     for (uint32_t s = 0; s < running->system_count; s++) {
         struct ledger *ledger = counted_of(sums, s, batch);
         if (ledger != NULL) {
-            count_system(sums, running->systems[s], plan, batch, ledger);
+            count_system(sums, s, plan, batch, ledger);
         }
     }
     for (uint32_t i = 0; i < sums->box_count; i++) {

@@ -2,7 +2,8 @@
  * Beginnings: the first start of a pipeline, and of a system that joins it later.
  *
  * A first start is taken only if no system has R, the source knows of no group of that name, and
- * every output place is empty. A place that the last plan did not have must be empty too. Epoch 0
+ * every output place is empty. A place that the last plan did not have must be empty too, and one that
+ * it had keeps its rule. Epoch 0
  * goes to the systems in plan order; a start that finds it in some of them finishes it. A system
  * that joins gets the texts of all plans that its R names, for one day it may be the only one.
  */
@@ -276,22 +277,6 @@ static bool all_at_epoch_zero(const struct pipeline *pipeline)
     return true;
 }
 
-static bool is_same_place(const struct sink *a, const struct sink *b)
-{
-    return a->ops == b->ops && strcmp(a->ops->address(a), b->ops->address(b)) == 0 &&
-           strcmp(a->system->ops->place(a->system), b->system->ops->place(b->system)) == 0;
-}
-
-static bool has_place(const struct plan *plan, const struct sink *sink)
-{
-    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
-        if (is_same_place(plan->sinks[i], sink)) {
-            return true;
-        }
-    }
-    return plan->dlq != NULL && is_same_place(plan->dlq, sink);
-}
-
 static bool has_system(const struct plan *plan, const struct system *system)
 {
     for (uint32_t s = 0; s < plan->system_count; s++) {
@@ -303,70 +288,113 @@ static bool has_system(const struct plan *plan, const struct system *system)
     return false;
 }
 
-/* Whether `has` says so of the last plan of any R: partitions in which nothing came since have an
- * older one. */
-static enum status any_plan_has(const struct pipeline *pipeline, struct replayer *replayer,
-                                const struct system *system, const struct sink *sink, bool *out,
-                                struct error *err)
+static struct hash128 last_plan(const struct progress *progress)
 {
-    *out = false;
-    for (uint32_t s = 0; s < pipeline->plan->system_count && !*out; s++) {
-        for (uint32_t p = 0; p < pipeline->partition_count && !*out; p++) {
+    return progress->plans[progress->plan_count - 1].plan_hash;
+}
+
+/* A system without R is new only if no plan that ran last had it: partitions in which nothing came
+ * since have an older one. */
+static enum status refuse_lost(const struct pipeline *pipeline, struct replayer *replayer,
+                               const struct system *system, struct error *err)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
             const struct progress *progress = pipeline_progress(pipeline, s, p);
+            const struct judge *judge = NULL;
             if (!pipeline_is_found(progress)) {
                 continue;
             }
-            const struct judge *judge = NULL;
-            struct hash128 last = progress->plans[progress->plan_count - 1].plan_hash;
-            if (hash_equal(last, pipeline->plan->hash)) {
-                *out = true;
-                return STATUS_OK;
-            }
-            enum status status = replayer_judge(replayer, last, &judge, err);
+            enum status status = replayer_judge(replayer, last_plan(progress), &judge, err);
             if (status != STATUS_OK) {
                 return status;
             }
-            *out = sink != NULL ? has_place(judge->plan, sink) : has_system(judge->plan, system);
+            if (has_system(judge->plan, system)) {
+                return error_set(err, STATUS_CONFIG, "progress.lost",
+                                 "%s has no progress record of pipeline '%s', but others have "
+                                 "come further with it: it was replaced or lost; restore it from "
+                                 "a backup, or give its sinks another place",
+                                 system->name, pipeline->plan->name);
+            }
         }
     }
     return STATUS_OK;
 }
 
-/* A system without R is new only if the plan that ran last did not have it. */
-static enum status refuse_lost(const struct pipeline *pipeline, struct replayer *replayer,
-                               uint32_t s, struct error *err)
+/* The sink of a plan that wrote to the same place of this system, which its ledger says: paths may have
+ * changed since, and names. */
+static const struct sink *find_writer(const struct plan *plan, const struct ledger *ledger,
+                                      const struct sink *sink)
 {
-    const struct system *system = pipeline->plan->systems[s];
-    bool was_there = false;
-    enum status status = any_plan_has(pipeline, replayer, system, NULL, &was_there, err);
-    if (status == STATUS_OK && was_there) {
-        status = error_set(err, STATUS_CONFIG, "progress.lost",
-                           "%s has no progress record of pipeline '%s', but others have come "
-                           "further with it: it was replaced or lost; restore it from a backup, "
-                           "or give its sinks another place",
-                           system->name, pipeline->plan->name);
+    for (uint32_t i = 0; i <= plan->stage.sink_count; i++) {
+        const struct sink *old = i < plan->stage.sink_count ? plan->sinks[i] : plan->dlq;
+        if (old != NULL && old->ops == sink->ops &&
+            strcmp(old->ops->address(old), sink->ops->address(sink)) == 0 &&
+            ledger_find_sink(ledger, old->name) != NULL) {
+            return old;
+        }
     }
-    return status;
+    return NULL;
 }
 
-/* Rows that were there before could not be told from those of the pipeline. */
-static enum status refuse_full_newcomer(const struct pipeline *pipeline, struct replayer *replayer,
-                                        struct sink *sink, struct error *err)
+/* Who wrote last to the place of a sink; NULL: nobody, or the running plan (then *out_runs). */
+static enum status find_last_writer(const struct pipeline *pipeline, struct replayer *replayer,
+                                    uint32_t s, const struct sink *sink, const struct sink **out,
+                                    bool *out_runs, struct error *err)
 {
-    bool was_there = false;
-    bool empty = false;
-    enum status status = any_plan_has(pipeline, replayer, NULL, sink, &was_there, err);
-    if (status == STATUS_OK && !was_there) {
-        status = sink->ops->is_empty(sink, &empty, err);
+    *out = NULL;
+    *out_runs = false;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        const struct progress *progress = pipeline_progress(pipeline, s, p);
+        const struct judge *judge = NULL;
+        if (!pipeline_is_found(progress)) {
+            continue;
+        }
+        if (hash_equal(last_plan(progress), pipeline->plan->hash)) {
+            *out_runs = true;
+            return STATUS_OK;
+        }
+        enum status status = replayer_judge(replayer, last_plan(progress), &judge, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        const struct sink *writer = find_writer(judge->plan, &progress->ledger, sink);
+        *out = writer != NULL ? writer : *out;
     }
-    if (status == STATUS_OK && !was_there && !empty) {
-        status = error_set(err, STATUS_CONFIG, "start.not_empty",
+    return STATUS_OK;
+}
+
+/* Rows that were there before could not be told from those of the pipeline, or were left standing by
+ * another rule. */
+static enum status check_sink(const struct pipeline *pipeline, struct replayer *replayer,
+                              uint32_t s, struct sink *sink, struct error *err)
+{
+    const struct sink *writer = NULL;
+    bool runs = false;
+    bool empty = false;
+    enum status status = find_last_writer(pipeline, replayer, s, sink, &writer, &runs, err);
+    if (status != STATUS_OK || runs ||
+        (writer != NULL && strcmp(writer->ops->rule(writer), sink->ops->rule(sink)) == 0)) {
+        return status;
+    }
+    status = sink->ops->is_empty(sink, &empty, err);
+    if (status != STATUS_OK || empty) {
+        return status;
+    }
+    if (writer != NULL) {
+        return error_set(err, STATUS_CONFIG, "sink.other_rule",
+                         "the place of sink '%s' in %s holds %s so far and would hold %s: give "
+                         "the sink a new place",
+                         sink->name, sink->system->name, writer->ops->rule(writer),
+                         sink->ops->rule(sink));
+    }
+    return pipeline->options->init
+               ? STATUS_OK
+               : error_set(err, STATUS_CONFIG, "start.not_empty",
                            "the place of sink '%s' in %s is new to pipeline '%s', yet it is not "
                            "empty: if what it holds shall be kept, start with --init; else name "
                            "another place",
                            sink->name, sink->system->name, pipeline->plan->name);
-    }
-    return status;
 }
 
 static enum status check_newcomers(const struct pipeline *pipeline, struct replayer *replayer,
@@ -376,12 +404,10 @@ static enum status check_newcomers(const struct pipeline *pipeline, struct repla
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         struct system *system = pipeline->plan->systems[s];
         if (pipeline_has_none(pipeline, s)) {
-            status = refuse_lost(pipeline, replayer, s, err);
+            status = refuse_lost(pipeline, replayer, system, err);
         }
         for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-            if (!pipeline->options->init) {
-                status = refuse_full_newcomer(pipeline, replayer, system->sinks[i], err);
-            }
+            status = check_sink(pipeline, replayer, s, system->sinks[i], err);
         }
     }
     return status;

@@ -233,3 +233,101 @@ def test_rows_that_were_there_before(lab, more, kept):
     assert dict(lab.sql("SELECT id, text FROM last")) == {
         **{f"m{number}": "new" for number in range(5)}, "m2": kept, "x": "old"}
     assert "foreign" in lab.audit(status=1)
+
+
+# --- places that were moved with what they hold ---
+
+def move(lab, old, new):
+    """A SQLite file with its log, or a folder."""
+    for rest in ("", "-wal", "-shm"):
+        path = lab.path / f"{old}{rest}"
+        if path.exists():
+            path.rename(lab.path / f"{new}{rest}")
+
+
+@pytest.mark.parametrize("second", [B, C], ids=["file", "folder"])
+def test_a_system_whose_files_were_renamed(lab, second):
+    """It is the same one: its own R and ledger say what it holds."""
+    lab.write(sinks={"a": A, "b": second}, dlq=None).produce(records(0, 10))
+    lab.run()
+    move(lab, "b.db" if second is B else "lines", "moved")
+    moved = table("rows", path="moved") if second is B else folder("moved")
+    lab.write(sinks={"a": A, "b": moved}).produce(records(10, 20) + records(0, 5))
+    assert balanced(lab.ledger()) == counts(valid=20, duplicate=5)
+    if second is B:
+        assert ids(lab, "moved") == set(range(20))
+    else:
+        assert lab.lines_in("moved") == records(0, 20)
+    said = lab.audit()
+    assert "cannot be verified" not in said, said
+    if second is B:
+        lab.sql("DELETE FROM rows WHERE id = 'm3'", path="moved")
+        assert "b: missing: the row of in [0] offset 3" in lab.audit(status=1)
+
+
+def test_the_file_of_everything_renamed(lab):
+    lab.write().produce(records(0, 10) + [b"x"])
+    lab.run()
+    move(lab, LOG, "all.db")
+    (lab.path / f"{LOG}.state").rename(lab.path / "all.db.state")
+    lab.write(source=local("in", path="all.db"), sinks={"out": local("out", path="all.db"),
+                                                        "rows": table("rows", path="all.db")},
+              dlq=local("dead", path="all.db"))
+    lab.produce(records(10, 20), path="all.db")
+    assert balanced(lab.ledger()) == counts(valid=20, invalid=1)
+    said = lab.audit()
+    assert "cannot be verified" not in said and "35 rows" not in said, said
+
+
+# --- places whose rows are of another kind than they were ---
+
+def test_a_place_that_is_kept_by_another_rule(lab):
+    """Append or upsert, its key, who wins, dead letters: what stands there already was made by the old rule."""
+    lab.script(KEYED.format(ORIGIN) + "; CREATE UNIQUE INDEX last_at ON last (id, at)")
+    append, upsert = table("last"), table("last", mode="upsert", key="id", newest_by="at")
+    more = local("more", partitions=1)
+    rules = {"append": append, "upsert": upsert, "by n": table("last", mode="upsert", key="id", newest_by="n"),
+             "by two": table("last", mode="upsert", key=["id", "at"])}
+    for first, second in (("append", "upsert"), ("upsert", "append"), ("upsert", "by n"), ("by two", "upsert")):
+        name = f"{first} {second}"
+        lab.write(name=name.replace(" ", "-"), sinks={"last": rules[first], "out": more}, dlq=None)
+        lab.sql("DELETE FROM last")
+        lab.produce(records(0, 5)).run("--init")
+        lab.write(sinks={"last": rules[second], "out": more})
+        assert "'last'" in lab.refused("sink.other_rule").err
+        lab.write(sinks={"out": more}).run()
+    assert ids(lab, LOG, "last") == set(range(5))
+
+
+def test_a_topic_that_was_of_dead_letters(lab):
+    lab.write().produce(records(0, 5) + [b"x"])
+    lab.run()
+    lab.write(sinks={"out": local("dead"), "rows": table("rows")}, dlq=local("out"))
+    lab.refused("sink.other_rule")
+
+
+def test_a_table_in_capitals_is_the_same_table(lab):
+    lab.write(sinks={"rows": table("rows")}).produce(records(0, 5))
+    lab.run()
+    lab.write(sinks={"rows": table("ROWS")}).produce(records(5, 10)).run()
+    assert ids(lab, LOG) == set(range(10))
+    assert "cannot be verified" not in lab.audit()
+
+
+# --- a source whose files come and go ---
+
+def test_a_file_that_is_taken_out_of_the_source(lab):
+    """Its rows stay, and nobody asks for them."""
+    for name, first in (("a.ndjson", 0), ("b.ndjson", 10)):
+        lab.file(name, b"".join(value + b"\n" for value in records(first, first + 5)))
+    places = {"out": local("out", partitions=1), "rows": table("rows"), "lines": folder("lines")}
+    lab.write(source={"file": {"path": ["a.ndjson", "b.ndjson"]}}, sinks=places)
+    lab.run()
+    lab.audit()
+    lab.write(source={"file": {"path": ["b.ndjson"]}})
+    lab.file("b.ndjson", b"".join(value + b"\n" for value in records(10, 20)))
+    lab.run()
+    assert ids(lab, LOG) == {*range(5), *range(10, 20)}
+    assert "cannot be verified" in lab.audit()
+    lab.sql("DELETE FROM rows WHERE id = 'm12'")
+    assert "missing 1" in lab.audit(status=1)

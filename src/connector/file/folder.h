@@ -131,6 +131,9 @@ enum status folder_save_first(const struct folder_system *s, const char *label,
 enum status folder_load_first(const struct folder_system *s, const char *label,
                               struct progress *out, bool *out_found,
                               struct error *err) WEIR_MUST_USE;
+/* How many labels have sidecars. */
+enum status folder_count_labels(const struct folder_system *s, uint32_t *out_count,
+                                struct error *err) WEIR_MUST_USE;
 /* Removes what does not belong to R, which `newest` holds. */
 enum status folder_sweep(const struct folder_system *s, const char *label,
                          const struct sidecar *newest, struct error *err) WEIR_MUST_USE;

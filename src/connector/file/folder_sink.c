@@ -130,6 +130,11 @@ static const char *address(const struct sink *sink)
     return "";
 }
 
+static const char *rule(const struct sink *sink)
+{
+    return sink->is_dlq ? "dead letters" : "rows";
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -150,6 +155,7 @@ static const struct sink_ops folder_sink_ops = {
     .key_row = NULL,
     .is_keyed = is_keyed,
     .address = address,
+    .rule = rule,
     .guarantee = guarantee,
 };
 

@@ -212,6 +212,31 @@ enum status folder_load_first(const struct folder_system *s, const char *label,
     return status;
 }
 
+/* Sorted, names of one label stand together: part-<label>-<epoch>.progress. */
+enum status folder_count_labels(const struct folder_system *s, uint32_t *out_count,
+                                struct error *err)
+{
+    struct arena *arena = arena_new(16 * 1024);
+    const char **names = NULL;
+    size_t count = 0;
+    enum status status = folder_list(arena, s->hidden, &names, &count, err);
+    const size_t tail = 1 + EPOCH_DIGITS + strlen(PROGRESS_SUFFIX);
+    const char *last = "";
+    *out_count = 0;
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        size_t size = strlen(names[i]);
+        if (size <= tail || strcmp(names[i] + size - strlen(PROGRESS_SUFFIX), PROGRESS_SUFFIX) != 0) {
+            continue;
+        }
+        bool is_same = strlen(last) > tail && strlen(last) - tail == size - tail &&
+                       strncmp(last, names[i], size - tail) == 0;
+        *out_count += !is_same;
+        last = names[i];
+    }
+    arena_free(arena);
+    return status;
+}
+
 /* --- sweeping --- */
 
 /* Removes the names of `.weir` for which `is_waste` says so. */

@@ -162,6 +162,11 @@ static enum status load_first(struct system *system, const struct source_partiti
     return status;
 }
 
+static enum status count_partitions(struct system *system, uint32_t *out_count, struct error *err)
+{
+    return folder_count_labels(folder_of_system(system), out_count, err);
+}
+
 static const char *label_of(struct arena *arena, const struct progress *progress)
 {
     return part_label(arena, progress->topic, progress->topic_id, progress->partition);
@@ -354,6 +359,7 @@ const struct system_ops folder_system_ops = {
     .close_session = close_session,
     .load = load,
     .load_first = load_first,
+    .count_partitions = count_partitions,
     .begin = begin,
     .take_over = take_over,
     .commit = folder_commit,

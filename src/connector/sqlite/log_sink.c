@@ -526,6 +526,11 @@ static const char *address(const struct sink *sink)
     return self(sink)->topic_name;
 }
 
+static const char *rule(const struct sink *sink)
+{
+    return sink->is_dlq ? "dead letters" : "rows";
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -545,6 +550,7 @@ static const struct sink_ops log_sink_ops = {
     .scan = scan_rows,
     .is_keyed = is_keyed,
     .address = address,
+    .rule = rule,
     .guarantee = guarantee,
 };
 

@@ -358,6 +358,27 @@ static enum status load_first(struct system *system, const struct source_partiti
     return status;
 }
 
+static enum status count_partitions(struct system *system, uint32_t *out_count, struct error *err)
+{
+    struct sqlite_system *s = self(system);
+    static const char doing[] = "counting progress records";
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_prepare(
+        s->log, "SELECT count(*) FROM weir_progress WHERE pipeline = ?1", doing, &statement, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bind_text(statement, 1, s->pipeline);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *out_count = (uint32_t)sqlite3_column_int64(statement, 0);
+    } else {
+        status = locallog_error(s->log, code, doing, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
 static enum status prepare_sinks(struct system *system, struct error *err)
 {
     for (uint32_t i = 0; i < system->sink_count; i++) {
@@ -1026,6 +1047,7 @@ const struct system_ops sqlite_system_ops = {
     .close_session = close_session,
     .load = load,
     .load_first = load_first,
+    .count_partitions = count_partitions,
     .begin = begin,
     .take_over = take_over,
     .commit = commit,

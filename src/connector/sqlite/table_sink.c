@@ -420,9 +420,15 @@ static bool is_keyed(const struct sink *sink)
     return table_sink(sink)->is_upsert;
 }
 
+/* SQLite does not tell capitals. */
 static const char *address(const struct sink *sink)
 {
-    return table_sink(sink)->table;
+    return table_sink(sink)->address;
+}
+
+static const char *rule(const struct sink *sink)
+{
+    return table_sink(sink)->rule;
 }
 
 /* Which column of its own stands in each column of another. */
@@ -470,6 +476,7 @@ static const struct sink_ops table_sink_ops = {
     .key_row = key_row,
     .is_keyed = is_keyed,
     .address = address,
+    .rule = rule,
     .look_through = look_through,
     .guarantee = guarantee,
 };
@@ -594,6 +601,27 @@ static enum status check_table_name(const struct doc *config, const struct syste
     return STATUS_OK;
 }
 
+/* For sinks of other plans to be compared with. */
+static void name_place(struct table_sink *s)
+{
+    char *address = arena_copy_string(s->arena, s->table);
+    for (char *at = address; *at != '\0'; at++) {
+        *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
+    }
+    s->address = address;
+    s->rule = s->base.sink.is_dlq ? "dead letters" : "rows";
+    if (s->is_upsert) {
+        const char *keys = "";
+        for (uint32_t i = 0; i < s->key_count; i++) {
+            keys = arena_printf(s->arena, "%s%s%s", keys, i == 0 ? "" : ", ",
+                                s->columns[s->keys[i]].name);
+        }
+        s->rule = arena_printf(s->arena, "one row per (%s), the newest by %s", keys,
+                               s->newest_by == FIELD_NONE ? "offset"
+                                                          : s->columns[s->newest_by].name);
+    }
+}
+
 static enum status sink_add(struct system *system, const char *name, bool is_dlq,
                             const struct doc *config, const struct output_shape *shape,
                             struct sink **out, struct error *err)
@@ -618,6 +646,7 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
         free_sink(&s->base.sink);
         return status;
     }
+    name_place(s);
     sqlite_system_add(system, &s->base);
     *out = &s->base.sink;
     return STATUS_OK;

@@ -23,6 +23,8 @@ struct table_sink {
     struct arena *arena;
     const char *table;
     const char *quoted;
+    const char *address;     /* in small letters */
+    const char *rule;
     struct column_out *columns;
     uint32_t column_count;
     bool is_upsert;
