@@ -2,10 +2,10 @@
  * Beginnings: the first start of a pipeline, and of a system that joins it later.
  *
  * A first start is taken only if no system has R, the source knows of no group of that name, and
- * every output place is empty. A place that the last plan did not have must be empty too, and one that
- * it had keeps its rule. Epoch 0
- * goes to the systems in plan order; a start that finds it in some of them finishes it. A system
- * that joins gets the texts of all plans that its R names, for one day it may be the only one.
+ * every output place is empty. A place that the last plan did not have must be empty too, and one
+ * that it had keeps its rule. Epoch 0 goes to the systems in plan order; a start that finds it in
+ * some of them finishes it. A system that joins gets the texts of all plans that its R names, for
+ * one day it may be the only one.
  */
 #include "base/time.h"
 #include "os/random.h"

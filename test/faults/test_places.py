@@ -3,6 +3,8 @@
 Whatever is refused says the one way on, and that way works.
 """
 import os
+import shutil
+import sqlite3
 
 import pytest
 
@@ -331,3 +333,33 @@ def test_a_file_that_is_taken_out_of_the_source(lab):
     assert "cannot be verified" in lab.audit()
     lab.sql("DELETE FROM rows WHERE id = 'm12'")
     assert "missing 1" in lab.audit(status=1)
+
+
+def test_a_source_that_somebody_else_holds(lab):
+    """That the group cannot be noted there is a warning; it is noted the next time."""
+    lab.write(source=local("in", path="in.db")).produce(records(0, 10), path="in.db")
+    holder = sqlite3.connect(lab.path / "in.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    done = lab.run()
+    assert "warning: the source was not told" in done.err and "10 records" in done.err, done
+    holder.execute("ROLLBACK")
+    assert lab.sql("SELECT * FROM weir_group", path="in.db") == []
+    holder.close()
+    lab.run()
+    assert lab.sql('SELECT "group", partition, next_offset FROM weir_group', path="in.db") == [("p", 0, 10)]
+
+
+def test_the_folder_of_an_old_place_is_gone(lab):
+    """What a plan of before named is not needed to judge its rows again."""
+    (lab.path / "old").mkdir()
+    lab.write(sinks={"rows": table("rows"), "old": table("rows", path="old/a.db")}, dlq=None)
+    lab.produce(records(0, 10)).run()
+    lab.write(sinks={"rows": table("rows")}).run()
+    shutil.rmtree(lab.path / "old")
+    lab.produce(records(10, 20) + records(0, 5))
+    no_snapshots(lab)
+    assert balanced(lab.ledger()) == counts(valid=20, duplicate=5)
+    lab.audit()
+    lab.write(sinks={"rows": table("rows"), "new": table("rows", path="new.db")}).produce(records(20, 30)).run()
+    assert ids(lab, "new.db") == set(range(20, 30))
+    lab.audit()

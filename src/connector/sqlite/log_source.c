@@ -1,8 +1,11 @@
 /* A topic of a local log as a source. */
+#include <sqlite3.h>
 #include <stdlib.h>
 
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
+
+#define GROUP_PATIENCE_MS 250
 
 static const char *const starts[] = {"earliest", "latest", NULL};
 
@@ -167,7 +170,8 @@ static enum status read_group(struct source *source, const char *group, uint32_t
     return locallog_group_read(s->log, group, &s->topic, partition, out_offset, out_found, err);
 }
 
-/* By a handle of its own: the source's own cannot write. */
+/* By a handle of its own: the source's own cannot write. A start and a stop do not wait long for what is
+ * advice. */
 static enum status write_group(struct source *source, const char *group, const int64_t *offsets,
                                struct error *err)
 {
@@ -175,6 +179,7 @@ static enum status write_group(struct source *source, const char *group, const i
     struct locallog *log = NULL;
     enum status status = locallog_open(locallog_path(s->log), LOCALLOG_WRITE, &log, err);
     if (status == STATUS_OK) {
+        sqlite3_busy_timeout(locallog_database(log), GROUP_PATIENCE_MS);
         status = locallog_begin(log, err);
     }
     for (uint32_t i = 0; i < s->topic.partitions && status == STATUS_OK; i++) {
