@@ -110,7 +110,8 @@ static enum status parse(void *context, const struct input *input, struct error 
     (void)context;
     for (uint32_t i = 0; i < input->count; i++) {
         struct bytes value = input->records[i].value;
-        json_t *tree = json_loadb((const char *)value.data, value.size, JSON_REJECT_DUPLICATES, NULL);
+        json_t *tree =
+            json_loadb((const char *)value.data, value.size, JSON_REJECT_DUPLICATES, NULL);
         if (tree == NULL) {
             return error_set(err, STATUS_FATAL, "bench.dirty", "jansson does not take a record.");
         }

@@ -371,9 +371,9 @@ const struct cli_verb verb_dlq = {
         "list P.yaml     dead letters by reason and field, with an example of each\n"
         "show P.yaml     each with its origin, reason, key and value\n"
         "replay P.yaml   writes them into the source again, to their own partition, mended by\n"
-        "                --set. A dead letter is replayed once, however often this runs; what fails\n"
-        "                again becomes a dead letter of the next attempt. The pipeline may be\n"
-        "                running.\n"
+        "                --set. A dead letter is replayed once, however often this runs; what\n"
+        "                fails again becomes a dead letter of the next attempt. The pipeline may\n"
+        "                be running.\n"
         "list and show also take a place: local:PATH#topic, file:PATH, P.yaml:SINK.",
     .options = options,
     .least = 2,

@@ -488,7 +488,8 @@ static enum status refuse_source(const char *pipeline, const struct place *sourc
 {
     return error_set(err, STATUS_CONFIG, "dlq.source",
                      "the source of %s is %s, which cannot be written to, so dead letters cannot "
-                     "be replayed into it; 'weir dlq show %s --json' gives them to whatever feeds it",
+                     "be replayed into it; 'weir dlq show %s --json' gives them to whatever "
+                     "feeds it",
                      pipeline, source->kind == PLACE_STREAM ? "standard input" : "a file",
                      pipeline);
 }

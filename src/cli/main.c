@@ -54,8 +54,9 @@ static const struct cli_verb *find_verb(const char *name, struct error *err)
         names[count] = cli_verbs[count]->name;
     }
     const char *nearest = string_nearest(name, names, count);
-    error_set(err, STATUS_CONFIG, "use.verb", "there is no verb '%s'%s%s%s; 'weir --help' lists them",
-              name, nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
+    error_set(err, STATUS_CONFIG, "use.verb",
+              "there is no verb '%s'%s%s%s; 'weir --help' lists them", name,
+              nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
               nearest == NULL ? "" : "'?");
     return NULL;
 }

@@ -451,8 +451,8 @@ const struct cli_verb verb_tail = {
     .details =
         "Prints the value of each record and a line break, as the bytes are; partitions are\n"
         "joined in the order in which the records were appended. PLACE is local:PATH#topic,\n"
-        "file:PATH, - or a place of a pipeline file, P.yaml:source, P.yaml:dlq or P.yaml:SINK; the\n"
-        "rows of a table are printed as JSON objects.",
+        "file:PATH, - or a place of a pipeline file, P.yaml:source, P.yaml:dlq or P.yaml:SINK;\n"
+        "the rows of a table are printed as JSON objects.",
     .options = options,
     .least = 1,
     .most = 1,

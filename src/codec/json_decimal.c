@@ -197,9 +197,9 @@ static struct json_decimal decimal_tried(double real)
     }
 }
 
-/* Most numbers have few digits. Where one of at most 15 reads back, it is the only one: any other of
- * as many lies further away than a double can tell. The division is of two integers that doubles hold
- * exactly, so it gives what reading the decimal would. */
+/* Most numbers have few digits. Where one of at most 15 reads back, it is the only one: any other
+ * of as many lies further away than a double can tell. The division is of two integers that doubles
+ * hold exactly, so it gives what reading the decimal would. */
 static bool decimal_of_few_digits(double real, struct json_decimal *out)
 {
     double scaled = real * FEW_SCALE;

@@ -128,11 +128,11 @@ struct sink_ops {
                     const struct hash_secret *secret, struct arena *arena,
                     struct hash128 *out_key, struct value *out_order);
     bool (*is_keyed)(const struct sink *sink);
-    /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans with
-     * the same ops, system and address are one place, whatever their names. */
+    /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans
+     * with the same ops, system and address are one place, whatever their names. */
     const char *(*address)(const struct sink *sink);
-    /* What rows stand there, and which stay, in words: "rows", "dead letters", "one row per (id), …".
-     * A place keeps its rule as long as it holds anything. */
+    /* What rows stand there, and which stay, in words: "rows", "dead letters", "one row per (id),
+     * …". A place keeps its rule as long as it holds anything. */
     const char *(*rule)(const struct sink *sink);
     /* For audit: append_row() hashes from now on what a row looks like when it is read through
      * `now`, the sink of the same place in another plan: columns that only `now` has are null, and
@@ -185,8 +185,8 @@ struct system_ops {
     /* Of how many partitions there is R, those that the source does not have any more included. */
     enum status (*count_partitions)(struct system *system, uint32_t *out_count, struct error *err);
     /* Epoch 0: R is stored as it is given (owner included), and once more for load_first(), the
-     * texts of all plans that it names too, in one transaction for all partitions. Makes topics and tables. FENCED when R is there
-     * already. */
+     * texts of all plans that it names too, in one transaction for all partitions. Makes topics and
+     * tables. FENCED when R is there already. */
     enum status (*begin)(struct system *system, const struct progress *progresses, uint32_t count,
                          const struct bytes *plan_texts, uint32_t plan_count, struct error *err);
     /* Compare-and-swap of the owner of all partitions: FENCED when epoch or owner in the system are

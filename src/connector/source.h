@@ -57,15 +57,15 @@ struct source_ops {
     enum status (*seek)(struct source *source, uint32_t partition, int64_t offset,
                         struct error *err);
     /* What begins before `offset` is a whole record even where its end is not marked: it was taken
-     * as one, or is the end of what a run is to take. Never goes back. NULL where records are always
-     * whole. */
+     * as one, or is the end of what a run is to take. Never goes back. NULL where records are
+     * always whole. */
     void (*settle)(struct source *source, uint32_t partition, int64_t offset);
     /* Appends what is there now to the batch, without waiting, up to `limit_offset` (not included).
      * Nothing appended: no more for now. FATAL "log.corrupt" names topic, partition and offset. */
     enum status (*read)(struct source *source, uint32_t partition, struct batch *batch,
                         int64_t limit_offset, struct error *err);
-    /* Notes in the place of the source how far a group, that is a pipeline, has come; both NULL where
-     * there is no such place. Advice, never authority: but a group that is there has read. */
+    /* Notes in the place of the source how far a group, that is a pipeline, has come; both NULL
+     * where there is no such place. Advice, never authority: but a group that is there has read. */
     enum status (*read_group)(struct source *source, const char *group, uint32_t partition,
                               int64_t *out_offset, bool *out_found, struct error *err);
     /* `offsets`: of every partition. */

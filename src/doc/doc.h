@@ -83,9 +83,9 @@ bool doc_to_bool(const struct doc *node, bool *out);
 bool doc_to_integer(const struct doc *node, int64_t *out);
 bool doc_to_number(const struct doc *node, double *out);
 
-/* Canonical JSON of a tree: no white space, keys in the order of the file (that of fields, fills and
- * sinks has a meaning), fractions as they are written where JSON has that form; for the texts and
- * hashes of plans. Appended to `out`. */
+/* Canonical JSON of a tree: no white space, keys in the order of the file (that of fields, fills
+ * and sinks has a meaning), fractions as they are written where JSON has that form; for the texts
+ * and hashes of plans. Appended to `out`. */
 void doc_write_canonical(const struct doc *node, struct buffer *out);
 
 #endif

@@ -398,7 +398,8 @@ static bool parse_string(struct parser *parser, struct bytes *out)
 
 static bool parse_value(struct parser *parser, struct truth_cell *out);
 
-/* For keys that are no fields. False when the object, whose keys begin at `first`, has it already. */
+/* For keys that are no fields. False when the object, whose keys begin at `first`, has it
+ * already. */
 static bool remember_key(struct truth_row *row, size_t first, struct bytes key)
 {
     for (size_t i = first; i < row->key_count; i++) {
@@ -414,8 +415,8 @@ static bool remember_key(struct truth_row *row, size_t first, struct bytes key)
     return true;
 }
 
-/* The cell of a key of the outermost object, NULL where it is no field. The search begins behind the
- * field that was found last, because most records have the schema's order. */
+/* The cell of a key of the outermost object, NULL where it is no field. The search begins behind
+ * the field that was found last, because most records have the schema's order. */
 static struct truth_cell *find_cell(struct parser *parser, struct bytes key)
 {
     for (unsigned i = 0; i < TRUTH_FIELD_COUNT; i++) {

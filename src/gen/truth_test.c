@@ -616,23 +616,30 @@ static void writes_lines(void **state)
     truth_write_line(&result, &out);
     assert_string_equal(
         buffer_string(&out),
-        "{\"id\":\"1-1000\",\"message_id\":\"a\\\"\\\\\\u000a\xc3\xa9\",\"verdict\":\"VALID\",\"reason\":\"\"}\n"
-        "{\"id\":\"1-1001\",\"message_id\":\"a\\\"\\\\\\u000a\xc3\xa9\",\"verdict\":\"DUPLICATE\",\"reason\":\"duplicate\"}\n"
-        "{\"id\":\"0-0\",\"message_id\":null,\"verdict\":\"INVALID\",\"reason\":\"decode.syntax\"}\n"
-        "{\"id\":\"0-1\",\"message_id\":null,\"verdict\":\"INVALID\",\"reason\":\"time.missing\"}\n");
+        "{\"id\":\"1-1000\",\"message_id\":\"a\\\"\\\\\\u000a\xc3\xa9\",\"verdict\":\"VALID\","
+        "\"reason\":\"\"}\n"
+        "{\"id\":\"1-1001\",\"message_id\":\"a\\\"\\\\\\u000a\xc3\xa9\","
+        "\"verdict\":\"DUPLICATE\",\"reason\":\"duplicate\"}\n"
+        "{\"id\":\"0-0\",\"message_id\":null,\"verdict\":\"INVALID\","
+        "\"reason\":\"decode.syntax\"}\n"
+        "{\"id\":\"0-1\",\"message_id\":null,\"verdict\":\"INVALID\","
+        "\"reason\":\"time.missing\"}\n");
     buffer_clear(&out);
     truth_write_summary(truth, &out);
     assert_string_equal(
         buffer_string(&out),
-        "{\"in\":4,\"verdicts\":{\"VALID\":1,\"INVALID\":2,\"DUPLICATE\":1,\"LATE\":0,\"FILTERED\":0},"
+        "{\"in\":4,\"verdicts\":{\"VALID\":1,\"INVALID\":2,\"DUPLICATE\":1,\"LATE\":0,"
+        "\"FILTERED\":0},"
         "\"reasons\":{\"decode.syntax\":1,\"time.missing\":1,\"duplicate\":1},"
         "\"repaired\":{\"null_value\":0,\"coerce\":0,\"fill_value\":1,\"fill_last_by\":0},"
         "\"warned\":{\"check.battery_low\":0},\"partitions\":["
-        "{\"partition\":0,\"in\":2,\"verdicts\":{\"VALID\":0,\"INVALID\":2,\"DUPLICATE\":0,\"LATE\":0,\"FILTERED\":0},"
+        "{\"partition\":0,\"in\":2,\"verdicts\":{\"VALID\":0,\"INVALID\":2,\"DUPLICATE\":0,"
+        "\"LATE\":0,\"FILTERED\":0},"
         "\"reasons\":{\"decode.syntax\":1,\"time.missing\":1},"
         "\"repaired\":{\"null_value\":0,\"coerce\":0,\"fill_value\":1,\"fill_last_by\":0},"
         "\"warned\":{\"check.battery_low\":0}},"
-        "{\"partition\":1,\"in\":2,\"verdicts\":{\"VALID\":1,\"INVALID\":0,\"DUPLICATE\":1,\"LATE\":0,\"FILTERED\":0},"
+        "{\"partition\":1,\"in\":2,\"verdicts\":{\"VALID\":1,\"INVALID\":0,\"DUPLICATE\":1,"
+        "\"LATE\":0,\"FILTERED\":0},"
         "\"reasons\":{\"duplicate\":1},"
         "\"repaired\":{\"null_value\":0,\"coerce\":0,\"fill_value\":0,\"fill_last_by\":0},"
         "\"warned\":{\"check.battery_low\":0}}]}\n");

@@ -92,7 +92,8 @@ static void first_records_are_known(void **state)
              record.partition, (int)record.value.size, (const char *)record.value.data);
     assert_string_equal(
         text,
-        "s-00596 0 {\"message_id\":\"019b76da-a800-75b8-bc0d-5ef24fa6a992\",\"sensor_id\":\"s-00596\","
+        "s-00596 0 {\"message_id\":\"019b76da-a800-75b8-bc0d-5ef24fa6a992\","
+        "\"sensor_id\":\"s-00596\","
         "\"event_time\":\"2026-01-01T00:00:00.000165Z\",\"temperature\":-4.69,\"humidity\":52.6,"
         "\"pressure\":981.14,\"battery\":54,\"site\":\"east\"}");
     assert_true(workload_next(workload, &record));

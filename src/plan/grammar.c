@@ -74,7 +74,8 @@ static const struct grammar_field dedup_fields[] = {
 };
 
 static const struct grammar_field transform_fields[] = {
-    {.key = "where", .type = GRAMMAR_STRING, .help = "records for which it does not hold are FILTERED"},
+    {.key = "where", .type = GRAMMAR_STRING,
+     .help = "records for which it does not hold are FILTERED"},
     {.key = "set", .type = GRAMMAR_ANY, .help = "field: SQL expression"},
     {.key = "drop", .type = GRAMMAR_STRINGS, .help = "fields that do not go out"},
     {0},
@@ -83,7 +84,8 @@ static const struct grammar_field transform_fields[] = {
 static const struct grammar_field delivery_fields[] = {
     {.key = "guarantee", .type = GRAMMAR_CHOICE, .choices = guarantees,
      .help = "exactly_once: run refuses when it cannot be kept"},
-    {.key = "commit_interval", .type = GRAMMAR_DURATION, .help = "the least time between commits; 100ms unless set"},
+    {.key = "commit_interval", .type = GRAMMAR_DURATION,
+     .help = "the least time between commits; 100ms unless set"},
     {.key = "max_behind", .type = GRAMMAR_SIZE, .help = "how far a system may be behind",
      .unsupported = "leave it out: the intake waits for the slowest system"},
     {.key = "atomic", .type = GRAMMAR_ANY, .help = "systems that commit together",

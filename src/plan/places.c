@@ -139,7 +139,8 @@ static enum status refuse_loop(struct plan_maker *maker, const struct sink_kind 
     const struct doc *source = maker->plan->source_config;
     const struct doc *topic = doc_get(config, "topic");
     const char *source_topic = grammar_string(source, "topic", "");
-    if (maker->is_stored || topic == NULL || strcmp(kind->ops->kind, maker->plan->source_ops->kind) != 0 ||
+    if (maker->is_stored || topic == NULL ||
+        strcmp(kind->ops->kind, maker->plan->source_ops->kind) != 0 ||
         strcmp(topic->text, source_topic) != 0) {
         return STATUS_OK;
     }

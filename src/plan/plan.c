@@ -24,8 +24,8 @@ static bool is_knob(const char *key)
     return false;
 }
 
-/* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON: in the order of the file,
- * which is that of columns, violations, fills and sinks. */
+/* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON: in the order of the
+ * file, which is that of columns, violations, fills and sinks. */
 static void write_text(const struct doc *pipeline, const struct doc *schema, struct buffer *out)
 {
     struct doc judged = *pipeline;

@@ -66,7 +66,8 @@ struct ledger {
     uint32_t sink_count;
 };
 
-/* Zero-initialise a ledger before use, also the `to` of ledger_copy(), whose content is replaced. */
+/* Zero-initialise a ledger before use, also the `to` of ledger_copy(), whose content is
+ * replaced. */
 void ledger_fini(struct ledger *ledger);
 void ledger_clear(struct ledger *ledger);
 void ledger_copy(struct ledger *to, const struct ledger *from);

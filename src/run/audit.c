@@ -320,7 +320,8 @@ static bool is_alike(const struct sink *a, const struct sink *b)
            strcmp(a->ops->rule(a), b->ops->rule(b)) == 0;
 }
 
-/* The place that a sink of any plan wrote to, by what and where it is: names and paths may change. */
+/* The place that a sink of any plan wrote to, by what and where it is: names and paths may
+ * change. */
 static struct place *place_of(struct audit *audit, const struct plan *plan,
                               const struct sink *sink)
 {
@@ -358,7 +359,8 @@ static void tell_gone(struct audit *audit)
         const struct sink *sink = audit->gone[i].sink;
         audit->result->unverifiable++;
         find(audit,
-             "%s: %llu rows of an older plan went to %s %s, which is not what this file names: they "
+             "%s: %llu rows of an older plan went to %s %s, which is not what this file names: "
+             "they "
              "cannot be verified",
              sink->name, (unsigned long long)audit->gone[i].rows,
              sink->system->ops->place(sink->system), sink->ops->address(sink));
@@ -500,8 +502,8 @@ static void differ_in_sums(void *context, uint32_t s, uint32_t p, const char *wh
     differ(audit, audit->pipeline.plan->systems[s]->name, p, where, text);
 }
 
-static void check_segment(struct audit *audit, uint32_t s, uint32_t p, const struct audit_segment *stored,
-                          const struct ledger *counted)
+static void check_segment(struct audit *audit, uint32_t s, uint32_t p,
+                          const struct audit_segment *stored, const struct ledger *counted)
 {
     struct buffer difference = {0};
     if (!ledger_equal(&stored->ledger, counted, false, &difference)) {
@@ -633,8 +635,8 @@ static uint32_t furthest_system(const struct pipeline *pipeline, uint32_t p)
     return furthest;
 }
 
-/* The segments of the system that has come furthest, and what others have of the time before that one
- * was added. */
+/* The segments of the system that has come furthest, and what others have of the time before that
+ * one was added. */
 static enum status load_guide(struct audit *audit, uint32_t p, uint32_t furthest,
                               struct audit_segments *guide, struct error *err)
 {

@@ -2,8 +2,8 @@
  * Audit: the proof that nothing was lost and nothing doubled, from the outside in. Reads the
  * input again, judges every record under the plan that judged it first, and compares
  *   - the ledgers of all systems with each other, with their segments, and with the counts and sums
- *   recomputed from the input: of what came in, of every sink of every segment, and of what R carries
- *   on (event time, candidates, the last record)
+ *   recomputed from the input: of what came in, of every sink of every segment, and of what R
+ *   carries on (event time, candidates, the last record)
  *   - what should stand in every place with what stands there, row by row where the sums differ:
  *   each missing, doubled, altered or foreign row is named
  *

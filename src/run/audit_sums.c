@@ -131,8 +131,8 @@ static struct outbox *outbox_of(struct audit_sums *sums, struct sink *sink)
     return sums->boxes[sums->box_count++].outbox;
 }
 
-/* Where the system counts the batch; NULL when it does not have it. Batches are cut where segments and
- * systems end. */
+/* Where the system counts the batch; NULL when it does not have it. Batches are cut where segments
+ * and systems end. */
 static struct ledger *counted_of(const struct audit_sums *sums, uint32_t s,
                                  const struct batch *batch)
 {

@@ -16,12 +16,13 @@ enum status audit_sums_new(const struct pipeline *pipeline, const struct audit_r
                            struct error *err) WEIR_MUST_USE;
 void audit_sums_free(struct audit_sums *sums);
 
-/* The system that a sink of any plan wrote to, which is the one whose ledger says so, whatever its path
- * was then; UINT32_MAX: none that is there now. */
+/* The system that a sink of any plan wrote to, which is the one whose ledger says so, whatever its
+ * path was then; UINT32_MAX: none that is there now. */
 uint32_t audit_sums_home(struct audit_sums *sums, const struct plan *plan,
                          const struct sink *sink);
 
-/* Rows that `plan` judged. Systems that had not begun, or have not come so far, do not count them. */
+/* Rows that `plan` judged. Systems that had not begun, or have not come so far, do not count
+ * them. */
 void audit_sums_add(struct audit_sums *sums, const struct plan *plan, const struct batch *batch);
 
 /* Tells every sink of every segment of a partition that differs. */

@@ -321,8 +321,8 @@ static enum status refuse_lost(const struct pipeline *pipeline, struct replayer 
     return STATUS_OK;
 }
 
-/* The sink of a plan that wrote to the same place of this system, which its ledger says: paths may have
- * changed since, and names. */
+/* The sink of a plan that wrote to the same place of this system, which its ledger says: paths may
+ * have changed since, and names. */
 static const struct sink *find_writer(const struct plan *plan, const struct ledger *ledger,
                                       const struct sink *sink)
 {
@@ -364,8 +364,8 @@ static enum status find_last_writer(const struct pipeline *pipeline, struct repl
     return STATUS_OK;
 }
 
-/* Rows that were there before could not be told from those of the pipeline, or were left standing by
- * another rule. */
+/* Rows that were there before could not be told from those of the pipeline, or were left standing
+ * by another rule. */
 static enum status check_sink(const struct pipeline *pipeline, struct replayer *replayer,
                               uint32_t s, struct sink *sink, struct error *err)
 {

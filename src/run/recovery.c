@@ -6,10 +6,10 @@
  *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the
  *                     slowest system
  *
- * What is refused here, each with the one way on: R that was lost, of a system or of one partition; another incarnation (foreign R); a topic made anew;
- * another number of partitions; an R beyond the end of the log; an R behind a snapshot (it went
- * back); a system that was left out for a while; a log whose records are not those that were
- * consumed.
+ * What is refused here, each with the one way on: R that was lost, of a system or of one partition;
+ * another incarnation (foreign R); a topic made anew; another number of partitions; an R beyond the
+ * end of the log; an R behind a snapshot (it went back); a system that was left out for a while; a
+ * log whose records are not those that were consumed.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -193,7 +193,9 @@ static enum status save_snapshot(struct worker *worker, uint32_t p, struct error
     };
     enum status status = snapshot_save(pipeline->state_folder, &identity, &snapshot, err);
     buffer_fini(&body);
-    partition->snapshot_offset = status == STATUS_OK ? state->next_offset : partition->snapshot_offset;
+    if (status == STATUS_OK) {
+        partition->snapshot_offset = state->next_offset;
+    }
     return status;
 }
 

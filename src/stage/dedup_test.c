@@ -254,7 +254,8 @@ static void test_key_before_set(void **state)
     plan_drop(&plan, "part");
     run_open(&run, &plan);
     assert_string_equal(row(&run, "a", 0), "VALID");
-    assert_string_equal(run_output(&run, 0), "{\"id\": \"same\", \"at\": \"2026-01-01T00:00:00Z\"}");
+    assert_string_equal(run_output(&run, 0),
+                        "{\"id\": \"same\", \"at\": \"2026-01-01T00:00:00Z\"}");
     assert_string_equal(row(&run, "b", 0), "VALID");
     assert_string_equal(row(&run, "a", 0), DUPLICATE);
     assert_string_equal(run_output(&run, 0), "none");

@@ -48,7 +48,8 @@ static void append_name(struct buffer *out, const char *name, bool dash_is_plain
     }
 }
 
-/* "<pipeline>-<partition>-". No '-' in the partition's part: so no two identities share a prefix. */
+/* "<pipeline>-<partition>-". No '-' in the partition's part: so no two identities share a
+ * prefix. */
 static char *name_prefix(struct arena *arena, const struct snapshot_identity *identity)
 {
     struct buffer name = {0};

@@ -1,6 +1,7 @@
 /*
- * Plans that change on the way: what the engine says, restarted at random places (from snapshots, and by replay from the anchor under the history of
- * plans), is what the model says that never restarts; and every rebuilt state equals the one it replaces.
+ * Plans that change on the way: what the engine says, restarted at random places (from snapshots,
+ * and by replay from the anchor under the history of plans), is what the model says that never
+ * restarts; and every rebuilt state equals the one it replaces.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -99,7 +100,8 @@ static void another_fill(struct rule *rule, struct prng *prng)
     rule->mode_age_s = rule->mode_age_s == NONE ? PICK(prng, 5, 100) : NONE;
 }
 
-/* A key that the new window still remembers may be there because of a value as old as the old max_age. */
+/* A key that the new window still remembers may be there because of a value as old as the old
+ * max_age. */
 static void reach_in_max_age(struct rule *rule, struct prng *prng)
 {
     rule->lateness_s = PICK(prng, 0, 20);
@@ -169,7 +171,8 @@ struct history {
     int count;
 };
 
-/* One change, or there and back, or a second one. Few rules, because making a plan takes longer than judging a log. */
+/* One change, or there and back, or a second one. Few rules, because making a plan takes longer
+ * than judging a log. */
 static void choose_history(struct history *history, const struct setting *setting,
                            enum reach reach, struct prng *prng)
 {

@@ -1,7 +1,8 @@
 /*
- * Cut invariance: a log in batches of any size, by a process that stops and starts anew at any place (from a snapshot of its state, or by replay from the
- * anchor), comes to the same as the log in one piece: verdicts, violations, repairs, warnings, routes, the bytes that go out, the ledger with its sums,
- * and the state. With one rich plan for each way of telling the time.
+ * Cut invariance: a log in batches of any size, by a process that stops and starts anew at any
+ * place (from a snapshot of its state, or by replay from the anchor), comes to the same as the log
+ * in one piece: verdicts, violations, repairs, warnings, routes, the bytes that go out, the ledger
+ * with its sums, and the state. With one rich plan for each way of telling the time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -66,18 +67,22 @@ static const char schema[] =
 /* abs() of the least integer fails at run time. */
 #define PIPELINE \
     "{\"version\":1,\"name\":\"cut\",\"source\":{%s}," \
-    "\"repair\":{\"null_values\":[-999,\"none\",\"\"],\"coerce\":[\"value\",\"flag\",\"place.lon\"]," \
+    "\"repair\":{\"null_values\":[-999,\"none\",\"\"],\"coerce\":[\"value\",\"flag\"," \
+    "\"place.lon\"]," \
     "\"fill\":{%s\"flag\":{\"value\":true},\"place.lon\":{\"value\":0}}},%s" \
     "\"checks\":[{\"name\":\"least\",\"expect\":\"value >= least\"}," \
     "{\"name\":\"soft\",\"expect\":\"place.lat < %d\",\"severity\":\"warn\"}]," \
     "\"dedup\":{\"key\":%s,\"window\":\"%s\"}," \
     "\"transform\":{\"where\":\"site IS NULL OR site <> 'test'\"," \
     "\"set\":{\"sum\":\"value + other\",\"mode\":\"upper(mode)\",\"place.alt\":\"place.lat * 2\"," \
-    "\"odd\":\"abs(value - 20 + -9223372036854775808) > 0\"},\"drop\":[\"note\",\"site\",\"flag\"]}," \
-    "\"sinks\":{\"cold\":{\"local\":{\"path\":\"out.db\",\"topic\":\"cold\"},\"when\":\"value < 40\"}," \
+    "\"odd\":\"abs(value - 20 + -9223372036854775808) > 0\"},\"drop\":[\"note\",\"site\"," \
+    "\"flag\"]}," \
+    "\"sinks\":{\"cold\":{\"local\":{\"path\":\"out.db\",\"topic\":\"cold\"},\"when\":\"value < " \
+    "40\"}," \
     "\"warm\":{\"local\":{\"path\":\"out.db\",\"topic\":\"warm\",\"key\":\"key\"}," \
     "\"when\":\"abs(value - 30 + -9223372036854775808) > 0 AND value > 10\"}," \
-    "\"rows\":{\"sqlite\":{\"path\":\"out.db\",\"table\":\"rows\"},\"when\":\"value %% 3 <> 0\"}}," \
+    "\"rows\":{\"sqlite\":{\"path\":\"out.db\",\"table\":\"rows\"},\"when\":\"value %% 3 <> " \
+    "0\"}}," \
     "\"dlq\":{\"local\":{\"path\":\"out.db\",\"topic\":\"dlq\"}," \
     "\"include\":[\"invalid\",\"late\",\"duplicate\",\"filtered\"]}}"
 

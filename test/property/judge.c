@@ -84,7 +84,8 @@ static struct judge judge_of_rule(const struct rule *rule)
                                            : "\"file\":{\"path\":\"in.ndjson\"}");
     write_repair(&pipeline, rule);
     write_time_and_dedup(&pipeline, rule);
-    buffer_printf(&pipeline, "\"checks\":[{\"name\":\"least\",\"expect\":\"value >= least + %d\"}],",
+    buffer_printf(&pipeline, "\"checks\":[{\"name\":\"least\",\"expect\":\"value >= least + "
+                             "%d\"}],",
                   rule->least_plus);
     if (rule->filters) {
         buffer_append_string(&pipeline,

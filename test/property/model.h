@@ -1,6 +1,7 @@
 /*
- * The executable model: what the stages must say about each row, in the plainest form. Small arrays for dictionaries, no batches, nothing is ever
- * purged but where a plan changes. Written from the design and its model in Python, not from the engine.
+ * The executable model: what the stages must say about each row, in the plainest form. Small arrays
+ * for dictionaries, no batches, nothing is ever purged but where a plan changes. Written from the
+ * design and its model in Python, not from the engine.
  */
 #ifndef WEIR_TEST_PROPERTY_MODEL_H
 #define WEIR_TEST_PROPERTY_MODEL_H

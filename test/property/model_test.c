@@ -1,6 +1,6 @@
 /*
- * The stages against the executable model, on random logs under one plan each; and the neighbours of the rule, each told apart from the engine, so that
- * the trials can see the difference.
+ * The stages against the executable model, on random logs under one plan each; and the neighbours
+ * of the rule, each told apart from the engine, so that the trials can see the difference.
  */
 #include <setjmp.h>
 #include <stdarg.h>

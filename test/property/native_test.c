@@ -1,7 +1,7 @@
 /*
- * Expressions that are evaluated without SQLite against the same expressions left to SQLite, on random
- * rows of awkward values: the same types, the same bits, the same failures. What one of the two refuses
- * the other refuses with the same words.
+ * Expressions that are evaluated without SQLite against the same expressions left to SQLite, on
+ * random rows of awkward values: the same types, the same bits, the same failures. What one of the
+ * two refuses the other refuses with the same words.
  */
 #include <setjmp.h>
 #include <stdarg.h>

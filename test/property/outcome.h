@@ -1,6 +1,7 @@
 /*
- * All that becomes of the rows of a log: per row one text with everything that the stages say of it and the bytes that go out; and the ledger with the
- * sums of real sinks and a real dead-letter place.
+ * All that becomes of the rows of a log: per row one text with everything that the stages say of it
+ * and the bytes that go out; and the ledger with the sums of real sinks and a real dead-letter
+ * place.
  */
 #ifndef WEIR_TEST_PROPERTY_OUTCOME_H
 #define WEIR_TEST_PROPERTY_OUTCOME_H

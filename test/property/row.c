@@ -130,7 +130,8 @@ static const char *absent_text(struct prng *prng)
     return texts[prng_below(prng, sizeof texts / sizeof texts[0])];
 }
 
-/* Text that does not depend on numbers: NULL for a member that is not there, "" for one with a value of its own. */
+/* Text that does not depend on numbers: NULL for a member that is not there, "" for one with a
+ * value of its own. */
 static const char *fixed_text(enum member member, struct prng *prng, const struct row *row)
 {
     switch (member) {

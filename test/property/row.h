@@ -1,6 +1,6 @@
 /*
- * Random logs: rows as few small numbers with heavily reused keys (with mostly unique keys nothing is found), and the same rows as JSON records in
- * mixed formatting.
+ * Random logs: rows as few small numbers with heavily reused keys (with mostly unique keys nothing
+ * is found), and the same rows as JSON records in mixed formatting.
  */
 #ifndef WEIR_TEST_PROPERTY_ROW_H
 #define WEIR_TEST_PROPERTY_ROW_H
@@ -34,7 +34,8 @@ struct row {
 struct log {
     int count;
     struct row rows[LOG_ROWS_MAX];
-    struct record records[LOG_ROWS_MAX]; /* offsets, timestamps and values; each value in memory of its own */
+    /* offsets, timestamps and values; each value in memory of its own */
+    struct record records[LOG_ROWS_MAX];
 };
 
 /* Rows around the limits of the rule. */

@@ -1,6 +1,6 @@
 /*
- * A rule: what the plans of the property tests differ in. The model (model.h) follows it directly; the engine follows the pipeline text that is
- * made from it (judge.h).
+ * A rule: what the plans of the property tests differ in. The model (model.h) follows it directly;
+ * the engine follows the pipeline text that is made from it (judge.h).
  */
 #ifndef WEIR_TEST_PROPERTY_RULE_H
 #define WEIR_TEST_PROPERTY_RULE_H

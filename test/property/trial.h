@@ -1,8 +1,8 @@
 /*
  * Trials: many random logs, each from a seed of its own.
  *
- *   PROGRAM          as many logs a setting as WEIR_TRIALS says (1,500 unless set, and with WEIR_LONG=1), from the seed in
- *                    WEIR_SEED on, or a new one
+ *   PROGRAM          as many logs a setting as WEIR_TRIALS says (1,500 unless set, and with
+ *                    WEIR_LONG=1), from the seed in WEIR_SEED on, or a new one
  *   PROGRAM SEED     the one log of that seed in every setting: what a failure names
  */
 #ifndef WEIR_TEST_PROPERTY_TRIAL_H

@@ -225,7 +225,8 @@ enum status folder_count_labels(const struct folder_system *s, uint32_t *out_cou
     *out_count = 0;
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         size_t size = strlen(names[i]);
-        if (size <= tail || strcmp(names[i] + size - strlen(PROGRESS_SUFFIX), PROGRESS_SUFFIX) != 0) {
+        if (size <= tail ||
+            strcmp(names[i] + size - strlen(PROGRESS_SUFFIX), PROGRESS_SUFFIX) != 0) {
             continue;
         }
         bool is_same = strlen(last) > tail && strlen(last) - tail == size - tail &&

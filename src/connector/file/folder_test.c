@@ -255,7 +255,8 @@ static void a_first_start_happens_once(void **state)
     /* The same again is an interrupted one that is repeated; another one is another process. */
     assert_int_equal(ops->begin(fixture.system, fixture.progresses, 2, &plan, 1, &err), STATUS_OK);
     fixture.progresses[1].owner = 2;
-    assert_int_equal(ops->begin(fixture.system, fixture.progresses, 2, &plan, 1, &err), STATUS_FENCED);
+    assert_int_equal(ops->begin(fixture.system, fixture.progresses, 2, &plan, 1, &err),
+                     STATUS_FENCED);
     fixture_fini(&fixture);
     assert_holds(0);
 }

@@ -170,8 +170,8 @@ static enum status read_group(struct source *source, const char *group, uint32_t
     return locallog_group_read(s->log, group, &s->topic, partition, out_offset, out_found, err);
 }
 
-/* By a handle of its own: the source's own cannot write. A start and a stop do not wait long for what is
- * advice. */
+/* By a handle of its own: the source's own cannot write. A start and a stop do not wait long for
+ * what is advice. */
 static enum status write_group(struct source *source, const char *group, const int64_t *offsets,
                                struct error *err)
 {
