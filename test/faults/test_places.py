@@ -363,3 +363,11 @@ def test_the_folder_of_an_old_place_is_gone(lab):
     lab.write(sinks={"rows": table("rows"), "new": table("rows", path="new.db")}).produce(records(20, 30)).run()
     assert ids(lab, "new.db") == set(range(20, 30))
     lab.audit()
+
+
+@pytest.mark.parametrize("column", ["id", "at"])
+def test_an_upserted_table_that_does_not_tell_capitals(lab, column):
+    """Rows a and A would be one row there, and two in the source."""
+    lab.script(KEYED.format(ORIGIN).replace(f"{column} TEXT", f"{column} TEXT COLLATE NOCASE"))
+    upserts(lab, newest_by="at").produce([record(1, id="a"), record(2, id="A")])
+    assert column in lab.refused("sink.collation").err

@@ -100,6 +100,28 @@ enum status table_check_columns(struct table_sink *s, struct locallog *log, stru
     return s->base.sink.is_dlq ? STATUS_OK : find_origin(s, log, err);
 }
 
+/* Keys that a collation calls equal are two to everybody else, audit included. */
+static enum status refuse_collations(const struct table_sink *s, struct locallog *log,
+                                     struct error *err)
+{
+    for (uint32_t i = 0; s->is_upsert && i <= s->key_count; i++) {
+        uint32_t column = i < s->key_count ? s->keys[i] : s->newest_by;
+        const char *collation = NULL;
+        if (column == FIELD_NONE ||
+            sqlite3_table_column_metadata(locallog_database(log), NULL, s->table,
+                                          s->columns[column].name, NULL, &collation, NULL, NULL,
+                                          NULL) != SQLITE_OK ||
+            collation == NULL || sqlite3_stricmp(collation, "BINARY") == 0) {
+            continue;
+        }
+        return error_set(err, STATUS_CONFIG, "sink.collation",
+                         "column %s of table %s, by which sink '%s' upserts, compares by %s: texts "
+                         "that differ would be one row; make it COLLATE BINARY",
+                         s->columns[column].quoted, s->quoted, s->base.sink.name, collation);
+    }
+    return STATUS_OK;
+}
+
 /* The order of arrival is another one in every run: with several partitions, chance would say which
  * of two rows of one key stays. */
 static enum status refuse_no_origin(const struct table_sink *s, struct error *err)
@@ -327,6 +349,9 @@ static enum status look_and_prepare(struct table_sink *s, struct locallog *log, 
     }
     if (status == STATUS_OK) {
         status = refuse_no_origin(s, err);
+    }
+    if (status == STATUS_OK) {
+        status = refuse_collations(s, log, err);
     }
     if (status == STATUS_OK) {
         status = refuse_deferred_keys(s, log, err);
