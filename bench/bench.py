@@ -63,7 +63,8 @@ class Bench:
 
     def has(self, thing):
         """Whether bench/measure was built with it: references are optional."""
-        known = subprocess.run([self.measure_program], stderr=subprocess.PIPE, text=True, check=False)
+        known = subprocess.run([self.measure_program], stderr=subprocess.PIPE, text=True,
+                               check=False)
         return thing in known.stderr.split()
 
     def results(self):

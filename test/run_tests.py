@@ -115,7 +115,8 @@ def run_unit_tests(kind, suite):
     log.unlink(missing_ok=True)
     # Standard output is what count_cases() reads, whatever the caller's shell prefers.
     environment = {**shared_environment(), "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
-    done = subprocess.run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild", "--quiet"],
+    done = subprocess.run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild",
+                           "--quiet"],
                           env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace")
     tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

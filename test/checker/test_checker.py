@@ -217,11 +217,14 @@ def test_offsets_must_join_on(sound, damaged, statement):
 
 # --- What nobody expects: each must end in a verdict, and never in "all is well". ---
 
-HOSTILE_VALUES = (None, "", " ", "x", -1, 2**70, 0.5, -1e308, True, [], {}, [[1]], {"a": None}, "2024-13-01T00:00:00Z",
+HOSTILE_VALUES = (None, "", " ", "x", -1, 2**70, 0.5, -1e308, True, [], {}, [[1]], {"a": None},
+                  "2024-13-01T00:00:00Z",
                   "Z", "2024-01-01T00:00:60Z", "0001-01-01T00:00:00+14:00", "\ud800", "9" * 5000)
-HOSTILE_BYTES = (None, b"", b"{", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000, b'"' + b"x" * 100_000, b"1" * 5000,
+HOSTILE_BYTES = (None, b"", b"{", b"{}", b"[]", b"null", b"\xff", b"[" * 100_000,
+                 b'"' + b"x" * 100_000, b"1" * 5000,
                  b'{"message_id":[]}', b'{"message_id":NaN}', b'{"message_id":"m"}', b"\0")
-HOSTILE_CELLS = ("NULL", "''", "'Z'", "-1", "9223372036854775807", "1e300", "0.5", "x'ff'", "CAST(x'ff' AS TEXT)",
+HOSTILE_CELLS = ("NULL", "''", "'Z'", "-1", "9223372036854775807", "1e300", "0.5", "x'ff'",
+                 "CAST(x'ff' AS TEXT)",
                  "'x'", "'99999999999999999999'")
 
 
@@ -288,7 +291,8 @@ def mutate(rng, path, kind):
     elif kind == 3:
         mutate_bytes(rng, path)
     else:
-        mutate_cell(rng, path, rng.choice(["readings", "weir_progress", "weir_partition", "weir_topic"]))
+        mutate_cell(rng, path,
+                    rng.choice(["readings", "weir_progress", "weir_partition", "weir_topic"]))
 
 
 def all_of(path):
@@ -298,7 +302,8 @@ def all_of(path):
     found = [database.execute(f"SELECT {columns} FROM {table}").fetchall() for columns, table in (
         ("*", "readings"), ("*", "weir_batch"), ("topic, name, partitions", "weir_topic"),
         ("topic, partition, first_offset, next_offset", "weir_partition"),
-        ("partition, next_offset, records, valid, invalid, duplicate, late, filtered", "weir_progress"))]
+        ("partition, next_offset, records, valid, invalid, duplicate, late, filtered",
+         "weir_progress"))]
     database.close()
     return found
 

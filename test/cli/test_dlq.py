@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-spec = importlib.util.spec_from_file_location("record_batch", Path(__file__).with_name("record_batch.py"))
+spec = importlib.util.spec_from_file_location("record_batch",
+                                              Path(__file__).with_name("record_batch.py"))
 record_batch = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(record_batch)
 

@@ -42,7 +42,8 @@ def test_every_record_has_its_truth(weir_cli):
 def test_the_truth_counts_what_the_ledger_counts(weir_cli, root):
     for name in ("iot.yaml", "sensor.schema.json"):
         shutil.copy(root / "examples" / name, weir_cli.folder)
-    made = weir_cli("gen", "local:iot.db#raw_iot_data", "--count", "30000", "--truth", "truth", "--json")
+    made = weir_cli("gen", "local:iot.db#raw_iot_data", "--count", "30000", "--truth", "truth",
+                    "--json")
     truth = json.loads(made.out)
     ledger = json.loads(weir_cli("run", "iot.yaml", "--until-end", "--json").out)
     assert ledger["in"] == truth["in"]

@@ -71,7 +71,8 @@ def found(lab, *lines):
 
 
 def summary(said):
-    return {name: int(count) for name, count in re.findall(r"(\w[\w ]*?) (\d+)(?: ·|$)", said.splitlines()[-1])}
+    return {name: int(count) for name, count in re.findall(r"(\w[\w ]*?) (\d+)(?: ·|$)",
+                                                           said.splitlines()[-1])}
 
 
 # --- topics ---
@@ -85,9 +86,11 @@ def change_topic(lab, name, change):
            for key, value, headers in decode_batch(data)[1]]
     new = change(old)
     lab.sql("DELETE FROM weir_batch WHERE topic = ? AND partition = ?", topic, partition)
-    lab.sql("INSERT INTO weir_batch VALUES (?, ?, ?, 0, ?, 0, ?)", first_position, topic, partition, len(new),
+    lab.sql("INSERT INTO weir_batch VALUES (?, ?, ?, 0, ?, 0, ?)", first_position, topic, partition,
+            len(new),
             batches.encode_batch(0, 0, new))
-    lab.sql("UPDATE weir_partition SET next_offset = ? WHERE topic = ? AND partition = ?", len(new), topic,
+    lab.sql("UPDATE weir_partition SET next_offset = ? WHERE topic = ? AND partition = ?", len(new),
+            topic,
             partition)
 
 
@@ -118,7 +121,8 @@ TOPIC_DAMAGES = {
     "deleted": (lambda records: records[:-1], ["missing: the row of in"]),
     "doubled": (lambda records: records + records[:1], ["doubled: the row of in"]),
     "altered": (altered, ["missing: the row of in", "not written by this pipeline"]),
-    "with another key": (with_other_key, ["missing: the row of in", "not written by this pipeline"]),
+    "with another key": (with_other_key,
+                         ["missing: the row of in", "not written by this pipeline"]),
     "with a header": (with_header, ["missing: the row of in", "not written by this pipeline"]),
     "added": (lambda records: records + [(None, b"x", [])], ["not written by this pipeline"]),
 }
@@ -137,9 +141,11 @@ LETTER_DAMAGES = {
     "doubled": (lambda records: records + records[-1:], "doubled"),
     "altered": (lambda records: records[:-1] + altered(records[-1:]), "altered"),
     "with another reason": (
-        lambda records: records[:-1] + [(*records[-1][:2], [("weir.reason", b"x") if name == "weir.reason"
+        lambda records: records[:-1] + [(*records[-1][:2],
+                                         [("weir.reason", b"x") if name == "weir.reason"
                                                             else (name, text)
-                                                            for name, text in records[-1][2]])], "altered"),
+                                                            for name, text in records[-1][2]])],
+                                                            "altered"),
 }
 
 
@@ -159,8 +165,10 @@ TABLE_DAMAGES = {
     "deleted": ("DELETE FROM {} WHERE _weir_offset = 6", r"missing: the row of in \[0\] offset 6"),
     "doubled": ("INSERT INTO {0} SELECT * FROM {0} WHERE _weir_offset = 6",
                 r"doubled: the row of in \[0\] offset 6"),
-    "altered": ("UPDATE {} SET n = n + 1 WHERE _weir_offset = 6", r"altered: the row of in \[0\] offset 6"),
-    "nulled": ("UPDATE {} SET n = NULL WHERE _weir_offset = 6", r"altered: the row of in \[0\] offset 6"),
+    "altered": ("UPDATE {} SET n = n + 1 WHERE _weir_offset = 6",
+                r"altered: the row of in \[0\] offset 6"),
+    "nulled": ("UPDATE {} SET n = NULL WHERE _weir_offset = 6",
+               r"altered: the row of in \[0\] offset 6"),
     "added": ("INSERT INTO {} (id, at) VALUES ('x', 'y')", "not written by this pipeline"),
 }
 
@@ -176,7 +184,8 @@ def test_a_row_of_a_table(copy, place, name):
 
 UPSERT_DAMAGES = {
     "deleted": ("DELETE FROM upsert WHERE id = 'm7'", r"missing: the row of in \[0\] offset 13"),
-    "altered": ("UPDATE upsert SET n = 0 WHERE id = 'm7'", r"altered: the row of in \[0\] offset 13"),
+    "altered": ("UPDATE upsert SET n = 0 WHERE id = 'm7'",
+                r"altered: the row of in \[0\] offset 13"),
     "with an older row": (f"UPDATE upsert SET (at, n, _weir_offset) = (SELECT at, n, _weir_offset FROM append"
                           " WHERE _weir_offset = 6) WHERE id = 'm7'", "offset 13"),
     "with a later row that is older": (
@@ -231,7 +240,8 @@ def edit_part(lab, name, change):
 LINE_DAMAGES = {
     "deleted": (lambda lines: lines[1:], ["missing"]),
     "doubled": (lambda lines: lines + lines[:1], ["doubled"]),
-    "altered": (lambda lines: [lines[0].replace(b"m", b"M", 1), *lines[1:]], ["missing", "not written|altered"]),
+    "altered": (lambda lines: [lines[0].replace(b"m", b"M", 1), *lines[1:]],
+                ["missing", "not written|altered"]),
     "added": (lambda lines: lines + [b"{}\n"], ["not written"]),
     "cut": (lambda lines: [*lines[:-1], lines[-1][:-3]], ["missing", "not written|altered"]),
 }
@@ -310,7 +320,8 @@ def test_an_edited_input(copy):
     base, old = decode_batch(data)
     new = [(key, value.replace(b'"n": 3', b'"n": 4'), ()) for key, value, _ in old]
     lab.sql("UPDATE weir_batch SET bytes = ? WHERE topic = 1",
-            batches.encode_batch(base, lab.sql("SELECT max_timestamp_ms FROM weir_batch WHERE topic = 1")[0][0],
+            batches.encode_batch(base,
+                                 lab.sql("SELECT max_timestamp_ms FROM weir_batch WHERE topic = 1")[0][0],
                                  new))
     said = lab.audit(status=1)
     assert "recomputed from the input" in said and re.search(r"offset 2\b", said), said
@@ -340,11 +351,13 @@ def test_audit_as_json(copy):
 
 def test_audit_changes_nothing(copy):
     lab = copy()
-    before = [lab.sql(f"SELECT * FROM {name}") for name in ("weir_progress", "weir_ledger", "append", "upsert")]
+    before = [lab.sql(f"SELECT * FROM {name}") for name in ("weir_progress", "weir_ledger",
+                                                            "append", "upsert")]
     folder_before = lab.lines_in("lines")
     lab.audit()
     lab.audit()
-    after = [lab.sql(f"SELECT * FROM {name}") for name in ("weir_progress", "weir_ledger", "append", "upsert")]
+    after = [lab.sql(f"SELECT * FROM {name}") for name in ("weir_progress", "weir_ledger", "append",
+                                                           "upsert")]
     assert (after, lab.lines_in("lines")) == (before, folder_before)
 
 

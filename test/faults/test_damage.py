@@ -20,7 +20,8 @@ def begun(lab):
 
 def go_on(lab):
     """Half of what comes is there already; the others lack `n`, which their predecessors have."""
-    lab.produce([record(number, text="k", n=...) for number in range(50, 150)], partitions=2, key="id")
+    lab.produce([record(number, text="k", n=...) for number in range(50, 150)], partitions=2,
+                key="id")
     done = lab.run("--json")
     assert f'"valid":150,"invalid":0,"duplicate":50' in done.out, done
     assert lab.sql("SELECT count(*) FROM rows WHERE n IS NULL") == [(0,)]
@@ -94,7 +95,8 @@ def set_column(lab, name, value):
 
 def set_bytes(lab, change):
     (data,), = lab.sql("SELECT bytes FROM weir_batch WHERE topic = 1 AND base_offset = 10")
-    lab.sql("UPDATE weir_batch SET bytes = ? WHERE topic = 1 AND base_offset = 10", bytes(change(data)))
+    lab.sql("UPDATE weir_batch SET bytes = ? WHERE topic = 1 AND base_offset = 10",
+            bytes(change(data)))
 
 
 def flipped(position):

@@ -33,7 +33,8 @@ def change_sink(form, sink, field, by=1):
 def lab(tmp_path, weir):
     """Two systems; `picky` refuses two rows, whose dead letters go to the dlq."""
     lab = Lab(tmp_path, weir)
-    lab.write(sinks={"out": local("out", partitions=2, key="id"), "rows": table("rows"), "picky": table("picky"),
+    lab.write(sinks={"out": local("out", partitions=2, key="id"), "rows": table("rows"),
+                     "picky": table("picky"),
                      "lines": folder("lines")})
     lab.script("CREATE TABLE picky (id TEXT, at TEXT, n REAL CHECK (n <> 5), text TEXT)")
     lab.produce(VALUES).run()
@@ -83,12 +84,15 @@ def test_rows_that_were_written_and_are_called_rejected(lab):
 def test_the_sums_of_sinks_of_older_plans(lab):
     """Another name, another column, a sink that is gone: their system still answers for them."""
     lab.sql("ALTER TABLE rows ADD COLUMN twice REAL")
-    lab.write(sinks={"readings": table("rows"), "lines": folder("lines")}, transform={"set": {"twice": "n * 2"}})
+    lab.write(sinks={"readings": table("rows"), "lines": folder("lines")},
+              transform={"set": {"twice": "n * 2"}})
     lab.produce([record(number) for number in range(40, 50)]).run()
     lab.audit()
-    (first, form), *_ = lab.sql("SELECT first_offset, segment FROM weir_ledger ORDER BY first_offset")
+    rows = lab.sql("SELECT first_offset, segment FROM weir_ledger ORDER BY first_offset")
+    first, form = rows[0]
     for sink in ("out", "rows", "picky", "dlq"):
-        lab.sql("UPDATE weir_ledger SET segment = ? WHERE first_offset = ?", change_sink(form, sink, "sum"), first)
+        lab.sql("UPDATE weir_ledger SET segment = ? WHERE first_offset = ?",
+                change_sink(form, sink, "sum"), first)
         said = lab.audit(status=1)
         assert f"recomputed from the input: the sum of rows written to {sink} is" in said, said
     lab.sql("UPDATE weir_ledger SET segment = ? WHERE first_offset = ?", form, first)
@@ -100,7 +104,8 @@ def test_the_greatest_event_time_of_r(lab):
     (form,), = lab.sql("SELECT record FROM weir_progress")
     greatest = struct.pack("<q", int(1714521600 + 30) * 1_000_000)
     assert form.count(greatest) == 1
-    lab.sql("UPDATE weir_progress SET record = ?", seal(form.replace(greatest, struct.pack("<q", 2**60))))
+    lab.sql("UPDATE weir_progress SET record = ?",
+            seal(form.replace(greatest, struct.pack("<q", 2**60))))
     assert "greatest event time" in lab.audit(status=1)
 
 

@@ -1,4 +1,4 @@
-"""Names that JSON, SQLite and SQL each see in their own way: each is taken whole or refused by lint."""
+"""Names that JSON, SQLite and SQL each see in their own way: taken whole, or refused by lint."""
 import json
 import re
 
@@ -8,15 +8,18 @@ from faults.lab import counts, table
 
 NUMBER = {"type": "integer"}
 # Each is one name in JSON.
-NAMES = ("rowid", "oid", "_rowid_", "_weir_x", "", 'a"b', "a'b", "select", "SELECT", "order", "true", "null", "key",
-         "t", "excluded", "a b", "é", "%s", "1", "*", "[a]", "`a`", "a;b", "--", "/*", "current_time", "unique",
+NAMES = ("rowid", "oid", "_rowid_", "_weir_x", "", 'a"b', "a'b", "select", "SELECT", "order",
+         "true", "null", "key",
+         "t", "excluded", "a b", "é", "%s", "1", "*", "[a]", "`a`", "a;b", "--", "/*",
+         "current_time", "unique",
          "primary key", "constraint", "x" * 3000)
 
 
 def pipeline(properties, required=(), place=None, **more):
     return {"version": 1, "name": "p", "source": {"file": {"path": "in.ndjson"}, "format": "json"},
             "schema": {"type": "object", "properties": properties, "required": list(required)},
-            "sinks": {"rows": place or table("rows")}, "event_time": None, "dedup": None, "dlq": None, **more}
+            "sinks": {"rows": place or table("rows")}, "event_time": None, "dedup": None,
+            "dlq": None, **more}
 
 
 def put(lab, row, *arguments, **options):
@@ -46,16 +49,20 @@ def place_of(lab, text):
     ({"a": {"type": "object", "properties": {"b": NUMBER}}, "a_b": NUMBER}, {}, "a.b", "a_b"),
     ({"Temp": NUMBER, "temp": NUMBER}, {}, "Temp", "temp"),
     ({"Temp": NUMBER}, {"temp": '"Temp" + 1'}, "Temp", "temp"),
-    ({"a_b": NUMBER, "a": {"type": "object", "properties": {"c": NUMBER}}}, {"a.b": "a_b + 1"}, "a_b", "a.b"),
+    ({"a_b": NUMBER, "a": {"type": "object", "properties": {"c": NUMBER}}}, {"a.b": "a_b + 1"},
+     "a_b", "a.b"),
 ])
 def test_two_fields_that_would_be_one_column(lab, properties, set_, first, second):
     put(lab, {}, properties, transform={"set": set_})
-    refused(lab, place_of(lab, '"rows"}'), "config.column_twice", f"'{first}' and '{second}'", "drop")
+    refused(lab, place_of(lab, '"rows"}'), "config.column_twice", f"'{first}' and '{second}'",
+            "drop")
 
 
 def test_two_such_fields_need_no_table(lab):
     row = {"a": {"b": 1}, "a_b": 2, "T": 3, "t": 4}
-    put(lab, row, {"a": {"type": "object", "properties": {"b": NUMBER}}, "a_b": NUMBER, "T": NUMBER, "t": NUMBER},
+    put(lab, row,
+        {"a": {"type": "object", "properties": {"b": NUMBER}}, "a_b": NUMBER, "T": NUMBER,
+         "t": NUMBER},
         place={"file": {"path": "out"}},
         transform={"set": {"sum": 'a.b * 1000 + a_b * 100 + "T" * 10 + "t"'}})
     lab.run()
@@ -64,7 +71,8 @@ def test_two_such_fields_need_no_table(lab):
 
 
 def test_the_way_out_that_is_said(lab):
-    put(lab, {"a": {"b": 1}, "a_b": 2}, {"a": {"type": "object", "properties": {"b": NUMBER}}, "a_b": NUMBER},
+    put(lab, {"a": {"b": 1}, "a_b": 2},
+        {"a": {"type": "object", "properties": {"b": NUMBER}}, "a_b": NUMBER},
         transform={"set": {"other": '"a.b"'}, "drop": ["a.b"]})
     lab.run()
     assert lab.sql("SELECT a_b, other FROM rows") == [(2, 1)]
@@ -86,7 +94,8 @@ def test_a_name_anywhere(lab, name):
     row = {name: 5, "z": 1}
     put(lab, row, {name: NUMBER, "z": NUMBER}, [name], dedup={"key": [name], "window": "unlimited"},
         place=table(name or "empty", mode="upsert", key=[name], newest_by="z"),
-        transform={"where": f'"{quoted}" = 5', "set": {"y": f'"{quoted}" + 1', f"{name}2": "z + 1"}})
+        transform={"where": f'"{quoted}" = 5',
+                   "set": {"y": f'"{quoted}" + 1', f"{name}2": "z + 1"}})
     assert json.loads(lab.run("--json").out)["verdicts"] == counts(valid=1)
     found = lab.sql(f'SELECT "{quoted}", z, y, "{quoted}2" FROM "{quoted or "empty"}"')
     assert found == [(5, 1, 6, 2)]
@@ -94,11 +103,13 @@ def test_a_name_anywhere(lab, name):
 
 
 def test_a_word_of_sql_in_two_capitals(lab):
-    put(lab, {"Temp": 1, "temp": 5}, {"Temp": NUMBER, "temp": NUMBER}, place={"file": {"path": "out"}},
+    put(lab, {"Temp": 1, "temp": 5}, {"Temp": NUMBER, "temp": NUMBER},
+        place={"file": {"path": "out"}},
         transform={"set": {"x": "Temp + 1"}})
     refused(lab, place_of(lab, '"Temp + 1"'), "sql.unknown_column", 'write "Temp"')
     lab.write(transform={"set": {"x": '"Temp" + 1', "y": '"temp" + 1'}}).run()
-    assert [json.loads(line) for line in lab.lines_in("out")] == [{"Temp": 1, "temp": 5, "x": 2, "y": 6}]
+    assert [json.loads(line) for line in lab.lines_in("out")] == [{"Temp": 1, "temp": 5, "x": 2,
+                                                                   "y": 6}]
 
 
 @pytest.mark.parametrize("character", ["\n", "\0", "\x01", "\x1f"])
@@ -116,7 +127,8 @@ def test_a_control_character_in_a_name(lab, character):
     lab.audit()
 
 
-@pytest.mark.parametrize("name", ["weir_rows", "WEIR_progress", "Weir_x", "sqlite_x", "SQLITE_stat1", ""])
+@pytest.mark.parametrize("name",
+                         ["weir_rows", "WEIR_progress", "Weir_x", "sqlite_x", "SQLITE_stat1", ""])
 def test_a_table_of_others(lab, name):
     put(lab, {}, {"z": NUMBER}, place=table(name))
     refused(lab, place_of(lab, json.dumps(name) + "}"), "config.value", "weir_", "sqlite_")

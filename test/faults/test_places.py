@@ -63,7 +63,8 @@ def test_a_system_that_takes_the_place_of_another(lab, second):
 # --- all places at once ---
 
 MOVES = {
-    "file": ({"out": local("out", path="new.db", partitions=1), "rows": table("rows", path="new.db")},
+    "file": ({"out": local("out", path="new.db", partitions=1),
+              "rows": table("rows", path="new.db")},
              {**local("dead", path="new.db", partitions=1), "include": ["invalid", "late"]}),
     "folders": ({"out": folder("out"), "rows": folder("rows")},
                 {**folder("dead"), "include": ["invalid", "late"]}),
@@ -126,10 +127,12 @@ def spelled(lab, name):
     return {"dots": "./sub/../a.db", "slashes": ".//a.db"}[name]
 
 
-@pytest.mark.parametrize("name", ["absolute", "link", "linked folder", "links in a row", "dots", "slashes"])
+@pytest.mark.parametrize("name",
+                         ["absolute", "link", "linked folder", "links in a row", "dots", "slashes"])
 def test_one_file_is_one_system_however_it_is_spelled(lab, name):
     """Also before it is there."""
-    lab.write(sinks={"one": table("one", path="a.db"), "two": table("two", path=spelled(lab, name))}, dlq=None)
+    lab.write(sinks={"one": table("one", path="a.db"),
+                     "two": table("two", path=spelled(lab, name))}, dlq=None)
     lab.produce(records(0, 10))
     assert balanced(lab.ledger()) == counts(valid=10)
     assert len(lab.sql("SELECT * FROM weir_progress", path="a.db")) == 1
@@ -137,7 +140,8 @@ def test_one_file_is_one_system_however_it_is_spelled(lab, name):
     lab.produce(records(10, 20))
     lab.run()
     lab.audit()
-    lab.write(sinks={"one": table("one", path=spelled_again(lab, name)), "two": table("two", path="a.db")})
+    lab.write(sinks={"one": table("one", path=spelled_again(lab, name)),
+                     "two": table("two", path="a.db")})
     lab.produce(records(20, 30)).run()
     assert len(lab.sql("SELECT * FROM weir_progress", path="a.db")) == 1
     lab.audit()
@@ -160,8 +164,10 @@ KINDS = {"topic": local("x", path="place", partitions=1), "table": table("x", pa
          "folder": folder("place")}
 
 
-@pytest.mark.parametrize("first, second", [("topic", "folder"), ("folder", "topic"), ("table", "folder"),
-                                           ("folder", "table"), ("folder", "folder"), ("topic", "topic"),
+@pytest.mark.parametrize("first, second",
+                         [("topic", "folder"), ("folder", "topic"), ("table", "folder"),
+                                           ("folder", "table"), ("folder", "folder"),
+                                           ("topic", "topic"),
                                            ("table", "table")])
 def test_two_kinds_at_one_path(lab, first, second):
     lab.write(sinks={"one": KINDS[first], "two": KINDS[second]}, dlq=None).produce(records(0, 5))
@@ -187,7 +193,8 @@ ORIGIN = ", _weir_topic TEXT, _weir_partition INTEGER, _weir_offset INTEGER"
 
 
 def upserts(lab, **more):
-    return lab.write(sinks={"last": table("last", mode="upsert", key="id", **more)}, dlq=None, dedup=None)
+    return lab.write(sinks={"last": table("last", mode="upsert", key="id", **more)}, dlq=None,
+                     dedup=None)
 
 
 @pytest.mark.parametrize("more", [{}, {"newest_by": "at"}], ids=["last", "newest"])
@@ -202,7 +209,8 @@ def test_an_upserted_table_must_say_where_its_rows_come_from(lab, more):
     lab.audit()
 
 
-@pytest.mark.parametrize("declared", [ORIGIN, ORIGIN.replace("INTEGER", "TEXT"), ORIGIN.upper().replace(
+@pytest.mark.parametrize("declared",
+                         [ORIGIN, ORIGIN.replace("INTEGER", "TEXT"), ORIGIN.upper().replace(
     " TEXT", " TEXT COLLATE NOCASE")], ids=["as weir does", "as text", "in capitals"])
 @pytest.mark.parametrize("more", [{}, {"newest_by": "at"}], ids=["last", "newest"])
 def test_who_wins_in_an_upserted_table(lab, more, declared):
@@ -223,7 +231,8 @@ def partition_of(key):
     return (murmur2(key.encode()) & 0x7FFFFFFF) % 12
 
 
-@pytest.mark.parametrize("more, kept", [({}, "new"), ({"newest_by": "at"}, "old")], ids=["last", "newest"])
+@pytest.mark.parametrize("more, kept", [({}, "new"), ({"newest_by": "at"}, "old")],
+                         ids=["last", "newest"])
 def test_rows_that_were_there_before(lab, more, kept):
     """They are older than any of the pipeline's, unless newest_by says that they are newer."""
     lab.script(KEYED.format(ORIGIN))
@@ -288,9 +297,11 @@ def test_a_place_that_is_kept_by_another_rule(lab):
     lab.script(KEYED.format(ORIGIN) + "; CREATE UNIQUE INDEX last_at ON last (id, at)")
     append, upsert = table("last"), table("last", mode="upsert", key="id", newest_by="at")
     more = local("more", partitions=1)
-    rules = {"append": append, "upsert": upsert, "by n": table("last", mode="upsert", key="id", newest_by="n"),
+    rules = {"append": append, "upsert": upsert,
+             "by n": table("last", mode="upsert", key="id", newest_by="n"),
              "by two": table("last", mode="upsert", key=["id", "at"])}
-    for first, second in (("append", "upsert"), ("upsert", "append"), ("upsert", "by n"), ("by two", "upsert")):
+    for first, second in (("append", "upsert"), ("upsert", "append"), ("upsert", "by n"),
+                          ("by two", "upsert")):
         name = f"{first} {second}"
         lab.write(name=name.replace(" ", "-"), sinks={"last": rules[first], "out": more}, dlq=None)
         lab.sql("DELETE FROM last")
@@ -346,7 +357,8 @@ def test_a_source_that_somebody_else_holds(lab):
     assert lab.sql("SELECT * FROM weir_group", path="in.db") == []
     holder.close()
     lab.run()
-    assert lab.sql('SELECT "group", partition, next_offset FROM weir_group', path="in.db") == [("p", 0, 10)]
+    assert lab.sql('SELECT "group", partition, next_offset FROM weir_group',
+                   path="in.db") == [("p", 0, 10)]
 
 
 def test_the_folder_of_an_old_place_is_gone(lab):
@@ -360,7 +372,8 @@ def test_the_folder_of_an_old_place_is_gone(lab):
     no_snapshots(lab)
     assert balanced(lab.ledger()) == counts(valid=20, duplicate=5)
     lab.audit()
-    lab.write(sinks={"rows": table("rows"), "new": table("rows", path="new.db")}).produce(records(20, 30)).run()
+    lab.write(sinks={"rows": table("rows"),
+                     "new": table("rows", path="new.db")}).produce(records(20, 30)).run()
     assert ids(lab, "new.db") == set(range(20, 30))
     lab.audit()
 

@@ -8,7 +8,8 @@ N_SMALL = [{"name": "limit", "expect": "n < 50"}]
 
 
 def two_files(lab, **more):
-    return lab.write(**{"sinks": {"out": local("out", partitions=1), "rows": table("rows", path="rows.db")},
+    return lab.write(**{"sinks": {"out": local("out", partitions=1),
+                                  "rows": table("rows", path="rows.db")},
                         "dlq": {**local("dead", partitions=1), "include": ["invalid", "late"]},
                         "delivery": {"commit_interval": "1ms"}, **more})
 
@@ -44,7 +45,8 @@ def test_a_longer_window_and_a_shorter_one(lab):
     # m5 was forgotten; m95 was not; m100 never was.
     assert sorted(lab.sql("SELECT id FROM rows WHERE n >= 100")) == [("m100",), ("m5",)]
     lab.audit()
-    lab.write(dedup={"key": "id", "window": "1s"}).produce([record(110, id="m100"), record(110, id="m5")])
+    lab.write(dedup={"key": "id", "window": "1s"}).produce([record(110, id="m100"),
+                                                            record(110, id="m5")])
     assert balanced(lab.ledger()) == counts(valid=104, duplicate=1)
     lab.audit()
 
@@ -151,14 +153,16 @@ def test_knobs_are_no_change_of_the_plan(lab):
     lab.write(delivery={"commit_interval": "100ms"}).produce(records(0, 10))
     lab.run()
     before = lab.sql("SELECT hash FROM weir_plan")
-    lab.write(delivery={"commit_interval": "1ms"}, state={"memory": "64MiB"}).produce(records(10, 20))
+    lab.write(delivery={"commit_interval": "1ms"},
+              state={"memory": "64MiB"}).produce(records(10, 20))
     assert balanced(lab.ledger()) == counts(valid=20)
     assert lab.sql("SELECT hash FROM weir_plan") == before
     assert lab.sql("SELECT count(*) FROM weir_ledger") == [(1,)]
 
 
 def test_a_change_of_the_schema_file_is_a_change_of_the_plan(lab):
-    lab.file("s.json", '{"type": "object", "properties": {"id": {"type": "string"}, "at": {"type": "string",'
+    lab.file("s.json",
+             '{"type": "object", "properties": {"id": {"type": "string"}, "at": {"type": "string",'
              ' "format": "date-time"}, "n": {"type": "number"}, "text": {"type": "string"}}}')
     lab.write(schema="s.json").produce(records(0, 10))
     lab.run()

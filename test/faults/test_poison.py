@@ -39,7 +39,8 @@ POISON = {
     "cut off": (b'{"id":"h","n":1', "decode.syntax"),
     "two values": (record(1) + record(1), "decode.syntax"),
     "key twice": (b'{"id":"h","id":"i",' + TIME + b"}", "decode.syntax"),
-    "key twice where nobody looks": (b'{"id":"h","x":{"y":1,"y":2},' + TIME + b"}", "decode.syntax"),
+    "key twice where nobody looks": (b'{"id":"h","x":{"y":1,"y":2},' + TIME + b"}",
+                                     "decode.syntax"),
     "key twice by an escape": (b'{"id":"h","i\\u0064":"i",' + TIME + b"}", "decode.syntax"),
     "no map": (b"17", "schema.type"),
     "null": (b"null", "schema.type"),
@@ -94,7 +95,8 @@ def test_each_is_a_dead_letter_in_a_table(lab):
     lab.write(dedup=None, dlq=table("dead")).produce(put_between(value for value, _ in poison))
     check_ledger(lab, lab.ledger(), poison)
     rows = lab.sql('SELECT "offset", value, value_base64, reason FROM dead')
-    check_letters(poison, {offset: (value.encode() if value is not None else base64.b64decode(coded),
+    check_letters(poison,
+                  {offset: (value.encode() if value is not None else base64.b64decode(coded),
                                     reason) for offset, value, coded, reason in rows})
 
 
@@ -132,7 +134,8 @@ def test_the_same_out_of_a_file_of_lines(lab):
 def test_tombstones_keys_and_headers_stay_as_they_are(lab):
     """What has no value is `decode.null_value`; key and headers of a dead letter are the record's."""
     headers = [("trace", b"\x00\xff"), ("empty", b""), ("none", None), ("trace", b"again")]
-    records = [(b"k", None, headers), (None, None), (b"", b"", headers), (b"\xff\x00key", b"{", headers),
+    records = [(b"k", None, headers), (None, None), (b"", b"", headers),
+               (b"\xff\x00key", b"{", headers),
                (b"k", record(1), headers), (None, record(2))]
     lab.write().produce([])
     batches.append(lab, "in", records)

@@ -12,10 +12,12 @@ BEFORE = "CREATE TRIGGER t BEFORE INSERT ON rows WHEN NEW.n < 0 BEGIN SELECT RAI
 AFTER = "CREATE TRIGGER t AFTER INSERT ON rows WHEN NEW.n < 0 BEGIN SELECT RAISE(%s); END"
 # What the table is made of, the code, and a word of the message. Rows with n < 0 are refused.
 TABLES = {
-    "check": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}, CHECK (n >= 0))", "sink.constraint_check", "n >= 0"),
+    "check": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}, CHECK (n >= 0))", "sink.constraint_check",
+              "n >= 0"),
     "named check": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}, CONSTRAINT positive CHECK (n >= 0)) STRICT",
                     "sink.constraint_check", "positive"),
-    "without origin": (f"CREATE TABLE rows ({COLUMNS}, CHECK (n >= 0))", "sink.constraint_check", "n >= 0"),
+    "without origin": (f"CREATE TABLE rows ({COLUMNS}, CHECK (n >= 0))", "sink.constraint_check",
+                       "n >= 0"),
     "abort": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}); " + BEFORE % "ABORT, 'not below zero'",
               "sink.trigger", "not below zero"),
     "rollback": (f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}); " + BEFORE % "ROLLBACK, 'not below zero'",
@@ -29,7 +31,8 @@ TABLES = {
         " NOT NULL ON CONFLICT ROLLBACK)", "sink.constraint_notnull", "low"),
     "foreign key": (f"CREATE TABLE known (n REAL PRIMARY KEY); INSERT INTO known VALUES (0), (1), (2), (3),"
                     " (4), (5), (6), (7), (8), (9), (20); CREATE TABLE rows ({0}, {1}, FOREIGN KEY (n) REFERENCES"
-                    " known (n))".format(COLUMNS, ORIGIN), "sink.constraint_foreignkey", "FOREIGN KEY"),
+                    " known (n))".format(COLUMNS, ORIGIN), "sink.constraint_foreignkey",
+                    "FOREIGN KEY"),
     "deferred key behind a trigger": (
         "CREATE TABLE known (n REAL PRIMARY KEY); INSERT INTO known VALUES (0), (1), (2), (3), (4), (5), (6), (7),"
         f" (8), (9), (20); CREATE TABLE rows ({COLUMNS}, {ORIGIN}); CREATE TABLE seen (n REAL REFERENCES known"
@@ -123,7 +126,8 @@ def test_types_that_a_strict_table_refuses(lab):
 
 def test_refused_upserts(lab):
     lab.write(sinks={"rows": table("rows", mode="upsert", key="id", newest_by="at")}, dedup=None)
-    lab.produce([record(0), record(1), record(0, at="2024-05-01T00:00:30Z", n=-1), record(5, id="m1", n=7)])
+    lab.produce([record(0), record(1), record(0, at="2024-05-01T00:00:30Z", n=-1),
+                 record(5, id="m1", n=7)])
     lab.script(f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL CHECK (n >= 0), text TEXT, {ORIGIN})")
     sink = lab.ledger()["sinks"]["rows"]
     assert (sink["routed"], sink["written"], sink["rejected"]) == (4, 3, 1)
@@ -132,7 +136,8 @@ def test_refused_upserts(lab):
 
 
 def test_each_table_refuses_for_itself(lab):
-    lab.write(sinks={"rows": table("rows"), "others": table("others"), "out": local("out", partitions=1)})
+    lab.write(sinks={"rows": table("rows"), "others": table("others"),
+                     "out": local("out", partitions=1)})
     lab.produce(values())
     lab.script(f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}, CHECK (n >= 0));"
                f"CREATE TABLE others ({COLUMNS}, {ORIGIN}, CHECK (n < 9 AND n <> -3))")
@@ -163,7 +168,8 @@ def test_dead_letters_of_refused_rows_in_a_table(lab):
     lab.script(f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}, CHECK (n >= 0))")
     lab.run()
     rows = lab.sql('SELECT "offset", value, reason, sink, attempt FROM dead ORDER BY "offset"')
-    assert rows == [(offset, values()[offset].decode(), "sink.constraint_check", "rows", 1) for offset in BAD]
+    assert rows == [(offset, values()[offset].decode(), "sink.constraint_check", "rows",
+                     1) for offset in BAD]
     lab.audit()
 
 
@@ -184,7 +190,8 @@ def test_refused_rows_without_a_dead_letter_place(lab):
 
 
 @pytest.mark.parametrize("clause", [
-    "DEFERRABLE   INITIALLY\n DEFERRED", "DEFERRABLE\n INITIALLY/**/DEFERRED", "deferrable--\n\tInitially /* ' */deferred",
+    "DEFERRABLE   INITIALLY\n DEFERRED", "DEFERRABLE\n INITIALLY/**/DEFERRED",
+    "deferrable--\n\tInitially /* ' */deferred",
 ])
 def test_constraints_that_are_checked_at_commit_only_are_refused(lab, clause):
     lab.write().produce(values())
@@ -264,7 +271,8 @@ def test_a_value_that_the_schema_lets_through_and_sqlite_does_not(lab):
 @pytest.mark.parametrize("column", ["n REAL CHECK (n >= 0)", "n INTEGER"])
 def test_a_row_refused_among_hundreds(lab, column):
     """What one statement wrote of them before the bad row is not there twice."""
-    lab.write().produce([record(number, n=-1.5 if number == 1400 else number) for number in range(2000)])
+    lab.write().produce([record(number,
+                                n=-1.5 if number == 1400 else number) for number in range(2000)])
     lab.script(f"CREATE TABLE rows (id TEXT, at TEXT, {column}, text TEXT, {ORIGIN}) STRICT")
     sink = lab.ledger()["sinks"]["rows"]
     assert (sink["routed"], sink["written"], sink["rejected"]) == (2000, 1999, 1)
@@ -275,7 +283,8 @@ def test_a_row_refused_among_hundreds(lab, column):
 def test_a_table_that_is_changed_while_rows_are_written(lab):
     """A trigger and a unique index that were not there at the start."""
     sinks = {"rows": table("rows", mode="upsert", key="id", newest_by="at")}
-    lab.write(sinks=sinks, delivery={"commit_interval": "1ms"}).produce([record(number) for number in range(1000)])
+    lab.write(sinks=sinks,
+              delivery={"commit_interval": "1ms"}).produce([record(number) for number in range(1000)])
     process = lab.start()
     lab.wait_committed(process, 1000)
     lab.script(BEFORE % "ROLLBACK, 'not below zero'")

@@ -34,7 +34,8 @@ def test_conditions_of_sinks(lab):
 
 
 def test_a_sink_without_a_condition_takes_all(lab):
-    lab.write(sinks={"some": {**local("some", partitions=1), "when": "n < 5"}, "all": table("rows")})
+    lab.write(sinks={"some": {**local("some", partitions=1), "when": "n < 5"},
+                     "all": table("rows")})
     lab.produce(records(0, 10))
     assert balanced(lab.ledger()) == counts(valid=10)
     assert len(lab.values("some")) == 5 and lab.sql("SELECT count(*) FROM rows") == [(10,)]
@@ -45,7 +46,8 @@ def test_conditions_see_the_columns_before_set(lab):
     """With what repair filled in. A row that no sink wanted is not known when it comes again."""
     lab.write(sinks={"out": {**local("out", partitions=1), "when": "n > 10"}},
               transform={"set": {"n": "n * 2"}}, repair={"fill": {"n": {"value": 50}}})
-    lab.produce([record(6), record(11), record(7, n=...), record(8, id="m6", n=20), record(9, id="m6", n=20)])
+    lab.produce([record(6), record(11), record(7, n=...), record(8, id="m6", n=20),
+                 record(9, id="m6", n=20)])
     assert balanced(lab.ledger()) == counts(valid=3, filtered=1, duplicate=1)
     assert [json.loads(value)["n"] for value in lab.values()] == [22, 100, 40]
     lab.audit()
@@ -94,7 +96,8 @@ def test_the_witness_of_a_duplicate(lab):
 # --- standard input ---
 
 def stdin(lab, **more):
-    return lab.write(**{"source": {"stdin": {}}, "delivery": {"guarantee": "at_least_once"}, **more})
+    return lab.write(**{"source": {"stdin": {}}, "delivery": {"guarantee": "at_least_once"},
+                        **more})
 
 
 def lines(values):
@@ -133,7 +136,8 @@ def test_standard_input_into_a_folder(lab):
     assert [letter["value"] for letter in lab.letters_in("dead")] == ["x"]
 
 
-@pytest.mark.parametrize("delivery", [None, {"guarantee": "exactly_once"}, {"commit_interval": "1s"}])
+@pytest.mark.parametrize("delivery",
+                         [None, {"guarantee": "exactly_once"}, {"commit_interval": "1s"}])
 def test_standard_input_cannot_be_exactly_once(lab, delivery):
     stdin(lab, delivery=delivery)
     before = lab.files()
@@ -160,7 +164,8 @@ def test_times_of_the_log_where_there_is_no_event_time(lab):
 
 def test_files_have_no_times(lab):
     lab.file("in.ndjson", b'{"id":"a"}\n{"id":"a"}\n')
-    lab.write(source={"file": {"path": "in.ndjson"}}, event_time=None, schema={**SCHEMA, "required": ["id"]})
+    lab.write(source={"file": {"path": "in.ndjson"}}, event_time=None,
+              schema={**SCHEMA, "required": ["id"]})
     assert "unlimited" in lab.run(status=2).err
     lab.write(dedup={"key": "id", "window": "unlimited"})
     assert balanced(lab.ledger()) == counts(valid=1, duplicate=1)

@@ -10,7 +10,8 @@ from faults.lab import LOG, balanced, counts, folder, local, record, table
 
 def two_files(lab):
     """The table in a file of its own: two systems."""
-    return lab.write(sinks={"out": local("out", partitions=1), "rows": table("rows", path="rows.db")},
+    return lab.write(sinks={"out": local("out", partitions=1),
+                            "rows": table("rows", path="rows.db")},
                      dlq={**local("dead", partitions=1), "include": ["invalid", "late"]})
 
 

@@ -24,7 +24,8 @@ def finish(lab, count=RECORDS):
 
 
 def two_files(lab):
-    return lab.write(sinks={"out": local("out", partitions=1), "rows": table("rows", path="rows.db")},
+    return lab.write(sinks={"out": local("out", partitions=1),
+                            "rows": table("rows", path="rows.db")},
                      dlq={**local("dead", partitions=1), "include": ["invalid", "late"]},
                      delivery={"commit_interval": "5ms"})
 
@@ -107,7 +108,8 @@ def test_records_that_come_while_it_runs(lab):
     lab.audit()
 
 
-@pytest.mark.parametrize("verb", [("run", "p.yaml"), ("run", "p.yaml", "--init"), ("audit", "p.yaml")])
+@pytest.mark.parametrize("verb",
+                         [("run", "p.yaml"), ("run", "p.yaml", "--init"), ("audit", "p.yaml")])
 def test_a_second_one_is_refused_at_once(lab, verb):
     fill(lab.write(), count=100)
     first = lab.start()

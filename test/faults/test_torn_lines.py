@@ -1,4 +1,4 @@
-"""A file whose last line has no newline: still being written, or the end of a file that is whole."""
+"""A file whose last line has no newline: still being written, or the end of a whole file."""
 import json
 import time
 

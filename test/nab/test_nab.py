@@ -60,7 +60,8 @@ class Series:
         path.write_text(text.replace(old, new))
 
     def call(self, *arguments):
-        done = subprocess.run([self.weir, *arguments], cwd=self.folder, capture_output=True, text=True)
+        done = subprocess.run([self.weir, *arguments], cwd=self.folder, capture_output=True,
+                              text=True)
         assert done.returncode == 0, (arguments, done.stdout, done.stderr)
         return done.stdout
 
@@ -76,7 +77,8 @@ class Series:
 
     def check_letters(self, verdicts):
         """Every row that is not VALID is a dead letter, byte for byte."""
-        letters = {letter["offset"]: letter for letter in map(json.loads, self.lines(self.database + ".dlq"))}
+        letters = {letter["offset"]: letter for letter in map(json.loads,
+                                                              self.lines(self.database + ".dlq"))}
         assert len(letters) == len(self.rows) - verdicts["valid"]
         rows = {row.offset: row for row in self.rows}
         for offset, letter in letters.items():
@@ -145,10 +147,12 @@ def test_the_hour_that_was_written_twice(series):
                              for row in nab.rows[step:step + 12]]
     assert nab.lines("machine_temperature") == [row.line for row in first_of_each(nab.rows)]
     assert nab.select("count(*), min(value), max(value)") == \
-        [(22_683, *(pick(float(row.value) for row in first_of_each(nab.rows)) for pick in (min, max)))]
+        [(22_683,
+          *(pick(float(row.value) for row in first_of_each(nab.rows)) for pick in (min, max)))]
 
 
-@pytest.mark.parametrize("lateness, late", [("2h", 0), ("55m", 0), ("54m", 1), ("10m", 9), ("0s", 11)])
+@pytest.mark.parametrize("lateness, late",
+                         [("2h", 0), ("55m", 0), ("54m", 1), ("10m", 9), ("0s", 11)])
 def test_the_step_back_is_valid_or_late(series, lateness, late):
     """What comes again has other values: with both in the key there is no duplicate, and the lateness
     alone decides. The clock went back by 55 minutes; every five minutes one row less is late."""
@@ -158,7 +162,8 @@ def test_the_step_back_is_valid_or_late(series, lateness, late):
     step = step_back(nab.rows)
     assert nab.rows[step - 1].at - nab.rows[step].at == timedelta(minutes=55)
     ledger = nab.run()
-    assert ledger["verdicts"] == {"valid": 22_695 - late, "invalid": 0, "duplicate": 0, "late": late,
+    assert ledger["verdicts"] == {"valid": 22_695 - late, "invalid": 0, "duplicate": 0,
+                                  "late": late,
                                   "filtered": 0}
     again = [row.timestamp.replace(" ", "T") + "Z" for row in nab.rows[step:step + late]]
     assert nab.letters() == [("late", timestamp) for timestamp in again]
@@ -194,7 +199,8 @@ def test_travel_times(series):
     slow = [row for row in nab.rows if float(row.value) > 1200]
     assert [json.loads(line)["timestamp"] for line in nab.lines("travel_time_slow")] == \
         [row.timestamp.replace(" ", "T") + "Z" for row in slow]
-    assert nab.select("count(*)", "WHERE minutes <> value / 60.0 OR typeof(value) <> 'integer'") == [(0,)]
+    assert nab.select("count(*)",
+                      "WHERE minutes <> value / 60.0 OR typeof(value) <> 'integer'") == [(0,)]
 
 
 def test_disk_writes(series):
@@ -213,7 +219,8 @@ def test_ambient_temperature(series):
     assert len(gaps) == 10 and max(gaps) == timedelta(hours=174)
     nab.run()
     celsius = [value for value, in nab.select("celsius", "ORDER BY _weir_offset")]
-    assert celsius == pytest.approx([(float(row.value) - 32) / 1.8 for row in nab.rows], abs=0.00501)
+    assert celsius == pytest.approx([(float(row.value) - 32) / 1.8 for row in nab.rows],
+                                    abs=0.00501)
     assert all(set(json.loads(line)) == {"timestamp", "celsius"}
                for line in nab.lines("ambient_temperature"))
 

@@ -113,7 +113,8 @@ def include_complaints(root, layers, folder, included, place):
 def check_headers_compile_alone(root):
     """Each header includes what it uses: it is compiled as if it were a source file."""
     command = shlex.split(os.environ.get("CC", "cc"))
-    command += ["-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x", "c"]
+    command += ["-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x",
+                "c"]
     command += ["-I", str(root / "src")] + sqlite_include(root)
 
     def compile_header(path):
@@ -135,7 +136,8 @@ def sqlite_include(root):
     script = root / "script/sqlite"
     if not script.exists():
         return []
-    found = subprocess.run([script, "path"], capture_output=True, text=True, check=True).stdout.strip()
+    found = subprocess.run([script, "path"], capture_output=True, text=True,
+                           check=True).stdout.strip()
     return [] if found == "system" else ["-isystem", found]
 
 

@@ -25,7 +25,8 @@ def test_our_tree_is_seen():
 
 
 GOOD = {
-    "src/layers.json": json.dumps({"folders": {"low": [], "middle": ["low"], "high": ["low", "middle"]}}),
+    "src/layers.json": json.dumps({"folders": {"low": [], "middle": ["low"],
+                                               "high": ["low", "middle"]}}),
     "meson.build": "foreach folder : ['low', 'middle', 'high']\n",
     "src/low/low.h": "#include <stdint.h>\nstatic inline uint8_t low(void) { return 1; }\n",
     "src/low/low.c": '#include "low/low.h"\n',
@@ -93,7 +94,8 @@ WRONG = {
                                  "'high/other': {'threads': true}}\n"},
         "src/high/high_test.c: starts threads: its entry in src/high/meson.build needs 'threads': true"),
     "a circle": (
-        {"src/layers.json": json.dumps({"folders": {"low": ["middle"], "middle": ["low"], "high": []}})},
+        {"src/layers.json": json.dumps({"folders": {"low": ["middle"], "middle": ["low"],
+                                                    "high": []}})},
         "src/layers.json: low may include itself by way of others"),
     "an unlisted folder in the list": (
         {"src/layers.json": json.dumps({"folders": {"low": ["lost"], "middle": ["low"],

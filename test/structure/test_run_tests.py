@@ -66,7 +66,8 @@ def test_a_program_that_stops_early_has_failed(program, how):
 
 
 @pytest.mark.parametrize("said, expected", [
-    ("[ RUN      ] a\nskipped: no data\n[  SKIPPED ] a\n", "SKIPPED  unit asan: codec/a (1): no data\n"),
+    ("[ RUN      ] a\nskipped: no data\n[  SKIPPED ] a\n",
+     "SKIPPED  unit asan: codec/a (1): no data\n"),
     ("   3 skipped: cases\n", "SKIPPED  unit asan: codec/a (1): it does not say why\n"),
 ])
 def test_a_skip_says_why(capsys, said, expected):
