@@ -205,6 +205,8 @@ static int help_all(struct error *err)
 int main(int argc, char **argv)
 {
     hold_standard_descriptors();
+    /* At once: before it a stop signal ends the process as it ends any other. */
+    stop_signals_install();
     struct error err = {0};
     if (argc < 2) {
         print_usage(stderr);
@@ -224,7 +226,6 @@ int main(int argc, char **argv)
     if (status == STATUS_OK && help) {
         print_help(verb);
     } else if (status == STATUS_OK) {
-        stop_signals_install();
         status = verb->run(&arguments, &err);
     }
     if (status == STATUS_OK) {

@@ -17,7 +17,7 @@ static enum status error_full(struct locallog *log, const char *doing, struct er
 {
     return error_set(err, STATUS_RETRY, "log.full",
                      "cannot %s %s: the disk is full. Free space, or delete a topic that nobody "
-                     "needs; nothing that was acknowledged is lost, and the write is repeated.",
+                     "needs; nothing that was acknowledged is lost.",
                      doing, log->path);
 }
 
@@ -50,8 +50,7 @@ static enum status error_classify(struct locallog *log, int code, const char *do
     case SQLITE_LOCKED:
     case SQLITE_PROTOCOL:
         return error_set(err, STATUS_RETRY, "log.busy",
-                         "cannot %s %s: another program holds it (%s). It is tried again.", doing,
-                         log->path, said);
+                         "cannot %s %s: another program holds it (%s).", doing, log->path, said);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return error_set(err, STATUS_FATAL, "log.corrupt",

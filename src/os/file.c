@@ -31,7 +31,6 @@ static bool reason_is_config(int reason)
     case EISDIR:
     case EEXIST:
     case ENOTEMPTY:
-    case EROFS:
     case ELOOP:
     case ENAMETOOLONG:
     case EXDEV:
@@ -51,8 +50,7 @@ static bool reason_is_full(int reason)
 static enum status disk_is_full(const char *what, const char *path, int reason, struct error *err)
 {
     return error_set(err, STATUS_RETRY, "file.disk_full",
-                     "cannot %s %s: %s. Free space; the write is repeated.", what, path,
-                     strerror(reason));
+                     "cannot %s %s: %s. Free space.", what, path, strerror(reason));
 }
 
 /* A name could not be opened for writing, made, renamed or removed. */

@@ -1,7 +1,7 @@
 /*
  * Files: whole-file reads, durable writes, folders, and a line reader's raw access. Every error
  * names the path, what was tried and what the system said; ENOSPC, EDQUOT and EIO on write are
- * FATAL except ENOSPC/EDQUOT, which are RETRY ("disk full: free space, the write is repeated"). A
+ * FATAL except ENOSPC/EDQUOT, which are RETRY ("disk full: free space"). A
  * failed fsync is FATAL and never retried: the kernel may have dropped the pages.
  */
 #ifndef WEIR_OS_FILE_H

@@ -12,6 +12,23 @@ struct lock_file {
     char *path;
 };
 
+/* A name that cannot be is the user's; room and a medium that takes no writes are the system's. */
+static enum status class_of(int reason)
+{
+    switch (reason) {
+    case ENOSPC:
+    case EDQUOT:
+        return STATUS_RETRY;
+    case EROFS:
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+        return STATUS_FATAL;
+    default:
+        return STATUS_CONFIG;
+    }
+}
+
 enum status lock_file_open(const char *path, struct lock_file **out, struct error *err)
 {
     int fd;
@@ -19,8 +36,7 @@ enum status lock_file_open(const char *path, struct lock_file **out, struct erro
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
-        bool full = errno == ENOSPC || errno == EDQUOT;
-        return error_set(err, full ? STATUS_RETRY : STATUS_CONFIG, "lock.unopenable",
+        return error_set(err, class_of(errno), "lock.unopenable",
                          "cannot open the lock file %s: %s. Its folder must exist and be writable "
                          "for this user.",
                          path, strerror(errno));

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -48,6 +49,11 @@ void stop_signals_install(void)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     check(sigaction(SIGPIPE, &ignore, NULL) == 0);
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    check(pthread_sigmask(SIG_UNBLOCK, &stops, NULL) == 0);
 }
 
 bool stop_requested(void)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/time.h"
 #include "os/clock.h"
@@ -934,8 +935,12 @@ static enum status prepare(struct audit *audit, struct error *err)
     if (status == STATUS_OK) {
         status = recovery_inspect(&audit->pipeline, err);
     }
+    /* Whoever runs cannot go on from here; whoever asks has his answer: these rows are gone. */
+    if (status == STATUS_FATAL && err != NULL && strcmp(err->code, "progress.part_missing") == 0) {
+        err->status = STATUS_DATA;
+    }
     if (status != STATUS_OK) {
-        return status;
+        return err == NULL ? status : err->status;
     }
     if (!plan->source_ops->can_replay) {
         return error_set(err, STATUS_CONFIG, "audit.source",

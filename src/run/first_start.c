@@ -247,13 +247,16 @@ static enum status refuse_group(const struct pipeline *pipeline, struct error *e
     return STATUS_OK;
 }
 
-enum status first_start(struct pipeline *pipeline, struct error *err)
+enum status first_start_check(const struct pipeline *pipeline, struct error *err)
 {
     enum status status =
         pipeline->options->init ? STATUS_OK : refuse_full_places(pipeline, err);
-    if (status == STATUS_OK) {
-        status = refuse_group(pipeline, err);
-    }
+    return status == STATUS_OK ? refuse_group(pipeline, err) : status;
+}
+
+enum status first_start(struct pipeline *pipeline, struct error *err)
+{
+    enum status status = first_start_check(pipeline, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -310,7 +313,7 @@ static enum status refuse_lost(const struct pipeline *pipeline, struct replayer 
                 return status;
             }
             if (has_system(judge->plan, system)) {
-                return error_set(err, STATUS_CONFIG, "progress.lost",
+                return error_set(err, STATUS_FATAL, "progress.lost",
                                  "%s has no progress record of pipeline '%s', but others have "
                                  "come further with it: it was replaced or lost; restore it from "
                                  "a backup, or give its sinks another place",
@@ -413,7 +416,7 @@ static enum status check_newcomers(const struct pipeline *pipeline, struct repla
     return status;
 }
 
-enum status first_start_join(struct pipeline *pipeline, struct error *err)
+enum status first_start_check_join(const struct pipeline *pipeline, struct error *err)
 {
     struct replayer *replayer =
         replayer_new(pipeline->plan, pipeline->plan->systems, pipeline->plan->system_count,
@@ -422,6 +425,12 @@ enum status first_start_join(struct pipeline *pipeline, struct error *err)
                              ? STATUS_OK
                              : check_newcomers(pipeline, replayer, err);
     replayer_free(replayer);
+    return status;
+}
+
+enum status first_start_join(struct pipeline *pipeline, struct error *err)
+{
+    enum status status = first_start_check_join(pipeline, err);
     return status == STATUS_OK ? begin_missing(pipeline, err) : status;
 }
 

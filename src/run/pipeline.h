@@ -71,12 +71,16 @@ bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s);
 enum status first_start(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* Some have: those that have none begin where the others are, or are refused. */
 enum status first_start_join(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* What these two would refuse, without beginning anything. */
+enum status first_start_check(const struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+enum status first_start_check_join(const struct pipeline *pipeline,
+                                   struct error *err) WEIR_MUST_USE;
 /* Tells the source how far the slowest system has come, where it keeps such notes. What cannot be
  * noted is only warned of: it is advice. */
 void first_start_note_group(const struct pipeline *pipeline);
 
-/* recovery.c: R of all systems without claiming anything: CONFIG "progress.none" when the pipeline
- * never ran. */
+/* recovery.c: R of all systems without claiming anything: what a start would refuse, and CONFIG
+ * "progress.none" where it would begin. */
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* recovery.c: R of all systems, first start or refusals, ownership. */
 enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;

@@ -169,7 +169,7 @@ static enum status check_partition_lost(const struct pipeline *pipeline, uint32_
                      strcmp(progress->topic, source->topic) == 0;
     }
     if (status == STATUS_OK && was_there) {
-        status = error_set(err, STATUS_CONFIG, "progress.lost",
+        status = error_set(err, STATUS_FATAL, "progress.lost",
                            "the progress record of '%s' [%s] is gone from %s, which holds rows and "
                            "ledgers of pipeline '%s': restore it from a backup",
                            source->topic, source->label, system->name, pipeline->plan->name);
@@ -236,6 +236,39 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
     return STATUS_OK;
 }
 
+/* What a start would refuse is refused by who only looks, in the same words. */
+static enum status inspect_missing(struct pipeline *pipeline, uint32_t found, struct error *err)
+{
+    enum status status = check_none_lost(pipeline, err);
+    if (status == STATUS_OK) {
+        status = found == 0 ? first_start_check(pipeline, err)
+                            : first_start_check_join(pipeline, err);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (found == 0) {
+        return error_set(err, STATUS_CONFIG, "progress.none",
+                         "pipeline '%s' has not run here yet; run it first: weir run",
+                         pipeline->plan->name);
+    }
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct system *system = pipeline->plan->systems[s];
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            if (!pipeline_is_found(pipeline_progress(pipeline, s, p))) {
+                return error_set(err, STATUS_CONFIG, "progress.none",
+                                 "pipeline '%s' has not run yet with '%s' [%s] of its source and "
+                                 "%s, where sink '%s' is; run it first: weir run",
+                                 pipeline->plan->name, pipeline->partitions[p].source->topic,
+                                 pipeline->partitions[p].source->label, system->name,
+                                 system->sinks[0]->name);
+            }
+        }
+    }
+    check(!"one is missing");
+    return STATUS_FATAL;
+}
+
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
 {
     uint32_t found = 0;
@@ -243,16 +276,16 @@ enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
     if (status != STATUS_OK) {
         return status;
     }
-    if (found < pipeline->partition_count * pipeline->plan->system_count) {
-        return error_set(err, STATUS_CONFIG, "progress.none",
-                         "pipeline '%s' has not run here yet (or not with all its sinks); run it "
-                         "first: weir run",
-                         pipeline->plan->name);
-    }
     const struct progress *known = any_found(pipeline);
-    memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
-    memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
-    return check_found(pipeline, err);
+    if (known != NULL) {
+        memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
+        memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
+        status = check_found(pipeline, err);
+    }
+    if (status == STATUS_OK && found < pipeline->partition_count * pipeline->plan->system_count) {
+        status = inspect_missing(pipeline, found, err);
+    }
+    return status;
 }
 
 /* --- alignment --- */
@@ -334,63 +367,76 @@ static void warn_of_snapshot(void *context, const char *message)
     pipeline_warn(context, "%s; it is ignored, the state is rebuilt from the log", message);
 }
 
-/* A snapshot beyond every R: R went back behind what was committed once. */
-static enum status check_not_behind_itself(const struct pipeline *pipeline, uint32_t p,
-                                           int64_t furthest, struct error *err)
+/* The newest snapshot. One beyond every R is refused: R went back behind what was committed once. */
+static enum status load_newest(struct pipeline *pipeline, struct arena *arena, uint32_t p,
+                               int64_t furthest, struct snapshot *out, bool *out_found,
+                               struct error *err)
 {
-    struct arena *arena = arena_new(64 * 1024);
     struct snapshot_identity identity = identity_of(pipeline, p);
-    struct snapshot snapshot;
-    bool found = false;
-    enum status status =
-        snapshot_load(arena, pipeline->state_folder, &identity, INT64_MAX, NULL, NULL, &snapshot,
-                      &found, err);
-    if (status == STATUS_OK && found && snapshot.next_offset > furthest) {
-        status = error_set(err, STATUS_CONFIG, "progress.behind",
+    enum status status = snapshot_load(arena, pipeline->state_folder, &identity, INT64_MAX,
+                                       warn_of_snapshot, pipeline, out, out_found, err);
+    if (status == STATUS_OK && *out_found && out->next_offset > furthest) {
+        status = error_set(err, STATUS_FATAL, "progress.behind",
                            "the progress record of '%s' [%s] stands at offset %lld, but offset "
                            "%lld had been committed: a system was restored from an older backup; "
                            "restore the newest one. If it shall stay as it is, remove the "
                            "snapshots in %s: what follows is then written again from there",
                            pipeline->partitions[p].source->topic,
                            pipeline->partitions[p].source->label, (long long)furthest,
-                           (long long)snapshot.next_offset, pipeline->state_folder);
+                           (long long)out->next_offset, pipeline->state_folder);
     }
-    arena_free(arena);
     return status;
 }
 
-/* State out of a snapshot that fits; *out_found false when there is none. */
-static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *replayer,
-                                    uint32_t p, const struct progress *slowest, uint32_t *current,
-                                    bool *out_found, struct error *err)
+/* State out of a snapshot; *out_found false when it does not fit. */
+static enum status read_snapshot(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
+                                 const struct progress *slowest, const struct snapshot *snapshot,
+                                 uint32_t *current, bool *out_found, struct error *err)
 {
     struct partition *partition = &pipeline->partitions[p];
+    if (snapshot->next_offset < slowest->state_start.offset) {
+        return STATUS_OK;
+    }
+    int64_t before = snapshot->next_offset - (snapshot->next_offset > slowest->plans[0].offset);
+    *current = replayer_plan_at(partition->plans, partition->plan_count, before);
+    const struct judge *judge = NULL;
+    enum status status =
+        replayer_judge(replayer, partition->plans[*current].plan_hash, &judge, err);
+    if (status != STATUS_OK || !hash_equal(judge->plan->hash, snapshot->plan_hash)) {
+        return status;
+    }
+    struct error broken = {0};
+    partition->state = stage_state_new(&judge->plan->stage, &pipeline->budget, 0);
+    if (stage_state_read(partition->state, snapshot->body, &broken) == STATUS_OK &&
+        partition->state->next_offset == snapshot->next_offset) {
+        *out_found = true;
+        partition->snapshot_offset = snapshot->next_offset;
+    } else {
+        stage_state_free(partition->state);
+        partition->state = NULL;
+        warn_of_snapshot(pipeline, broken.message);
+    }
+    return STATUS_OK;
+}
+
+/* The newest snapshot is read once, for it is large: it tells whether R went back, and mostly it is
+ * the one to begin with. *out_found false when there is none that fits. */
+static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *replayer,
+                                    uint32_t p, const struct progress *slowest, int64_t furthest,
+                                    uint32_t *current, bool *out_found, struct error *err)
+{
     struct arena *arena = arena_new(64 * 1024);
-    struct snapshot_identity identity = identity_of(pipeline, p);
     struct snapshot snapshot;
-    *out_found = false;
     bool found = false;
-    enum status status = snapshot_load(arena, pipeline->state_folder, &identity,
-                                       slowest->next_offset, warn_of_snapshot, pipeline, &snapshot,
-                                       &found, err);
-    if (status == STATUS_OK && found && snapshot.next_offset >= slowest->state_start.offset) {
-        int64_t before = snapshot.next_offset - (snapshot.next_offset > slowest->plans[0].offset);
-        *current = replayer_plan_at(partition->plans, partition->plan_count, before);
-        const struct judge *judge = NULL;
-        status = replayer_judge(replayer, partition->plans[*current].plan_hash, &judge, err);
-        if (status == STATUS_OK && hash_equal(judge->plan->hash, snapshot.plan_hash)) {
-            struct error broken = {0};
-            partition->state = stage_state_new(&judge->plan->stage, &pipeline->budget, 0);
-            if (stage_state_read(partition->state, snapshot.body, &broken) == STATUS_OK &&
-                partition->state->next_offset == snapshot.next_offset) {
-                *out_found = true;
-                partition->snapshot_offset = snapshot.next_offset;
-            } else {
-                stage_state_free(partition->state);
-                partition->state = NULL;
-                warn_of_snapshot(pipeline, broken.message);
-            }
-        }
+    *out_found = false;
+    enum status status = load_newest(pipeline, arena, p, furthest, &snapshot, &found, err);
+    if (status == STATUS_OK && found && snapshot.next_offset > slowest->next_offset) {
+        struct snapshot_identity identity = identity_of(pipeline, p);
+        status = snapshot_load(arena, pipeline->state_folder, &identity, slowest->next_offset,
+                               warn_of_snapshot, pipeline, &snapshot, &found, err);
+    }
+    if (status == STATUS_OK && found && pipeline->plan->source_ops->can_replay) {
+        status = read_snapshot(pipeline, replayer, p, slowest, &snapshot, current, out_found, err);
     }
     arena_free(arena);
     return status;
@@ -543,6 +589,41 @@ static void take_plans(struct partition *partition, const struct progress *slowe
     }
 }
 
+/* Whether the plan remembers something that the one before did not, or by another key. */
+static bool remembers_anew(const struct stage_plan *from, const struct stage_plan *to)
+{
+    if (to->dedup_field_count > 0 &&
+        (from->dedup_field_count == 0 || !hash_equal(from->dedup_identity, to->dedup_identity))) {
+        return true;
+    }
+    for (uint32_t i = 0; i < to->fill_count; i++) {
+        bool is_known = to->fills[i].kind != FILL_LAST_BY;
+        for (uint32_t k = 0; k < from->fill_count && !is_known; k++) {
+            is_known = from->fills[k].kind == FILL_LAST_BY &&
+                       hash_equal(from->fills[k].identity, to->fills[i].identity);
+        }
+        if (!is_known) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tell_of_memory(const struct pipeline *pipeline, const struct partition *partition,
+                           const struct stage_plan *from, const struct stage_plan *to)
+{
+    const char *how = remembers_anew(from, to)
+                          ? "remembers by other fields, of which nothing is known yet"
+                      : to->horizon_us > from->horizon_us ? "remembers longer"
+                                                          : NULL;
+    if (how != NULL) {
+        pipeline_talk(pipeline, "'%s' [%s]: the changed plan %s; that is complete only after its "
+                                "horizon has passed from offset %lld on",
+                      partition->source->topic, partition->source->label, how,
+                      (long long)partition->state->next_offset);
+    }
+}
+
 /* From here on the running plan judges. */
 static enum status switch_plan(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
                                uint32_t current, struct error *err)
@@ -560,11 +641,7 @@ static enum status switch_plan(struct pipeline *pipeline, struct replayer *repla
     }
     int64_t offset = partition->state->next_offset;
     stage_state_change_plan(partition->state, &judge->plan->stage, &plan->stage);
-    if (plan->stage.horizon_us > judge->plan->stage.horizon_us) {
-        pipeline_talk(pipeline, "'%s' [%s]: the changed plan remembers longer; that is complete "
-                                "only after its horizon has passed from offset %lld on",
-                      partition->source->topic, partition->source->label, (long long)offset);
-    }
+    tell_of_memory(pipeline, partition, &judge->plan->stage, &plan->stage);
     partition->plans[partition->plan_count++] = (struct plan_change){
         .offset = offset, .plan_hash = plan->hash, .horizon_us = plan->stage.horizon_us};
     return STATUS_OK;
@@ -589,14 +666,11 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
     take_plans(partition, slowest, furthest);
     uint32_t current = 0;
     bool found = false;
-    enum status status =
-        check_not_behind_itself(pipeline, p, furthest->next_offset, err);
+    enum status status = restore_snapshot(pipeline, replayer, p, slowest, furthest->next_offset,
+                                          &current, &found, err);
     if (status == STATUS_OK && !pipeline->plan->source_ops->can_replay) {
         start_afresh(pipeline, p, slowest);
         return STATUS_OK;
-    }
-    if (status == STATUS_OK) {
-        status = restore_snapshot(pipeline, replayer, p, slowest, &current, &found, err);
     }
     if (status == STATUS_OK && !found) {
         status = start_from_anchor(pipeline, replayer, p, slowest, &current, err);

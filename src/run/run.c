@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/thread.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
@@ -103,9 +104,24 @@ void pipeline_init(struct pipeline *pipeline, struct plan *plan,
     pipeline->budget.limit_bytes = plan->state_memory_bytes;
 }
 
+static enum status check_state_folder(const struct pipeline *pipeline, struct error *err)
+{
+    const char *path = pipeline->state_folder;
+    if (!file_exists(path) || folder_exists(path)) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_CONFIG, "config.value",
+                     "snapshots are kept in the folder %s, but there is a file of that name; name "
+                     "another folder: 'state: {path: …}'",
+                     path);
+}
+
 enum status pipeline_open(struct pipeline *pipeline, struct error *err)
 {
-    enum status status = open_source(pipeline, err);
+    enum status status = check_state_folder(pipeline, err);
+    if (status == STATUS_OK) {
+        status = open_source(pipeline, err);
+    }
     return status == STATUS_OK ? open_systems(pipeline, err) : status;
 }
 

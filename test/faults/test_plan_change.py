@@ -1,6 +1,8 @@
 """Pipeline files that change between two runs: each row keeps the verdict of the plan that judged it."""
 import sqlite3
 
+import pytest
+
 from faults.lab import LOG, balanced, counts, folder, local, record, table
 
 N_POSITIVE = [{"name": "limit", "expect": "n >= 0"}]
@@ -48,6 +50,23 @@ def test_a_longer_window_and_a_shorter_one(lab):
     lab.write(dedup={"key": "id", "window": "1s"}).produce([record(110, id="m100"),
                                                             record(110, id="m5")])
     assert balanced(lab.ledger()) == counts(valid=104, duplicate=1)
+    lab.audit()
+
+
+@pytest.mark.parametrize("change", [
+    {"dedup": {"key": ["id", "n"], "window": "1h"}},
+    {"repair": {"fill": {"text": {"last_by": "n", "max_age": "5m"}}}},
+])
+def test_another_key_forgets_and_says_so(lab, change):
+    fill = {"fill": {"text": {"last_by": "id", "max_age": "5m"}}}
+    lab.write(dedup={"key": "id", "window": "1h"}, repair=fill).produce(records(0, 100))
+    lab.run()
+    lab.write(checks=N_POSITIVE)
+    assert "complete only after" not in lab.run().err
+    lab.write(**change).produce(records(100, 110))
+    done = lab.run()
+    assert "remembers by other fields" in done.err and "offset 100" in done.err, done
+    assert "complete only after" not in lab.run().err
     lab.audit()
 
 

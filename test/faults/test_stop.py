@@ -1,5 +1,7 @@
 """SIGTERM at any time, and two that want to run the same pipeline."""
+import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -41,6 +43,19 @@ def test_sigterm_at_the_start(lab):
     process = lab.start()
     assert process.catches_sigterm()
     stop(process)
+    finish(lab)
+
+
+def test_sigterm_before_the_program_began(lab):
+    """A parent that blocks the signals before exec leaves no moment in which one ends the process."""
+    def leave_a_signal():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    fill(two_files(lab))
+    done = subprocess.run([lab.program, "run", "p.yaml"], cwd=lab.path, capture_output=True,
+                          preexec_fn=leave_a_signal, timeout=60, check=False)
+    assert done.returncode == 0, done
     finish(lab)
 
 

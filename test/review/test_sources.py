@@ -56,6 +56,17 @@ def test_files_come(lab, sink):
     audit(lab)
 
 
+@pytest.mark.parametrize("other", ["./a.ndjson", "symbolic.ndjson", "hard.ndjson"])
+def test_one_file_by_two_names(lab, other):
+    """Its records would come in twice."""
+    lab.file("a.ndjson", lines(1, 2))
+    (lab.path / "symbolic.ndjson").symlink_to("a.ndjson")
+    (lab.path / "hard.ndjson").hardlink_to(lab.path / "a.ndjson")
+    lab.write(source=files("a.ndjson", other), dlq=None, sinks={"rows": table("rows")})
+    said = lab.refused("config.value").err
+    assert "a.ndjson and " + other in said, said
+
+
 def test_files_go(lab):
     lab.file("a.ndjson", lines(1, 2))
     lab.file("b.ndjson", lines(3, 4, 4))
@@ -91,7 +102,7 @@ def test_progress_of_one_partition_is_gone(lab):
     lab.run()
     with sqlite3.connect(lab.path / "rows.db") as database:
         database.execute("DELETE FROM weir_progress WHERE partition = '1'")
-    lab.refused("progress.lost")
+    lab.refused("progress.lost", status=3)
 
 
 def test_progress_of_all_partitions_is_gone(lab):
@@ -101,8 +112,8 @@ def test_progress_of_all_partitions_is_gone(lab):
     lab.run()
     with sqlite3.connect(lab.path / "rows.db") as database:
         database.execute("DELETE FROM weir_progress")
-    lab.refused("progress.lost")
-    lab.run("--init", status=2)
+    lab.refused("progress.lost", status=3)
+    lab.run("--init", status=3)
 
 
 def test_triggers_that_drop_rows_silently(lab):

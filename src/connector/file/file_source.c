@@ -22,6 +22,7 @@
 #include "connector/file/lines.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "os/place.h"
 #include "os/watch.h"
 #include "progress/progress.h"
 
@@ -153,6 +154,14 @@ static enum status open_file(struct file_source *s, const struct doc *node, cons
                          "%s is not a regular file: name files of lines, and give pipes to the "
                          "source stdin",
                          full);
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (place_is_same(s->files[i].path, full)) {
+            return doc_error(node, err, "config.value",
+                             "%s and %s are one file, whose records would come in twice; name it "
+                             "once",
+                             s->partitions[i].topic, path);
+        }
     }
     struct source_file *file = &s->files[s->count];
     *file = (struct source_file){.path = full, .usual_bytes = LINES_BLOCK_BYTES};

@@ -106,11 +106,18 @@ static enum status is_committed(const struct folder_system *s, struct arena *are
         *out = false;
         return STATUS_OK;
     }
-    return error_set(err, STATUS_CONFIG, "progress.part_missing",
-                     "%s was committed and is no longer in the folder: put it back. The newest "
+    struct part_name name = {.next_offset = sidecar->progress.next_offset};
+    if (!part_name_parse(sidecar->part, &name)) {
+        name.first_offset = name.next_offset;
+    }
+    return error_set(err, STATUS_FATAL, "progress.part_missing",
+                     "%s was committed and is no longer in the folder, and with it the rows of "
+                     "'%s' [%s] from offset %lld to %lld: put it back. The newest "
                      "part of each partition must stay where it is; if its rows are in good hands "
                      "elsewhere, an empty file of that name will do",
-                     folder_part_path(s, arena, sidecar->part));
+                     folder_part_path(s, arena, sidecar->part), sidecar->progress.topic,
+                     sidecar->progress.partition, (long long)name.first_offset,
+                     (long long)name.next_offset - 1);
 }
 
 static enum status find_newest(const struct folder_system *s, struct arena *arena,
@@ -136,7 +143,7 @@ static enum status find_newest(const struct folder_system *s, struct arena *aren
     }
     sidecar_fini(out);
     if (found < 2) {
-        return error_set(err, STATUS_CONFIG, "progress.lost",
+        return error_set(err, STATUS_FATAL, "progress.lost",
                          "%s has the progress record of an epoch that was not committed, but not "
                          "that of the one before: restore the folder from a backup",
                          s->hidden);

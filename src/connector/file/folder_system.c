@@ -74,12 +74,12 @@ static enum status check_part(const struct folder_system *s, const char *name,
                               const struct progress *progress, bool is_found, struct error *err)
 {
     if (!is_found) {
-        return error_set(err, STATUS_CONFIG, "progress.lost",
+        return error_set(err, STATUS_FATAL, "progress.lost",
                          "%s holds the part %s, but no progress record of it in .weir: restore the "
                          "folder from a backup, or take its parts elsewhere and start afresh",
                          s->place, name);
     }
-    return error_set(err, STATUS_CONFIG, "progress.behind",
+    return error_set(err, STATUS_FATAL, "progress.behind",
                      "%s holds the part %s, but the progress record ends at offset %lld: it was "
                      "restored from an older backup. Restore the newest one; or, if it shall stay "
                      "as it is, remove the parts behind that offset: they are written again",

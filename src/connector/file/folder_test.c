@@ -69,12 +69,12 @@ static void run_to(int64_t records, uint64_t seed)
     fixture_fini(&fixture);
 }
 
-static void assert_start_refused(const char *code)
+static void assert_start_refused(enum status status, const char *code)
 {
     struct fixture fixture;
     struct error err = {0};
     fixture_init(&fixture, "out");
-    assert_int_equal(fixture_start(&fixture, 77, &err), STATUS_CONFIG);
+    assert_int_equal(fixture_start(&fixture, 77, &err), status);
     assert_string_equal(err.code, code);
     fixture_fini(&fixture);
 }
@@ -291,7 +291,7 @@ static void a_missing_newest_part_is_refused(void **state)
     struct arena *arena = arena_new(4096);
     const char *part = find_last(arena, "out", "3-", ".ndjson");
     assert_int_equal(rename(part, "elsewhere"), 0);
-    assert_start_refused("progress.part_missing");
+    assert_start_refused(STATUS_FATAL, "progress.part_missing");
     /* An older one may go, and the newest come back. */
     assert_int_equal(unlink(find_last(arena, "out", "3-", ".ndjson")), 0);
     assert_int_equal(rename("elsewhere", part), 0);
@@ -306,9 +306,9 @@ static void a_record_that_went_back_is_refused(void **state)
     assert_int_equal(system("cp -r out/.weir backup"), 0);
     run_to(30, 2);
     assert_int_equal(system("rm -r out/.weir && cp -r backup out/.weir"), 0);
-    assert_start_refused("progress.behind");
+    assert_start_refused(STATUS_FATAL, "progress.behind");
     assert_int_equal(system("rm -r out/.weir"), 0);
-    assert_start_refused("progress.lost");
+    assert_start_refused(STATUS_FATAL, "progress.lost");
 }
 
 static void a_damaged_record_is_refused(void **state)
