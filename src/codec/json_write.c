@@ -33,24 +33,52 @@ static char escape_of(uint8_t byte)
     }
 }
 
-void json_write_string(struct buffer *out, struct bytes utf8)
+/* How many bytes from `at` on stand for themselves, in whole words. */
+static size_t plain_words(struct bytes utf8, size_t at)
+{
+    const uint64_t ones = UINT64_MAX / 0xFF;
+    const uint64_t highs = ones * 0x80;
+    size_t start = at;
+    for (; utf8.size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, utf8.data + at, sizeof word);
+        uint64_t quotes = word ^ (ones * '"');
+        uint64_t slashes = word ^ (ones * '\\');
+        /* The high bit of a byte that was below what is taken off; a borrow from it may reach the
+         * bytes above it, but there is none without it. */
+        uint64_t special = ((word - ones * 0x20) & ~word) | ((quotes - ones) & ~quotes) |
+                           ((slashes - ones) & ~slashes);
+        if ((special & highs) != 0) {
+            break;
+        }
+    }
+    return at - start;
+}
+
+static void write_escaped(struct buffer *out, uint8_t byte, char escape)
 {
     static const char hex[] = "0123456789abcdef";
+    buffer_append_byte(out, '\\');
+    buffer_append_byte(out, (uint8_t)escape);
+    if (escape == 'u') {
+        uint8_t digits[4] = {'0', '0', (uint8_t)hex[byte >> 4], (uint8_t)hex[byte & 15]};
+        buffer_append(out, digits, sizeof digits);
+    }
+}
+
+void json_write_string(struct buffer *out, struct bytes utf8)
+{
     buffer_append_byte(out, '"');
     size_t start = 0;
-    for (size_t at = 0; at < utf8.size; at++) {
-        uint8_t byte = utf8.data[at];
+    size_t at = plain_words(utf8, 0);
+    while (at < utf8.size) {
+        uint8_t byte = utf8.data[at++];
         char escape = byte >= 0x20 && byte != '"' && byte != '\\' ? 0 : escape_of(byte);
-        if (escape == 0) {
-            continue;
-        }
-        buffer_append(out, utf8.data + start, at - start);
-        start = at + 1;
-        buffer_append_byte(out, '\\');
-        buffer_append_byte(out, (uint8_t)escape);
-        if (escape == 'u') {
-            uint8_t digits[4] = {'0', '0', (uint8_t)hex[byte >> 4], (uint8_t)hex[byte & 15]};
-            buffer_append(out, digits, sizeof digits);
+        if (escape != 0) {
+            buffer_append(out, utf8.data + start, at - 1 - start);
+            write_escaped(out, byte, escape);
+            start = at;
+            at += plain_words(utf8, at);
         }
     }
     if (utf8.size > start) {

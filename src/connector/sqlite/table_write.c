@@ -7,7 +7,7 @@
 
 /* Rows of one statement: when it fails they are written one by one, and the pages that it changes
  * are copied before. */
-#define ROWS_AT_ONCE 500u
+#define ROWS_AT_ONCE 1000u
 
 /* --- a row that the table refuses --- */
 
