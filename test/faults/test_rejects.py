@@ -1,5 +1,6 @@
 """Rows that a table refuses: counted, kept in weir_rejects, sent to the dead letters; the rest goes on."""
 import json
+import re
 
 import pytest
 
@@ -104,6 +105,83 @@ def test_rows_that_are_silently_ignored_are_refused_too(lab):
     sink = lab.ledger()["sinks"]["rows"]
     assert (sink["written"], sink["rejected"]) == (7, 3)
     assert sorted(lab.letters()) == sorted(BAD)
+    lab.audit()
+
+
+IGNORE = "CREATE TRIGGER t BEFORE %s ON rows WHEN NEW.n %% 10 = 3 BEGIN SELECT RAISE(IGNORE); END"
+IGNORING_UPSERTS = {
+    "before insert": (f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL, text TEXT, {ORIGIN}); "
+                      + IGNORE % "INSERT", {"sink.ignored"}),
+    "before update": (f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL, text TEXT, {ORIGIN}); "
+                      + IGNORE % "UPDATE", {"sink.ignored"}),
+    "another key": (f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL UNIQUE ON CONFLICT IGNORE, text TEXT,"
+                    f" {ORIGIN})", {"sink.constraint_unique"}),
+    "another key and a trigger": (
+        f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL UNIQUE ON CONFLICT IGNORE, text TEXT, {ORIGIN});"
+        " CREATE TRIGGER t AFTER DELETE ON rows BEGIN SELECT 1; END", {"sink.ignored", "sink.constraint_unique"}),
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"newest_by": "at"}], ids=["last", "newest"])
+@pytest.mark.parametrize("name", IGNORING_UPSERTS)
+def test_upserts_that_are_silently_ignored_are_refused_too(lab, name, more):
+    """Not so a row that is older than the one that stands there: that one changes nothing by right."""
+    statements, codes = IGNORING_UPSERTS[name]
+    lab.write(sinks={"rows": table("rows", mode="upsert", key="id", **more)}, dedup=None)
+    lab.produce([record(number, id=f"m{number % 50}", n=number % 20, at=f"2024-05-01T00:00:{number * 7 % 60:02}Z")
+                 for number in range(120)])
+    lab.script(statements)
+    sink = lab.ledger()["sinks"]["rows"]
+    assert sink["rejected"] > 0 and sink["written"] + sink["rejected"] == 120
+    assert {headers["weir.reason"] for _, _, headers in lab.letters().values()} == codes
+    assert len(lab.letters()) == sink["rejected"]
+    lab.audit()
+
+
+def test_older_rows_are_no_rejects_where_a_trigger_stands(lab):
+    lab.write(sinks={"rows": table("rows", mode="upsert", key="id", newest_by="at")}, dedup=None)
+    lab.produce([record(number, id="x") for number in (5, 3, 4, 7, 1)])
+    lab.script(f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL, text TEXT, {ORIGIN});"
+               " CREATE TRIGGER t AFTER INSERT ON rows BEGIN SELECT 1; END")
+    sink = lab.ledger()["sinks"]["rows"]
+    assert (sink["written"], sink["rejected"]) == (5, 0)
+    assert lab.sql("SELECT n FROM rows") == [(7,)]
+    lab.audit()
+
+
+@pytest.mark.parametrize("clause", ["REPLACE", "IGNORE", "FAIL", "ROLLBACK", "ABORT"])
+@pytest.mark.parametrize("more", [{}, {"mode": "upsert", "key": "id"}], ids=["append", "upsert"])
+def test_conflict_clauses_of_a_table_delete_and_hide_nothing(lab, clause, more):
+    lab.write(sinks={"rows": table("rows", **more)}, dedup=None)
+    lab.produce([record(number, n=number % 20) for number in range(60)])
+    lab.script(f"CREATE TABLE rows (id TEXT PRIMARY KEY, at TEXT, n REAL UNIQUE ON CONFLICT {clause}, text TEXT"
+               f" NOT NULL ON CONFLICT {clause} DEFAULT 'none', {ORIGIN})")
+    sink = lab.ledger()["sinks"]["rows"]
+    assert (sink["written"], sink["rejected"]) == (0, 60)
+    lab.audit()
+    lab.produce([record(number, n=number % 20, text="x") for number in range(60, 120)])
+    sink = lab.ledger()["sinks"]["rows"]
+    assert (sink["written"], sink["rejected"]) == (20, 100)
+    assert lab.sql("SELECT count(*) FROM rows") == [(20,)]
+    assert {headers["weir.reason"] for _, _, headers in lab.letters().values()} == \
+        {"sink.constraint_unique", "sink.constraint_notnull"}
+    lab.audit()
+
+
+def test_a_table_that_replaces_and_has_triggers_is_refused(lab):
+    lab.write().produce(values())
+    lab.script(f"CREATE TABLE rows (id TEXT PRIMARY KEY ON CONFLICT REPLACE, at TEXT, n REAL, text TEXT, {ORIGIN});"
+               " CREATE TRIGGER t AFTER INSERT ON rows BEGIN SELECT 1; END")
+    assert "ON CONFLICT REPLACE" in lab.refused("sink.replace").err
+
+
+def test_what_triggers_say_of_conflicts_is_theirs(lab):
+    """INSERT OR REPLACE in a trigger keeps its meaning."""
+    lab.write().produce(values({}))
+    lab.script(f"CREATE TABLE rows ({COLUMNS}, {ORIGIN}); CREATE TABLE seen (one PRIMARY KEY, id);"
+               " CREATE TRIGGER t AFTER INSERT ON rows BEGIN INSERT OR REPLACE INTO seen VALUES (1, NEW.id); END")
+    assert lab.ledger()["sinks"]["rows"]["rejected"] == 0
+    assert lab.sql("SELECT * FROM seen") == [(1, "m9")]
     lab.audit()
 
 
@@ -214,6 +292,95 @@ def test_a_table_that_lacks_a_column(lab):
     lab.write().produce(values())
     lab.script("CREATE TABLE rows (id TEXT, at TEXT)")
     assert 'ADD COLUMN "n"' in lab.refused("sink.missing_column").err
+
+
+@pytest.mark.parametrize("strict", ["", "STRICT"])
+def test_the_way_on_from_a_table_that_lacks_columns(lab, strict):
+    """What the message says is done until nothing is said any more."""
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "many": {"type": "array"}, "yes": {"type": "boolean"}}}
+    lab.write(schema=schema, transform={"set": {"twice": "n * 2"}})
+    lab.produce([record(number, many=[number], yes=True, text="7") for number in range(10)])
+    lab.script(f"CREATE TABLE rows (id TEXT, at TEXT, {ORIGIN}) {strict}")
+    for column in ("n", "text", "many", "yes", "twice"):
+        said = lab.refused("sink.missing_column").err
+        lab.sql(re.search(f'ALTER TABLE "rows" ADD COLUMN "{column}" [A-Z]+', said)[0])
+    assert balanced(lab.ledger()) == counts(valid=10)
+    assert lab.sql("SELECT n, text, many, yes, twice FROM rows WHERE id = 'm2'") == [(2, "7", "[2]", 1, 4)]
+    lab.audit()
+
+
+# --- types of columns ---
+
+@pytest.mark.parametrize("declared", ["id TEXT, at TEXT, n TEXT, text TEXT", "id TEXT, at TEXT, n REAL, text NUMERIC",
+                                      "id TEXT, at TEXT, n VARCHAR(9), text STRING",
+                                      "id UUID, at TEXT, n REAL, text TEXT"])
+def test_a_column_whose_type_changes_what_is_written(lab, declared):
+    lab.write().produce([record(number, id=f"{number}", text="007") for number in range(10)])
+    lab.script(f"CREATE TABLE rows ({declared}, {ORIGIN})")
+    for _ in range(declared.count("n VAR") + 1):
+        for statement in re.search("must be [A-Z]+: (.*)$", lab.refused("sink.column_type").err, re.MULTILINE)[1].split(";"):
+            lab.sql(statement)
+    lab.run()
+    assert lab.sql("SELECT id, n, text FROM rows WHERE id = '3'") == [("3", 3, "007")]
+    lab.audit()
+
+
+def test_a_key_whose_type_changes_what_is_written(lab):
+    lab.write(sinks={"rows": table("rows", mode="upsert", key="id")}).produce(values())
+    lab.script(f"CREATE TABLE rows (id INTEGER PRIMARY KEY, at TEXT, n REAL, text TEXT, {ORIGIN})")
+    assert "table anew" in lab.refused("sink.column_type").err
+
+
+def test_types_that_keep_what_is_written(lab):
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "i": {"type": "integer"}, "yes": {"type": "boolean"}}}
+    lab.write(schema=schema).produce([record(number, n=number / 2, i=number, yes=True) for number in range(10)])
+    lab.script(f"CREATE TABLE rows (id VARCHAR(20), at DATETIME, n DECIMAL(10,2), text, i BIGINT, yes BOOLEAN, {ORIGIN})")
+    assert balanced(lab.ledger()) == counts(valid=10)
+    lab.audit()
+
+
+def test_single_cells_that_a_column_would_change(lab):
+    """What an expression gives is known row by row only; so is which integer is no double."""
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "i": {"type": "integer"}}}
+    lab.write(schema=schema, transform={"set": {"some": "CASE WHEN n = 3 THEN '7' WHEN n = 4 THEN 'x' ELSE n END"}})
+    lab.produce([record(number, i=2**53 + 1 if number == 5 else number) for number in range(1000)])
+    lab.script(f"CREATE TABLE rows (id TEXT, at TEXT, n REAL, text TEXT, i REAL, some NUMERIC, {ORIGIN})")
+    assert lab.ledger()["sinks"]["rows"]["rejected"] == 2
+    assert {offset: headers["weir.reason"] for offset, (_, _, headers) in lab.letters().items()} == \
+        {3: "sink.datatype", 5: "sink.datatype"}
+    lab.audit()
+
+
+# --- places that are no tables to write to ---
+
+@pytest.mark.parametrize("statement, word", [
+    ("CREATE VIEW rows AS SELECT 'a' AS id, 'b' AS at, 1 AS n, 'c' AS text WHERE false", "is a view"),
+    ("CREATE TABLE other (id); CREATE INDEX rows ON other (id)", "already"),
+], ids=["view", "index"])
+@pytest.mark.parametrize("more", [{}, {"mode": "upsert", "key": "id"}], ids=["append", "upsert"])
+def test_a_place_that_cannot_be_written_to(lab, statement, word, more):
+    if "VIEW" in statement and more:
+        statement = statement.replace("AS text", "AS text, 0 AS _weir_topic, 0 AS _weir_partition, 0 AS _weir_offset")
+        word = "view"
+    lab.write(sinks={"mine": table("rows", **more)}).produce(values())
+    lab.script(statement)
+    said = lab.refused("sink.not_writable").err
+    assert word in said and "'mine'" in said, said
+
+
+@pytest.mark.parametrize("options", [(), ("--init",)])
+def test_a_virtual_table_of_a_module_that_is_not_there(lab, options):
+    lab.write(sinks={"mine": table("rows")}).produce(values())
+    lab.script("PRAGMA writable_schema = 1; INSERT INTO sqlite_schema VALUES ('table', 'rows', 'rows', 0,"
+               " 'CREATE VIRTUAL TABLE rows USING no_such(id, at, n, text)')")
+    said = lab.run(*options, status=2).err
+    assert "sink.not_writable" in said and "'mine'" in said and "no_such" in said, said
+
+
+def test_a_schema_without_columns(lab):
+    lab.write(schema={"type": "object"}, sinks={"rows": table("rows")}, event_time=None, dedup=None)
+    done = lab.weir("lint", "p.yaml")
+    assert done.status == 2 and "config.no_columns" in done.err and "p.yaml:1:" in done.err, done
 
 
 def test_an_upsert_into_a_table_without_a_key(lab):

@@ -198,7 +198,7 @@ static const char schema_sql[] =
 
 static enum status prepare_statements(struct sqlite_system *s, struct error *err)
 {
-    static const char doing[] = "preparing a commit";
+    static const char doing[] = "prepare a commit to";
     enum status status = sqlite_prepare(
         s->log,
         "UPDATE weir_progress SET epoch = ?1, next_offset = ?2, records = ?3, valid = ?4,"
@@ -236,7 +236,7 @@ static enum status make_tables(struct sqlite_system *s, struct error *err)
 {
     enum status status = locallog_begin(s->log, err);
     if (status == STATUS_OK) {
-        status = sqlite_run(s->log, schema_sql, "making weir's tables", err);
+        status = sqlite_run(s->log, schema_sql, "make weir's tables in", err);
     }
     if (status == STATUS_OK) {
         status = locallog_commit(s->log, err);
@@ -256,7 +256,7 @@ static enum status open_session(struct system *system, const char *pipeline, str
         /* SQLite checks what FOREIGN KEY says only when it is told to. What a statement of many
          * rows keeps in case it fails is small and stays in memory. */
         status = sqlite_run(s->log, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY",
-                            "opening", err);
+                            "open", err);
     }
     if (status == STATUS_OK) {
         status = locallog_group_acquire(s->place, pipeline, &s->group_lock, err);
@@ -296,7 +296,7 @@ static enum status load(struct system *system, const struct source_partition *pa
                         struct progress *progress, bool *out_found, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    static const char doing[] = "reading progress";
+    static const char doing[] = "read progress from";
     sqlite3_stmt *statement = NULL;
     enum status status =
         sqlite_prepare(s->log,
@@ -334,7 +334,7 @@ static enum status load_first(struct system *system, const struct source_partiti
                               struct progress *progress, bool *out_found, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    static const char doing[] = "reading the first progress";
+    static const char doing[] = "read the first progress from";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         s->log,
@@ -361,7 +361,7 @@ static enum status load_first(struct system *system, const struct source_partiti
 static enum status count_partitions(struct system *system, uint32_t *out_count, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    static const char doing[] = "counting progress records";
+    static const char doing[] = "count progress records in";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         s->log, "SELECT count(*) FROM weir_progress WHERE pipeline = ?1", doing, &statement, err);
@@ -393,7 +393,7 @@ static enum status prepare_sinks(struct system *system, struct error *err)
 
 static enum status store_plan(struct sqlite_system *s, struct bytes text, struct error *err)
 {
-    static const char doing[] = "storing the plan";
+    static const char doing[] = "store the plan in";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         s->log, "INSERT OR IGNORE INTO weir_plan VALUES (?1, ?2)", doing, &statement, err);
@@ -422,7 +422,7 @@ static void bind_counts(sqlite3_stmt *statement, int first, const struct ledger 
 static enum status insert_progress(struct sqlite_system *s, const struct progress *progress,
                                    struct error *err)
 {
-    static const char doing[] = "storing the first progress";
+    static const char doing[] = "store the first progress in";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         s->log, "INSERT INTO weir_progress VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
@@ -458,7 +458,7 @@ static enum status insert_progress(struct sqlite_system *s, const struct progres
 static enum status keep_first(struct sqlite_system *s, const struct progress *progress,
                               struct error *err)
 {
-    static const char doing[] = "keeping the first progress";
+    static const char doing[] = "keep the first progress in";
     sqlite3_stmt *statement = NULL;
     enum status status =
         sqlite_prepare(s->log, "INSERT OR REPLACE INTO weir_start VALUES (?1, ?2, ?3, ?4)", doing,
@@ -517,7 +517,7 @@ static enum status fenced(const struct sqlite_system *s, const struct progress *
 static enum status swap_owner(struct sqlite_system *s, const struct progress *progress,
                               uint64_t owner, struct error *err)
 {
-    static const char doing[] = "taking over";
+    static const char doing[] = "take over";
     sqlite3_stmt *statement = NULL;
     enum status status =
         sqlite_prepare(s->log,
@@ -570,7 +570,7 @@ static enum status load_plan(struct system *system, struct hash128 plan_hash, st
                              bool *out_found, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    static const char doing[] = "reading a plan";
+    static const char doing[] = "read a plan from";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(s->log, "SELECT text FROM weir_plan WHERE hash = ?1",
                                         doing, &statement, err);
@@ -599,7 +599,7 @@ static enum status load_segments(struct system *system, const char *pipeline,
                                  void *context, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    static const char doing[] = "reading ledger segments";
+    static const char doing[] = "read ledger segments from";
     sqlite3_stmt *statement = NULL;
     enum status status =
         sqlite_prepare(s->log,
@@ -633,7 +633,7 @@ static enum status scan_rejects(struct system *system, const char *pipeline,
                                 void *context, struct error *err)
 {
     struct sqlite_system *s = self(system);
-    static const char doing[] = "reading refused rows";
+    static const char doing[] = "read refused rows from";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(s->log,
                                         "SELECT sink, topic, partition, \"offset\", code, message"
@@ -765,7 +765,7 @@ static enum status store_reject(struct sqlite_system *s, const struct reject *re
     bind_text(s->write_reject, 7, reject->message);
     bind_bytes(s->write_reject, 8, reject->record.key);
     bind_bytes(s->write_reject, 9, reject->record.value);
-    return step_done(s->log, s->write_reject, "storing a refused row", err);
+    return step_done(s->log, s->write_reject, "store a refused row in", err);
 }
 
 static struct sink *dlq_for_rejects(const struct system *system)
@@ -849,7 +849,7 @@ static enum status write_segment(struct sqlite_system *s, const struct progress 
                                  const struct progress_step *step, uint32_t index,
                                  struct ledger *ledger, struct error *err)
 {
-    static const char doing[] = "writing a ledger segment";
+    static const char doing[] = "write a ledger segment to";
     const struct segment_delta *segment = &step->segments[index];
     int64_t next_offset = index + 1 < step->segment_count ? step->segments[index + 1].first_offset
                                                           : step->next_offset;
@@ -920,7 +920,7 @@ static enum status write_progress(struct sqlite_system *s, const struct progress
     bind_text(update, 11, progress->topic);
     bind_text(update, 12, progress->partition);
     sqlite3_bind_int64(update, 13, (sqlite3_int64)progress->owner);
-    enum status status = step_done(s->log, update, "committing progress", err);
+    enum status status = step_done(s->log, update, "commit progress to", err);
     buffer_fini(&form);
     if (status == STATUS_OK && sqlite3_changes(locallog_database(s->log)) != 1) {
         status = fenced(s, progress, err);

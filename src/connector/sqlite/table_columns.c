@@ -66,6 +66,12 @@ static enum status check_origin(const struct doc *table, const struct output_col
 enum status table_columns_check(const struct doc *table, const struct output_shape *shape,
                                 struct error *err)
 {
+    if (shape->column_count == 0) {
+        return doc_error(table, err, "config.no_columns",
+                         "table '%s' would have no columns, for the schema names no fields that are "
+                         "left; name them in its properties, or write to a topic or a folder",
+                         table->text);
+    }
     if (shape->column_count + ORIGIN_COUNT > COLUMNS_MAX) {
         return doc_error(table, err, "config.too_many_columns",
                          "a table of SQLite has at most %u columns, and table '%s' would have %zu "

@@ -10,7 +10,7 @@
 #include "connector/sink.h"
 
 /* CONFIG at `table` (the node with the table's name) when two columns of the shape have one name,
- * one has the name of a column that weir adds, or there are too many. */
+ * one has the name of a column that weir adds, or there are none or too many. */
 enum status table_columns_check(const struct doc *table, const struct output_shape *shape,
                                 struct error *err) WEIR_MUST_USE;
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "connector/sqlite/deferred.h"
+#include "connector/sqlite/clauses.h"
 
 void table_write_columns(const struct table_sink *s, bool with_origin, struct buffer *out)
 {
@@ -13,6 +13,18 @@ void table_write_columns(const struct table_sink *s, bool with_origin, struct bu
     if (with_origin) {
         buffer_append_string(out, ", _weir_topic, _weir_partition, _weir_offset");
     }
+}
+
+enum status table_cannot_write(const struct table_sink *s, struct locallog *log, int code,
+                               const char *doing, struct error *err)
+{
+    if (code != SQLITE_ERROR) {
+        return locallog_error(log, code, doing, err);
+    }
+    return error_set(err, STATUS_CONFIG, "sink.not_writable",
+                     "sink '%s' cannot write to %s in %s: %s; mend it, or name another table",
+                     s->base.sink.name, s->quoted, s->base.sink.system->name,
+                     sqlite3_errmsg(locallog_database(log)));
 }
 
 static enum status create_table(struct table_sink *s, struct locallog *log, struct error *err)
@@ -34,7 +46,10 @@ static enum status create_table(struct table_sink *s, struct locallog *log, stru
     buffer_append_string(&sql, ") STRICT");
     enum status status = locallog_begin(log, err);
     if (status == STATUS_OK) {
-        status = sqlite_run(log, buffer_string(&sql), "making a table", err);
+        int code = sqlite3_exec(locallog_database(log), buffer_string(&sql), NULL, NULL, NULL);
+        status = code == SQLITE_OK
+                     ? STATUS_OK
+                     : table_cannot_write(s, log, code, "make the table of a sink in", err);
     }
     if (status == STATUS_OK) {
         status = locallog_commit(log, err);
@@ -46,24 +61,43 @@ static enum status create_table(struct table_sink *s, struct locallog *log, stru
     return status;
 }
 
-/* Whether the table has a column of that name. */
-static enum status has_column(struct locallog *log, const char *table, const char *column,
-                              bool *out, struct error *err)
+/* A column as it is in the table that is there. */
+struct column_in {
+    bool found;
+    bool is_key; /* of the primary one */
+    bool is_strict;
+    char declared[64]; /* its beginning, for people */
+    enum affinity affinity;
+};
+
+static enum status look_at_column(const struct table_sink *s, struct locallog *log,
+                                  const char *column, struct column_in *out, struct error *err)
 {
+    static const char doing[] = "look at a table of";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
-        log, "SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE",
-        "looking at a table", &statement, err);
-    if (status == STATUS_OK) {
-        sqlite3_bind_text(statement, 1, table, -1, SQLITE_STATIC);
-        sqlite3_bind_text(statement, 2, column, -1, SQLITE_STATIC);
-        int code = sqlite3_step(statement);
-        *out = code == SQLITE_ROW;
-        if (code != SQLITE_ROW && code != SQLITE_DONE) {
-            status = locallog_error(log, code, "looking at a table", err);
-        }
-        sqlite3_finalize(statement);
+        log,
+        "SELECT type, pk > 0, coalesce((SELECT max(strict) FROM pragma_table_list(?1)"
+        " WHERE schema = 'main'), 0) FROM pragma_table_info(?1) WHERE name = ?2 COLLATE NOCASE",
+        doing, &statement, err);
+    if (status != STATUS_OK) {
+        return status;
     }
+    sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, column, -1, SQLITE_STATIC);
+    int code = sqlite3_step(statement);
+    *out = (struct column_in){.found = code == SQLITE_ROW};
+    if (code == SQLITE_ROW) {
+        const char *declared = (const char *)sqlite3_column_text(statement, 0);
+        declared = declared == NULL ? "" : declared;
+        snprintf(out->declared, sizeof out->declared, "%s", declared);
+        out->is_key = sqlite3_column_int(statement, 1) != 0;
+        out->is_strict = sqlite3_column_int(statement, 2) != 0;
+        out->affinity = table_types_affinity(declared, out->is_strict);
+    } else if (code != SQLITE_DONE) {
+        status = table_cannot_write(s, log, code, doing, err);
+    }
+    sqlite3_finalize(statement);
     return status;
 }
 
@@ -74,24 +108,46 @@ static enum status find_origin(struct table_sink *s, struct locallog *log, struc
     enum status status = STATUS_OK;
     s->has_origin = true;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && status == STATUS_OK; i++) {
-        bool found = false;
-        status = has_column(log, s->table, names[i], &found, err);
-        s->has_origin = s->has_origin && found;
+        struct column_in column;
+        status = look_at_column(s, log, names[i], &column, err);
+        s->has_origin = s->has_origin && status == STATUS_OK && column.found;
     }
     return status;
+}
+
+static enum status refuse_missing(const struct table_sink *s, struct locallog *log,
+                                  const struct column_out *column, struct error *err)
+{
+    struct column_in any;
+    /* Of the table, not of the column: what is asked is whether it is STRICT. */
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_prepare(
+        log, "SELECT name FROM pragma_table_info(?1) LIMIT 1", "look at a table of", &statement,
+        err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
+    const char *first =
+        sqlite3_step(statement) == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "";
+    status = look_at_column(s, log, first, &any, err);
+    sqlite3_finalize(statement);
+    return status != STATUS_OK
+               ? status
+               : error_set(err, STATUS_CONFIG, "sink.missing_column",
+                           "table %s has no column %s, which sink '%s' writes; add it: ALTER TABLE "
+                           "%s ADD COLUMN %s %s; or drop the field in transform.drop",
+                           s->quoted, column->quoted, s->base.sink.name, s->quoted,
+                           column->quoted, table_types_needed(column->cells, any.is_strict));
 }
 
 enum status table_check_columns(struct table_sink *s, struct locallog *log, struct error *err)
 {
     for (uint32_t i = 0; i < s->column_count; i++) {
-        bool found = false;
-        enum status status = has_column(log, s->table, s->columns[i].name, &found, err);
-        if (status == STATUS_OK && !found) {
-            status = error_set(err, STATUS_CONFIG, "sink.missing_column",
-                               "table %s has no column %s, which sink '%s' writes; add it: ALTER "
-                               "TABLE %s ADD COLUMN %s; or drop the field in transform.drop",
-                               s->quoted, s->columns[i].quoted, s->base.sink.name, s->quoted,
-                               s->columns[i].quoted);
+        struct column_in column;
+        enum status status = look_at_column(s, log, s->columns[i].name, &column, err);
+        if (status == STATUS_OK && !column.found) {
+            status = refuse_missing(s, log, &s->columns[i], err);
         }
         if (status != STATUS_OK) {
             return status;
@@ -122,6 +178,49 @@ static enum status refuse_collations(const struct table_sink *s, struct locallog
     return STATUS_OK;
 }
 
+/* SQLite has no statement that changes a type. */
+static enum status refuse_type(const struct table_sink *s, const struct column_out *column,
+                               const struct column_in *in, struct error *err)
+{
+    const char *name = column->quoted;
+    const char *needed = table_types_needed(column->cells, in->is_strict);
+    const char *old = sqlite_quote(s->arena, arena_printf(s->arena, "%s_old", column->name));
+    const char *mend =
+        in->is_key
+            ? "make the table anew with that type, for the column is of its primary key"
+            : arena_printf(s->arena,
+                           "ALTER TABLE %s RENAME COLUMN %s TO %s; ALTER TABLE %s ADD COLUMN %s %s; "
+                           "UPDATE %s SET %s = %s; ALTER TABLE %s DROP COLUMN %s",
+                           s->quoted, name, old, s->quoted, name, needed, s->quoted, name, old,
+                           s->quoted, old);
+    return error_set(err, STATUS_CONFIG, "sink.column_type",
+                     "column %s of table %s is %s, which would change the %s that sink '%s' writes, "
+                     "and audit would call them altered; it must be %s: %s",
+                     name, s->quoted, in->declared, table_types_word(column->cells),
+                     s->base.sink.name, needed, mend);
+}
+
+/* What triggers make of the rows of a view is theirs. */
+static enum status check_types(struct table_sink *s, struct locallog *log, struct error *err)
+{
+    enum status status = STATUS_OK;
+    s->may_change = false;
+    for (uint32_t i = 0; i < s->column_count && status == STATUS_OK && !s->is_view; i++) {
+        struct column_out *column = &s->columns[i];
+        struct column_in in;
+        status = look_at_column(s, log, column->name, &in, err);
+        if (status == STATUS_OK && !table_types_fit(column->cells, in.affinity)) {
+            status = refuse_type(s, column, &in, err);
+        }
+        if (status == STATUS_OK) {
+            column->affinity = in.affinity;
+            column->may_change = table_types_may_change(column->cells, in.affinity);
+            s->may_change = s->may_change || column->may_change;
+        }
+    }
+    return status;
+}
+
 /* The order of arrival is another one in every run: with several partitions, chance would say which
  * of two rows of one key stays. */
 static enum status refuse_no_origin(const struct table_sink *s, struct error *err)
@@ -138,18 +237,17 @@ static enum status refuse_no_origin(const struct table_sink *s, struct error *er
                      s->quoted, s->base.sink.name, s->quoted, s->quoted, s->quoted);
 }
 
-/* How rows may be written: see is_view, is_plain and is_unordered. */
+/* How rows may be written: see is_view, has_trigger, is_plain and is_unordered. */
 static enum status look_at_table(struct table_sink *s, struct locallog *log, struct error *err)
 {
-    static const char doing[] = "looking at a table";
+    static const char doing[] = "look at a table of";
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         log,
         "SELECT type = 'view',"
-        " type = 'table' AND sql NOT LIKE '%conflict%'"
-        " AND NOT EXISTS (SELECT 1 FROM sqlite_schema AS i WHERE i.tbl_name = ?1 COLLATE NOCASE"
-        "                 AND i.type = 'trigger')"
-        " AND NOT EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)),"
+        " EXISTS (SELECT 1 FROM sqlite_schema AS i WHERE i.tbl_name = ?1 COLLATE NOCASE"
+        "         AND i.type = 'trigger'),"
+        " type = 'table' AND NOT EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)),"
         /* Unique keys: indexes, and a primary key that is the row's number and has none. */
         " (SELECT count(*) FROM pragma_index_list(?1) WHERE \"unique\")"
         " + EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE pk > 0)"
@@ -163,9 +261,10 @@ static enum status look_at_table(struct table_sink *s, struct locallog *log, str
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         s->is_view = sqlite3_column_int(statement, 0) != 0;
-        s->is_plain = sqlite3_column_int(statement, 1) != 0;
+        s->has_trigger = sqlite3_column_int(statement, 1) != 0;
+        s->is_plain = !s->has_trigger && sqlite3_column_int(statement, 2) != 0;
         s->is_unordered =
-            s->is_plain && s->is_upsert && sqlite3_column_int(statement, 2) == 1;
+            s->is_plain && s->is_upsert && sqlite3_column_int(statement, 3) == 1;
     } else if (code == SQLITE_DONE) {
         status = error_set(err, STATUS_FATAL, "sink.missing_table",
                            "table %s is not there any more: bring it back as it was, or audit "
@@ -178,28 +277,34 @@ static enum status look_at_table(struct table_sink *s, struct locallog *log, str
     return status;
 }
 
-/* Which row breaks such a constraint is not known before COMMIT, when it may be mended by a later
- * one. */
-static enum status refuse_deferred_keys(struct table_sink *s, struct locallog *log,
-                                        struct error *err)
+/* Which row breaks a deferred constraint is not known before COMMIT, when it may be mended by a later
+ * one. ON CONFLICT REPLACE deletes rows that were delivered; statements say OR ABORT against it, but
+ * not where that would reach into triggers. */
+static enum status refuse_clauses(struct table_sink *s, struct locallog *log, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     enum status status = sqlite_prepare(
         log, "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
-        "looking at a table", &statement, err);
+        "look at a table of", &statement, err);
     if (status != STATUS_OK) {
         return status;
     }
     sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
     int code = sqlite3_step(statement);
     const char *sql = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    if (sql != NULL && deferred_in_sql(sql)) {
+    if (sql != NULL && clauses_defer(sql)) {
         status = error_set(err, STATUS_CONFIG, "sink.deferred",
                            "table %s has a constraint that is checked at COMMIT only, so the row "
                            "that breaks it could not be told; make it IMMEDIATE",
                            s->quoted);
+    } else if (sql != NULL && s->has_trigger && clauses_replace(sql)) {
+        status = error_set(err, STATUS_CONFIG, "sink.replace",
+                           "table %s has triggers and a constraint with ON CONFLICT REPLACE, which "
+                           "would delete rows that sink '%s' has delivered; make the table anew "
+                           "without that clause",
+                           s->quoted, s->base.sink.name);
     } else if (code != SQLITE_ROW && code != SQLITE_DONE) {
-        status = locallog_error(log, code, "looking at a table", err);
+        status = locallog_error(log, code, "look at a table of", err);
     }
     sqlite3_finalize(statement);
     return status;
@@ -212,11 +317,11 @@ static void write_wins(const struct table_sink *s, struct buffer *sql)
     if (s->newest_by != FIELD_NONE) {
         const char *n = s->columns[s->newest_by].quoted;
         buffer_printf(sql,
-                      " WHERE (excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s > t.%s"
+                      "(excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s > t.%s"
                       " OR (excluded.%s IS t.%s AND ",
                       n, n, n, n, n, n);
     } else {
-        buffer_append_string(sql, " WHERE (");
+        buffer_append_byte(sql, '(');
     }
     buffer_append_string(sql, "(t._weir_offset IS NULL OR (excluded._weir_topic COLLATE BINARY,"
                               " CAST(excluded._weir_partition AS INTEGER),"
@@ -238,7 +343,33 @@ static void write_upsert(const struct table_sink *s, struct buffer *sql)
     }
     buffer_append_string(sql, ", _weir_topic = excluded._weir_topic, _weir_partition ="
                               " excluded._weir_partition, _weir_offset = excluded._weir_offset");
+    buffer_append_string(sql, " WHERE ");
     write_wins(s, sql);
+}
+
+static int prepare_lookup(struct table_sink *s, struct locallog *log)
+{
+    static const char *const origin[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
+    struct buffer sql = {0};
+    buffer_append_string(&sql, "SELECT EXISTS (SELECT 1 FROM (SELECT ");
+    for (uint32_t i = 0; i < s->column_count; i++) {
+        buffer_printf(&sql, "?%u AS %s, ", i + 1, s->columns[i].quoted);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        buffer_printf(&sql, "?%u AS %s%s", s->column_count + i + 1, origin[i], i < 2 ? ", " : "");
+    }
+    buffer_printf(&sql, ") AS excluded JOIN %s AS t ON ", s->quoted);
+    for (uint32_t i = 0; i < s->key_count; i++) {
+        const char *key = s->columns[s->keys[i]].quoted;
+        buffer_printf(&sql, "%st.%s = excluded.%s", i == 0 ? "" : " AND ", key, key);
+    }
+    buffer_append_string(&sql, " WHERE NOT coalesce(");
+    write_wins(s, &sql);
+    buffer_append_string(&sql, ", 0))");
+    int code = sqlite3_prepare_v3(locallog_database(log), buffer_string(&sql), -1,
+                                  SQLITE_PREPARE_PERSISTENT, &s->lookup, NULL);
+    buffer_fini(&sql);
+    return code;
 }
 
 /* The name of the sink's feed; no table of a sink may have a name that begins like this. */
@@ -256,7 +387,9 @@ static int prepare_statement(const struct table_sink *s, struct locallog *log, c
                              sqlite3_stmt **out)
 {
     struct buffer sql = {0};
-    buffer_printf(&sql, "INSERT INTO %s AS t (", s->quoted);
+    /* Against ON CONFLICT clauses of the table. It would count for what triggers say, too: a table
+     * that has some keeps its own. */
+    buffer_printf(&sql, "INSERT %sINTO %s AS t (", s->has_trigger ? "" : "OR ABORT ", s->quoted);
     table_write_columns(s, s->has_origin, &sql);
     buffer_printf(&sql, ") %s", rows);
     if (s->is_upsert) {
@@ -301,28 +434,32 @@ static enum status prepare_statements(struct table_sink *s, struct locallog *log
     if (code == SQLITE_OK && s->is_plain) {
         code = prepare_insert_all(s, log);
     }
+    if (code == SQLITE_OK && s->is_upsert && s->has_trigger) {
+        code = prepare_lookup(s, log);
+    }
     if (code == SQLITE_OK) {
         return STATUS_OK;
     }
-    if (s->is_upsert && code == SQLITE_ERROR) {
+    if (s->is_upsert && !s->is_view && code == SQLITE_ERROR &&
+        strstr(sqlite3_errmsg(locallog_database(log)), "ON CONFLICT clause") != NULL) {
         return error_set(err, STATUS_CONFIG, "sink.no_unique_key",
                          "table %s cannot be upserted into: %s; its key columns need a PRIMARY KEY "
                          "or a UNIQUE index",
                          s->quoted, sqlite3_errmsg(locallog_database(log)));
     }
-    return locallog_error(log, code, "preparing the rows' statement", err);
+    return table_cannot_write(s, log, code, "prepare to write to a table of", err);
 }
 
 static enum status read_schema_version(struct locallog *log, int *out, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     enum status status =
-        sqlite_prepare(log, "PRAGMA schema_version", "looking at a table", &statement, err);
+        sqlite_prepare(log, "PRAGMA schema_version", "look at a table of", &statement, err);
     if (status == STATUS_OK) {
         int code = sqlite3_step(statement);
         *out = sqlite3_column_int(statement, 0);
         if (code != SQLITE_ROW) {
-            status = locallog_error(log, code, "looking at a table", err);
+            status = locallog_error(log, code, "look at a table of", err);
         }
         sqlite3_finalize(statement);
     }
@@ -334,6 +471,8 @@ void table_close_session(struct sink *sink)
     struct table_sink *s = table_sink(sink);
     sqlite3_finalize(s->insert);
     sqlite3_finalize(s->insert_all);
+    sqlite3_finalize(s->lookup);
+    s->lookup = NULL;
     s->insert = NULL;
     s->insert_all = NULL;
     s->is_unordered = false;
@@ -354,7 +493,10 @@ static enum status look_and_prepare(struct table_sink *s, struct locallog *log, 
         status = refuse_collations(s, log, err);
     }
     if (status == STATUS_OK) {
-        status = refuse_deferred_keys(s, log, err);
+        status = refuse_clauses(s, log, err);
+    }
+    if (status == STATUS_OK) {
+        status = check_types(s, log, err);
     }
     return status == STATUS_OK ? prepare_statements(s, log, err) : status;
 }

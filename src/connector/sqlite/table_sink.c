@@ -287,7 +287,7 @@ static enum status is_empty(struct sink *sink, bool *out_empty, struct error *er
     enum status status = sqlite_prepare(
         log, "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1"
              " COLLATE NOCASE",
-        "looking for a table", &statement, err);
+        "look for a table in", &statement, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -299,11 +299,15 @@ static enum status is_empty(struct sink *sink, bool *out_empty, struct error *er
     }
     struct buffer sql = {0};
     buffer_printf(&sql, "SELECT 1 FROM %s LIMIT 1", s->quoted);
-    status = sqlite_prepare(log, buffer_string(&sql), "looking into a table", &statement, err);
-    if (status == STATUS_OK) {
-        *out_empty = sqlite3_step(statement) != SQLITE_ROW;
-        sqlite3_finalize(statement);
+    int code = sqlite3_prepare_v2(locallog_database(log), buffer_string(&sql), -1, &statement, NULL);
+    if (code == SQLITE_OK) {
+        code = sqlite3_step(statement);
+        *out_empty = code == SQLITE_DONE;
     }
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        status = table_cannot_write(s, log, code, "look into a table of", err);
+    }
+    sqlite3_finalize(statement);
     buffer_fini(&sql);
     return status;
 }
@@ -349,7 +353,7 @@ static enum status prepare_scan(struct table_sink *s, struct locallog *log,
     buffer_append_string(&sql, "SELECT ");
     table_write_columns(s, s->has_origin, &sql);
     buffer_printf(&sql, " FROM %s", s->quoted);
-    enum status status = sqlite_prepare(log, buffer_string(&sql), "reading a table", out, err);
+    enum status status = sqlite_prepare(log, buffer_string(&sql), "read a table of", out, err);
     buffer_fini(&sql);
     return status;
 }
@@ -391,7 +395,7 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
                      bytes_of(text.data, text.size), err);
     }
     if (status == STATUS_OK && code != SQLITE_DONE) {
-        status = locallog_error(log, code, "reading a table", err);
+        status = locallog_error(log, code, "read a table of", err);
     }
     memory_free(values);
     buffer_fini(&text);
@@ -500,6 +504,39 @@ static const char *declared_type(const struct output_column *column)
     return column->required ? "ANY NOT NULL" : "ANY";
 }
 
+static enum cells cells_of(const struct output_column *column)
+{
+    if (column->field == FIELD_NONE) {
+        return CELLS_ANY;
+    }
+    switch (column->type) {
+    case COLUMN_BOOL:
+        return CELLS_BOOL;
+    case COLUMN_INT64:
+        return CELLS_INTEGER;
+    case COLUMN_DOUBLE:
+        return CELLS_DOUBLE;
+    case COLUMN_TEXT:
+    case COLUMN_JSON:
+    case COLUMN_OBJECT:
+        break;
+    }
+    return column->is_time ? CELLS_TIME : CELLS_TEXT;
+}
+
+static enum cells cells_of_letter(uint32_t column)
+{
+    switch (column) {
+    case LETTER_OFFSET:
+    case LETTER_ATTEMPT:
+        return CELLS_INTEGER;
+    case LETTER_TIMESTAMP:
+        return CELLS_TIME;
+    default:
+        return CELLS_TEXT;
+    }
+}
+
 static void take_columns(struct table_sink *s, const struct output_shape *shape)
 {
     bool is_dlq = s->base.sink.is_dlq;
@@ -513,6 +550,7 @@ static void take_columns(struct table_sink *s, const struct output_shape *shape)
             .quoted = sqlite_quote(s->arena, name),
             .declared =
                 is_dlq ? letter_columns[i].declared : declared_type(&shape->columns[i]),
+            .cells = is_dlq ? cells_of_letter(i) : cells_of(&shape->columns[i]),
         };
     }
 }

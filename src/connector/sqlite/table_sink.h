@@ -10,12 +10,16 @@
 #include "connector/sqlite/system.h"
 #include "connector/sqlite/table_feed.h"
 #include "connector/sqlite/table_rows.h"
+#include "connector/sqlite/table_types.h"
 
 /* A column as it stands in the table. */
 struct column_out {
     const char *name;
     const char *quoted;
     const char *declared; /* type and constraint in CREATE TABLE */
+    enum cells cells;
+    enum affinity affinity; /* of the table that is there */
+    bool may_change;        /* that affinity may change a cell */
 };
 
 struct table_sink {
@@ -36,12 +40,17 @@ struct table_sink {
     /* What table_prepare() found: */
     bool has_origin;         /* the table has the _weir_ columns */
     bool is_view;            /* with a trigger that writes: nothing counts its rows */
-    /* No trigger, foreign key or conflict clause: rows written by one statement end as if they were
-     * written one by one. */
+    bool may_change;         /* one of its columns: the table may change a cell */
+    bool has_trigger;
+    /* No trigger, no foreign key: rows written by one statement end as if they were written one by
+     * one. */
     bool is_plain;
     bool is_unordered;       /* and in whatever order */
     sqlite3_stmt *insert;    /* one row, its values bound; while a session is open */
     sqlite3_stmt *insert_all; /* the rows of the feed; NULL unless is_plain */
+    /* Bound like `insert`: whether a row of the same key stands there that need not give way. NULL
+     * unless an upsert that changes nothing may have been a trigger's doing. */
+    sqlite3_stmt *lookup;
     const struct source_partition *bound; /* the origin that is bound to insert; NULL: none yet */
     int schema_version;      /* of the file, when the table was looked at */
     struct table_feed feed;
@@ -67,6 +76,10 @@ static inline struct table_outbox *table_outbox(struct outbox *outbox)
 /* Makes the table if it is not there, looks at what it is, and prepares the statements. */
 enum status table_prepare(struct sink *sink, struct locallog *log, struct error *err);
 void table_close_session(struct sink *sink);
+/* What SQLite says of a statement itself (code SQLITE_ERROR) is about the table and the operator's to
+ * mend: CONFIG, naming the sink. Else as locallog_error(). */
+enum status table_cannot_write(const struct table_sink *s, struct locallog *log, int code,
+                               const char *doing, struct error *err) WEIR_MUST_USE;
 /* In a transaction: the same without making it, if somebody has changed the file's schema since. */
 enum status table_look_again(struct table_sink *s, struct locallog *log,
                              struct error *err) WEIR_MUST_USE;

@@ -1,6 +1,7 @@
 #include "connector/sqlite/table_sink.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "connector/sqlite/table_order.h"
@@ -83,7 +84,7 @@ static enum status fail_letter(const struct table_sink *s, struct locallog *log,
 {
     if (code != SQLITE_DONE) {
         return locallog_error(log, sqlite3_extended_errcode(locallog_database(log)),
-                              "writing a dead letter", err);
+                              "write a dead letter to", err);
     }
     return error_set(err, STATUS_FATAL, refusal->code,
                      "table %s does not take a dead letter (%s): mend its triggers and "
@@ -132,20 +133,51 @@ static void bind_cell(sqlite3_stmt *statement, int index, const struct table_row
 }
 
 /* Bindings stay over a reset, and rows of one origin come in runs. */
-static void bind_row(struct table_sink *s, const struct table_row *row)
+static void bind_row(struct table_sink *s, sqlite3_stmt *statement, const struct table_row *row)
 {
     for (uint32_t i = 0; i < row->cell_count; i++) {
-        bind_cell(s->insert, (int)i + 1, row, &row->cells[i]);
+        bind_cell(statement, (int)i + 1, row, &row->cells[i]);
     }
     if (s->has_origin) {
         int next = (int)s->column_count + 1;
-        if (s->bound != row->origin) {
-            sqlite3_bind_text(s->insert, next, row->origin->topic, -1, SQLITE_STATIC);
-            sqlite3_bind_int(s->insert, next + 1, row->origin->number);
-            s->bound = row->origin;
+        if (statement != s->insert || s->bound != row->origin) {
+            sqlite3_bind_text(statement, next, row->origin->topic, -1, SQLITE_STATIC);
+            sqlite3_bind_int(statement, next + 1, row->origin->number);
         }
-        sqlite3_bind_int64(s->insert, next + 2, row->offset);
+        s->bound = statement == s->insert ? row->origin : s->bound;
+        sqlite3_bind_int64(statement, next + 2, row->offset);
     }
+}
+
+/* The table ignored a row, or the row was older than the one that stands there. */
+static enum status judge_unchanged(struct table_sink *s, struct locallog *log,
+                                   const struct table_row *row, struct refusal *out,
+                                   struct error *err)
+{
+    bind_row(s, s->lookup, row);
+    int code = sqlite3_step(s->lookup);
+    enum status status = code == SQLITE_ROW
+                             ? STATUS_OK
+                             : locallog_error(log, code, "look for a row in", err);
+    if (code == SQLITE_ROW && sqlite3_column_int(s->lookup, 0) == 0) {
+        *out = (struct refusal){"sink.ignored", "the table ignored the row", false};
+    }
+    sqlite3_reset(s->lookup);
+    sqlite3_clear_bindings(s->lookup);
+    return status;
+}
+
+/* The column whose type would change the row's cell; NULL: none. */
+static const struct column_out *find_changed(const struct table_sink *s,
+                                             const struct table_row *row)
+{
+    for (uint32_t i = 0; s->may_change && i < row->cell_count; i++) {
+        if (s->columns[i].may_change &&
+            table_types_changes(row, &row->cells[i], s->columns[i].affinity)) {
+            return &s->columns[i];
+        }
+    }
+    return NULL;
 }
 
 static enum status write_row(struct table_sink *s, struct table_outbox *o, struct locallog *log,
@@ -154,20 +186,31 @@ static enum status write_row(struct table_sink *s, struct table_outbox *o, struc
 {
     const struct sink *sink = &s->base.sink;
     struct sqlite3 *database = locallog_database(log);
+    const struct column_out *changed = find_changed(s, row);
+    if (row->mark == TABLE_ROW_UNMARKED && changed != NULL) {
+        char message[TABLE_MARK_MESSAGE_BYTES];
+        snprintf(message, sizeof message, "column %s has a type that would change the value",
+                 changed->quoted);
+        table_rows_mark(o, row, "sink.datatype", message);
+    }
     if (row->mark != TABLE_ROW_UNMARKED) {
         refuse(sink, o, row, attempt);
         return STATUS_OK;
     }
-    bind_row(s, row);
+    bind_row(s, s->insert, row);
     int code = sqlite3_step(s->insert);
     struct refusal refusal = judge_step(s, database, code);
     enum status status = STATUS_OK;
-    if (code == SQLITE_DONE && refusal.code == NULL) {
+    if (code == SQLITE_DONE && refusal.code == NULL && s->lookup != NULL &&
+        sqlite3_changes(database) == 0) {
+        status = judge_unchanged(s, log, row, &refusal, err);
+    }
+    if (status != STATUS_OK || (code == SQLITE_DONE && refusal.code == NULL)) {
         /* It stays. */
     } else if (sink->is_dlq) {
         status = fail_letter(s, log, code, &refusal, err);
     } else if (refusal.code == NULL) {
-        status = locallog_error(log, sqlite3_extended_errcode(database), "writing a row", err);
+        status = locallog_error(log, sqlite3_extended_errcode(database), "write a row to", err);
     } else {
         table_rows_mark(o, row, refusal.code, refusal.message);
         *out_redo = refusal.is_in_table;
@@ -190,7 +233,7 @@ static enum status step_all(struct table_sink *s, struct locallog *log, uint64_t
     check(!*out_done || s->is_upsert || (uint64_t)sqlite3_changes64(database) == count);
     if (sqlite3_get_autocommit(database) != 0) {
         /* A full disk, no memory: outside of the transaction nothing must be written. */
-        status = locallog_error(log, sqlite3_extended_errcode(database), "writing rows", err);
+        status = locallog_error(log, sqlite3_extended_errcode(database), "write rows to", err);
     }
     sqlite3_reset(s->insert_all);
     return status;
@@ -203,11 +246,16 @@ static enum status write_at_once(struct table_sink *s, struct table_outbox *o,
                                  const struct table_place *end, bool *out_done,
                                  struct error *err)
 {
-    static const char doing[] = "writing rows";
+    static const char doing[] = "write rows to";
+    *out_done = false;
+    for (const struct table_place *place = first; s->may_change && place < end; place++) {
+        if (find_changed(s, table_rows_at(o, place->at)) != NULL) {
+            return STATUS_OK;
+        }
+    }
     s->feed.outbox = o;
     s->feed.first = first;
     s->feed.end = end;
-    *out_done = false;
     enum status status = sqlite_run(log, "SAVEPOINT weir_rows", doing, err);
     if (status == STATUS_OK) {
         status = step_all(s, log, (uint64_t)(end - first), out_done, err);

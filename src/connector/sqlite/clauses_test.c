@@ -1,4 +1,4 @@
-#include "connector/sqlite/deferred.h"
+#include "connector/sqlite/clauses.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,7 @@ static void test_clauses(void **state)
         snprintf(sql, sizeof sql, "CREATE TABLE t(b INTEGER REFERENCES p(a) %s)",
                  clauses[i].clause);
         assert_int_equal(sqlite_defers(sql), clauses[i].deferred);
-        if (deferred_in_sql(sql) != clauses[i].deferred) {
+        if (clauses_defer(sql) != clauses[i].deferred) {
             fail_msg("%s", sql);
         }
     }
@@ -74,13 +74,24 @@ static void test_clauses(void **state)
 static void test_open_ends(void **state)
 {
     (void)state;
-    assert_false(deferred_in_sql(""));
-    assert_false(deferred_in_sql("'DEFERRABLE INITIALLY DEFERRED"));
-    assert_false(deferred_in_sql("/* DEFERRABLE INITIALLY DEFERRED"));
-    assert_false(deferred_in_sql("/*/ DEFERRABLE INITIALLY DEFERRED"));
-    assert_false(deferred_in_sql("-- DEFERRABLE INITIALLY DEFERRED"));
-    assert_false(deferred_in_sql("["));
-    assert_true(deferred_in_sql("\xff\xfe DEFERRABLE INITIALLY DEFERRED"));
+    assert_false(clauses_defer(""));
+    assert_false(clauses_defer("'DEFERRABLE INITIALLY DEFERRED"));
+    assert_false(clauses_defer("/* DEFERRABLE INITIALLY DEFERRED"));
+    assert_false(clauses_defer("/*/ DEFERRABLE INITIALLY DEFERRED"));
+    assert_false(clauses_defer("-- DEFERRABLE INITIALLY DEFERRED"));
+    assert_false(clauses_defer("["));
+    assert_true(clauses_defer("\xff\xfe DEFERRABLE INITIALLY DEFERRED"));
+}
+
+static void test_replace(void **state)
+{
+    (void)state;
+    assert_true(clauses_replace("CREATE TABLE t (a UNIQUE ON CONFLICT REPLACE)"));
+    assert_true(clauses_replace("CREATE TABLE t (a, UNIQUE (a) on/**/conflict --x\n replace)"));
+    assert_false(clauses_replace("CREATE TABLE t (a UNIQUE ON CONFLICT IGNORE)"));
+    assert_false(clauses_replace("CREATE TABLE t (a DEFAULT 'ON CONFLICT REPLACE')"));
+    assert_false(clauses_replace("CREATE TABLE t (a UNIQUE ON CONFLICT/* REPLACE */FAIL)"));
+    assert_false(clauses_replace("CREATE TABLE t (a DEFAULT (replace('x', 'y', 'z')))"));
 }
 
 int main(void)
@@ -88,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_clauses),
         cmocka_unit_test(test_open_ends),
+        cmocka_unit_test(test_replace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "connector/sqlite/deferred.h"
+#include "connector/sqlite/clauses.h"
 
 #include <sqlite3.h>
 #include <stdint.h>
@@ -63,7 +63,8 @@ static bool is(struct word word, const char *text)
     return word.size == strlen(text) && sqlite3_strnicmp(word.text, text, (int)word.size) == 0;
 }
 
-bool deferred_in_sql(const char *sql)
+/* Whether the words stand one after the other somewhere, and the word before them is not NOT. */
+static bool has_words(const char *sql, const char *const words[3])
 {
     struct word last[3] = {{"", 0}, {"", 0}, {"", 0}};
     for (const char *at = sql;;) {
@@ -71,7 +72,7 @@ bool deferred_in_sql(const char *sql)
         if (word.size == 0) {
             return false;
         }
-        if (is(word, "DEFERRED") && is(last[2], "INITIALLY") && is(last[1], "DEFERRABLE") &&
+        if (is(word, words[2]) && is(last[2], words[1]) && is(last[1], words[0]) &&
             !is(last[0], "NOT")) {
             return true;
         }
@@ -79,4 +80,16 @@ bool deferred_in_sql(const char *sql)
         last[1] = last[2];
         last[2] = word;
     }
+}
+
+bool clauses_defer(const char *sql)
+{
+    static const char *const words[3] = {"DEFERRABLE", "INITIALLY", "DEFERRED"};
+    return has_words(sql, words);
+}
+
+bool clauses_replace(const char *sql)
+{
+    static const char *const words[3] = {"ON", "CONFLICT", "REPLACE"};
+    return has_words(sql, words);
 }
