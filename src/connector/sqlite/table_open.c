@@ -271,7 +271,7 @@ static enum status look_at_table(struct table_sink *s, struct locallog *log, str
                            "would miss its rows",
                            s->quoted);
     } else {
-        status = locallog_error(log, code, doing, err);
+        status = table_cannot_write(s, log, code, doing, err);
     }
     sqlite3_finalize(statement);
     return status;
