@@ -10,8 +10,8 @@
 
 /* `sql` is the statement as it stands in sqlite_schema. */
 
-/* A foreign key that is checked at COMMIT only: DEFERRABLE INITIALLY DEFERRED without NOT; all other
- * forms are checked at once. */
+/* A foreign key that is checked at COMMIT only: DEFERRABLE INITIALLY DEFERRED without NOT; all
+ * other forms are checked at once. */
 bool clauses_defer(const char *sql);
 
 /* A constraint with ON CONFLICT REPLACE. */

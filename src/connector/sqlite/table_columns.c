@@ -68,8 +68,8 @@ enum status table_columns_check(const struct doc *table, const struct output_sha
 {
     if (shape->column_count == 0) {
         return doc_error(table, err, "config.no_columns",
-                         "table '%s' would have no columns, for the schema names no fields that are "
-                         "left; name them in its properties, or write to a topic or a folder",
+                         "table '%s' would have no columns, for the schema names no fields that "
+                         "are left; name them in its properties, or write to a topic or a folder",
                          table->text);
     }
     if (shape->column_count + ORIGIN_COUNT > COLUMNS_MAX) {

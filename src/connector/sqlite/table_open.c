@@ -129,7 +129,9 @@ static enum status refuse_missing(const struct table_sink *s, struct locallog *l
     }
     sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
     const char *first =
-        sqlite3_step(statement) == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "";
+        sqlite3_step(statement) == SQLITE_ROW
+            ? (const char *)sqlite3_column_text(statement, 0)
+            : "";
     status = look_at_column(s, log, first, &any, err);
     sqlite3_finalize(statement);
     return status != STATUS_OK
@@ -189,13 +191,13 @@ static enum status refuse_type(const struct table_sink *s, const struct column_o
         in->is_key
             ? "make the table anew with that type, for the column is of its primary key"
             : arena_printf(s->arena,
-                           "ALTER TABLE %s RENAME COLUMN %s TO %s; ALTER TABLE %s ADD COLUMN %s %s; "
-                           "UPDATE %s SET %s = %s; ALTER TABLE %s DROP COLUMN %s",
+                           "ALTER TABLE %s RENAME COLUMN %s TO %s; ALTER TABLE %s ADD COLUMN %s "
+                           "%s; UPDATE %s SET %s = %s; ALTER TABLE %s DROP COLUMN %s",
                            s->quoted, name, old, s->quoted, name, needed, s->quoted, name, old,
                            s->quoted, old);
     return error_set(err, STATUS_CONFIG, "sink.column_type",
-                     "column %s of table %s is %s, which would change the %s that sink '%s' writes, "
-                     "and audit would call them altered; it must be %s: %s",
+                     "column %s of table %s is %s, which would change the %s that sink '%s' "
+                     "writes, and audit would call them altered; it must be %s: %s",
                      name, s->quoted, in->declared, table_types_word(column->cells),
                      s->base.sink.name, needed, mend);
 }
@@ -277,9 +279,9 @@ static enum status look_at_table(struct table_sink *s, struct locallog *log, str
     return status;
 }
 
-/* Which row breaks a deferred constraint is not known before COMMIT, when it may be mended by a later
- * one. ON CONFLICT REPLACE deletes rows that were delivered; statements say OR ABORT against it, but
- * not where that would reach into triggers. */
+/* Which row breaks a deferred constraint is not known before COMMIT, when it may be mended by a
+ * later one. ON CONFLICT REPLACE deletes rows that were delivered; statements say OR ABORT against
+ * it, but not where that would reach into triggers. */
 static enum status refuse_clauses(struct table_sink *s, struct locallog *log, struct error *err)
 {
     sqlite3_stmt *statement = NULL;

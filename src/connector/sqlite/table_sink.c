@@ -299,7 +299,8 @@ static enum status is_empty(struct sink *sink, bool *out_empty, struct error *er
     }
     struct buffer sql = {0};
     buffer_printf(&sql, "SELECT 1 FROM %s LIMIT 1", s->quoted);
-    int code = sqlite3_prepare_v2(locallog_database(log), buffer_string(&sql), -1, &statement, NULL);
+    int code =
+        sqlite3_prepare_v2(locallog_database(log), buffer_string(&sql), -1, &statement, NULL);
     if (code == SQLITE_OK) {
         code = sqlite3_step(statement);
         *out_empty = code == SQLITE_DONE;

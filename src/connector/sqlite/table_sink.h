@@ -76,8 +76,8 @@ static inline struct table_outbox *table_outbox(struct outbox *outbox)
 /* Makes the table if it is not there, looks at what it is, and prepares the statements. */
 enum status table_prepare(struct sink *sink, struct locallog *log, struct error *err);
 void table_close_session(struct sink *sink);
-/* What SQLite says of a statement itself (code SQLITE_ERROR) is about the table and the operator's to
- * mend: CONFIG, naming the sink. Else as locallog_error(). */
+/* What SQLite says of a statement itself (code SQLITE_ERROR) is about the table and the operator's
+ * to mend: CONFIG, naming the sink. Else as locallog_error(). */
 enum status table_cannot_write(const struct table_sink *s, struct locallog *log, int code,
                                const char *doing, struct error *err) WEIR_MUST_USE;
 /* In a transaction: the same without making it, if somebody has changed the file's schema since. */

@@ -18,8 +18,9 @@ static const char *type_in_column(sqlite3 *database, const char *declared, const
     sqlite3_stmt *statement = NULL;
     snprintf(sql, sizeof sql, "DROP TABLE IF EXISTS t; CREATE TABLE t (c %s);", declared);
     assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(database, "INSERT INTO t VALUES (?) RETURNING typeof(c)", -1,
-                                        &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, "INSERT INTO t VALUES (?) RETURNING typeof(c)",
+                                        -1, &statement, NULL),
+                     SQLITE_OK);
     if (text == NULL) {
         sqlite3_bind_int64(statement, 1, 7);
     } else {
@@ -71,7 +72,8 @@ static void test_numbers_in_texts(void **state)
 #define TEXT(text) {(const uint8_t *)(text), sizeof(text) - 1}
         TEXT("7"), TEXT("007"), TEXT(" 7 "), TEXT("\t-7.5\n"), TEXT("+.5"), TEXT("5."), TEXT("."),
         TEXT(""), TEXT("-"), TEXT("1e5"), TEXT("1E+05"), TEXT("1e"), TEXT("1e+"), TEXT("e5"),
-        TEXT("0x10"), TEXT("1_000"), TEXT("12a"), TEXT("7\0"), TEXT("7\0a"), TEXT("7 \0"), TEXT("\0" "7"), TEXT("1 2"), TEXT("Infinity"),
+        TEXT("0x10"), TEXT("1_000"), TEXT("12a"), TEXT("7\0"), TEXT("7\0a"), TEXT("7 \0"), TEXT("\0" "7"), TEXT("1 2"),
+        TEXT("Infinity"),
         TEXT("NaN"), TEXT("9223372036854775808"), TEXT("1e999"), TEXT("2024-05-01"), TEXT("- 7"),
         TEXT("\v\f\r7"), TEXT("7\xc2\xa0"), TEXT(" "), TEXT("1.2.3"), TEXT("--7"),
 #undef TEXT
