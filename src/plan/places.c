@@ -58,6 +58,24 @@ static const char *sink_kinds(struct arena *arena)
     return list;
 }
 
+/* A place needs its names: nothing is found under none. */
+static enum status refuse_empty(const struct doc *config, struct error *err)
+{
+    static const char *const keys[] = {"path", "topic"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct doc *node = doc_get(config, keys[i]);
+        size_t count = node == NULL ? 0 : node->kind == DOC_LIST ? node->count : 1;
+        for (size_t k = 0; k < count; k++) {
+            const struct doc *item = node->kind == DOC_LIST ? node->items[k] : node;
+            if (item->text_size == 0) {
+                return doc_error(item, err, "config.value", "the %s of the source is empty",
+                                 keys[i]);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status plan_make_source(struct plan_maker *maker, struct error *err)
 {
     const struct doc *source = doc_get(maker->pipeline, "source");
@@ -69,7 +87,13 @@ enum status plan_make_source(struct plan_maker *maker, struct error *err)
     }
     maker->plan->source_ops = registry_source(source->keys[index]->text);
     maker->plan->source_config = source->items[index];
-    return STATUS_OK;
+    return refuse_empty(source->items[index], err);
+}
+
+static bool is_inside(const char *inner, const char *outer)
+{
+    size_t size = strlen(outer);
+    return strncmp(inner, outer, size) == 0 && inner[size] == '/';
 }
 
 /* A system that is in `place` already must be of that kind. Two names of one file, hard links, are
@@ -94,6 +118,13 @@ static enum status check_place(const struct plan_maker *maker, const struct sink
                              "%s and %s are two names of one file, which cannot be used by both "
                              "at once; write one of them everywhere",
                              other, place);
+        }
+        if (system->ops == kind->system_ops &&
+            (is_inside(place, other) || is_inside(other, place))) {
+            return doc_error(doc_get(config, "path"), err, "config.value",
+                             "%s is where sink '%s' is, and one of the two would be inside the "
+                             "other; give each a place of its own",
+                             other, system->sinks[0]->name);
         }
     }
     return STATUS_OK;
@@ -245,15 +276,20 @@ static enum status check_rejects(const struct plan_maker *maker, const struct do
     return STATUS_OK;
 }
 
-static enum status check_places(const struct plan_maker *maker, const struct doc *sinks,
-                                struct error *err)
+static enum status check_names(const struct plan_maker *maker, const struct doc *sinks,
+                               struct error *err)
 {
-    const struct plan *plan = maker->plan;
-    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
-        if (strcmp(plan->sinks[i]->name, "dlq") == 0) {
+    for (size_t i = 0; i < sinks->count; i++) {
+        const char *name = sinks->keys[i]->text;
+        if (strcmp(name, "dlq") == 0) {
             return doc_error(sinks->keys[i], err, "config.value",
                              "'dlq' is the name of the dead-letter place; call the sink something "
                              "else");
+        }
+        if (strcmp(name, "source") == 0 && !maker->is_stored) {
+            return doc_error(sinks->keys[i], err, "config.value",
+                             "'source' is the name of the place where records come from; call the "
+                             "sink something else");
         }
     }
     return STATUS_OK;
@@ -272,7 +308,7 @@ enum status plan_make_sinks(struct plan_maker *maker, struct error *err)
             return status;
         }
     }
-    enum status status = check_places(maker, sinks, err);
+    enum status status = check_names(maker, sinks, err);
     const struct doc *dlq = doc_get(maker->pipeline, "dlq");
     if (status != STATUS_OK || dlq == NULL) {
         return status;

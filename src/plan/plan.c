@@ -113,6 +113,17 @@ static enum status check_version(const struct doc *pipeline, struct error *err)
     return STATUS_OK;
 }
 
+static enum status check_state_path(const struct doc *pipeline, struct error *err)
+{
+    const struct doc *state = doc_get(pipeline, "state");
+    const struct doc *path = state == NULL ? NULL : doc_get(state, "path");
+    return path == NULL || path->text_size > 0
+               ? STATUS_OK
+               : doc_error(path, err, "config.value",
+                           "the path of the folder of snapshots is empty; leave it out, or name "
+                           "one");
+}
+
 static void read_knobs(struct plan_maker *maker)
 {
     struct plan *plan = maker->plan;
@@ -153,6 +164,9 @@ static enum status make(struct plan_maker *maker, struct error *err)
 {
     struct plan *plan = maker->plan;
     enum status status = check_version(maker->pipeline, err);
+    if (status == STATUS_OK) {
+        status = check_state_path(maker->pipeline, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }

@@ -28,7 +28,8 @@ void plan_make_columns(struct plan_maker *maker);
  * right spelling. */
 enum status plan_find_field(const struct plan_maker *maker, const struct doc *name,
                             const char *path, uint32_t *out, struct error *err) WEIR_MUST_USE;
-/* Index of a new expression. */
-uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what);
+/* Index of a new expression; of a condition its truth is asked. */
+uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
+                             bool is_condition);
 
 #endif

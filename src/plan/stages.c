@@ -45,7 +45,8 @@ enum status plan_find_field(const struct plan_maker *maker, const struct doc *na
                      nearest == NULL ? "" : "'?");
 }
 
-uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what)
+uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
+                             bool is_condition)
 {
     if (maker->expression_count == maker->expression_capacity) {
         maker->expression_capacity = maker->expression_capacity * 2 + 8;
@@ -55,6 +56,7 @@ uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, c
     maker->expressions[maker->expression_count] = (struct sql_expression){
         .text = node->text,
         .what = what,
+        .is_condition = is_condition && !maker->is_stored,
         .file = node->file,
         .line = node->line,
         .column = node->column,
@@ -133,6 +135,53 @@ static enum status place_name_error(const struct doc *set, const struct doc *dro
     return err->status;
 }
 
+/* Whether one name may well be the other, mistyped. */
+static bool resembles(const char *name, const char *other)
+{
+    size_t size = strlen(name);
+    return string_distance(name, other) <= (size >= 5 ? 2u : size >= 3 ? 1u : 0u);
+}
+
+static const char *find_resembling(const struct layout *layout, const char *name)
+{
+    const char *nearest = NULL;
+    for (uint32_t i = 0; i < layout->schema_field_count; i++) {
+        const char *path = layout->fields[i].path;
+        if (resembles(name, path) &&
+            (nearest == NULL || string_distance(name, path) < string_distance(name, nearest))) {
+            nearest = path;
+        }
+    }
+    return nearest;
+}
+
+/* What is dropped need not be declared, where the schema lets other fields pass; but a name that
+ * drops nothing is a field that goes out against the operator's will. */
+static enum status check_drops(const struct plan_maker *maker, const struct doc *drop,
+                               struct error *err)
+{
+    const struct layout *layout = maker->plan->stage.layout;
+    for (size_t i = 0; i < string_count(drop) && !maker->is_stored; i++) {
+        const struct doc *name = string_item(drop, i);
+        uint32_t field = layout_find(layout, name->text);
+        if (field < layout->schema_field_count) {
+            continue;
+        }
+        uint32_t parent = layout->fields[field].parent;
+        bool closed = parent == FIELD_NONE ? layout->closed : layout->fields[parent].closed;
+        const char *nearest = find_resembling(layout, name->text);
+        if (closed || nearest != NULL) {
+            return doc_error(name, err, "config.unknown_field",
+                             "the schema has no field '%s'%s%s%s%s%s", name->text,
+                             closed ? ", and `additionalProperties: false` lets no other pass" : "",
+                             nearest == NULL ? "" : "; did you mean '",
+                             nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?",
+                             closed ? "" : " If it is another one, declare it in the schema");
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status make_schema(struct plan_maker *maker, struct error *err)
 {
     const struct doc *set = doc_get(block(maker, "transform"), "set");
@@ -170,7 +219,7 @@ static enum status make_schema(struct plan_maker *maker, struct error *err)
         is_time[i] = format != NULL && strcmp(format, "date-time") == 0;
     }
     stage->is_time = is_time;
-    return STATUS_OK;
+    return check_drops(maker, drop, err);
 }
 
 /* --- event time --- */
@@ -482,7 +531,7 @@ static enum status make_checks(struct plan_maker *maker, struct error *err)
             reason_table_add(&plan->reasons, arena_printf(maker->arena, "check.%s", name));
         checks[i].warn = strcmp(grammar_string(node, "severity", "error"), "warn") == 0;
         checks[i].expression = plan_add_expression(
-            maker, doc_get(node, "expect"), arena_printf(maker->arena, "check %s", name));
+            maker, doc_get(node, "expect"), arena_printf(maker->arena, "check %s", name), true);
     }
     plan->stage.checks = checks;
     plan->stage.check_count = (uint32_t)count;
@@ -501,7 +550,8 @@ static void make_sets(struct plan_maker *maker, const struct doc *set)
         sets[i].reason =
             reason_table_add(&plan->reasons, arena_printf(maker->arena, "transform.%s", name));
         sets[i].expression = plan_add_expression(
-            maker, set->items[i], arena_printf(maker->arena, "transform.set.%s", name));
+            maker, set->items[i], arena_printf(maker->arena, "transform.set.%s", name),
+            false);
     }
     plan->stage.sets = sets;
     plan->stage.set_count = (uint32_t)count;
@@ -514,7 +564,7 @@ static void make_transform(struct plan_maker *maker)
     const struct doc *where = doc_get(node, "where");
     plan->stage.where_reason = reason_table_add(&plan->reasons, "transform.where");
     plan->stage.where_expression =
-        where == NULL ? EXPRESSION_NONE : plan_add_expression(maker, where, "transform.where");
+        where == NULL ? EXPRESSION_NONE : plan_add_expression(maker, where, "transform.where", true);
     make_sets(maker, doc_get(node, "set"));
     const struct doc *drop = doc_get(node, "drop");
     size_t count = string_count(drop);
@@ -551,6 +601,12 @@ static enum status make_dedup(struct plan_maker *maker, struct error *err)
         if (status != STATUS_OK) {
             return status;
         }
+        for (size_t k = 0; k < i && !maker->is_stored; k++) {
+            if (fields[k] == fields[i]) {
+                return doc_error(name, err, "config.value",
+                                 "dedup.key names '%s' twice; leave one out", name->text);
+            }
+        }
     }
     stage->dedup_window_us = grammar_duration_us(node, "window", 0);
     if (stage->dedup_window_us != TIME_UNLIMITED && !has_time(maker)) {
@@ -584,7 +640,8 @@ static enum status make_routes(struct plan_maker *maker, struct error *err)
             when == NULL ? EXPRESSION_NONE
                          : plan_add_expression(maker, when,
                                                arena_printf(maker->arena, "sinks.%s.when",
-                                                            names[i]));
+                                                            names[i]),
+                                               true);
     }
     plan->stage.route_expressions = expressions;
     plan->stage.sink_names = names;

@@ -176,6 +176,25 @@ static enum status check_value(const struct keyword *keyword, const struct doc *
     return status;
 }
 
+/* Another draft gives keywords another meaning: `items`, `$ref` and `exclusiveMinimum` had. */
+static enum status check_dialect(const struct doc *value, struct error *err)
+{
+    static const char ours[] = "://json-schema.org/draft/2020-12/schema";
+    const char *text = value->text;
+    text += strncmp(text, "http", 4) == 0 ? 4 : 0;
+    text += *text == 's' ? 1 : 0;
+    size_t size = sizeof ours - 1;
+    bool is_ours = strncmp(text, ours, size) == 0 &&
+                   (text[size] == '\0' || strcmp(text + size, "#") == 0);
+    return is_ours ? STATUS_OK
+                   : doc_error(value, err, "schema.dialect",
+                               "schemas are read as JSON Schema 2020-12, and this one is another: "
+                               "'%s'; see that it means the same, and write "
+                               "'https://json-schema.org/draft/2020-12/schema', or leave "
+                               "`$schema` out",
+                               value->text);
+}
+
 static enum status check_key(const struct doc *key, const struct doc *value, struct error *err)
 {
     const struct keyword *keyword = keyword_find(key);
@@ -190,7 +209,9 @@ static enum status check_key(const struct doc *key, const struct doc *value, str
         return doc_error(key, err, "schema.unsupported_keyword", "`%s` is not built: leave it out",
                          keyword->name);
     }
-    return check_value(keyword, value, err);
+    enum status status = check_value(keyword, value, err);
+    return status == STATUS_OK && strcmp(keyword->name, "$schema") == 0 ? check_dialect(value, err)
+                                                                        : status;
 }
 
 enum status keyword_check_map(const struct doc *map, struct error *err)

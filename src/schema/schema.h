@@ -6,7 +6,8 @@
  * `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf`, `minLength`,
  * `maxLength` (code points), `pattern` (see pattern.h), `format` (asserting, see format.h):
  * date-time, date, time, uuid, email, ipv4, ipv6, hostname, uri. Annotations ($schema, $id,
- * $comment, title, description, default, examples, deprecated, readOnly, writeOnly) are accepted.
+ * $comment, title, description, default, examples, deprecated, readOnly, writeOnly) are accepted; a
+ * $schema that names another draft is refused.
  * Every other keyword is an error with its place, never ignored. A keyword that speaks of another
  * type than the field's (`minimum` of a string) asks nothing, as JSON Schema has it.
  *

@@ -38,6 +38,7 @@ struct sql_expression {
     const char *what; /* for messages: "checks.dew_point.expect" */
     const char *file; /* place in the pipeline file */
     uint32_t line, column;
+    bool is_condition; /* its truth is asked: a text, which has none, is refused */
 };
 
 struct sql_program;

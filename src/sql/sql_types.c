@@ -333,6 +333,19 @@ static struct sql_part parse_word(struct parser *parser, uint32_t start)
     return part_of(parser, SQL_KIND_UNKNOWN, start);
 }
 
+/* SQLite asks for the number that a text begins with, so that nearly all texts are false. */
+static void check_truth(struct parser *parser, const struct sql_part *part)
+{
+    const struct sql_expression *expression = parser->comparer.expression;
+    struct error *refusal = &parser->comparer.refusal;
+    bool is_text = part->kind == SQL_KIND_TEXT || part->kind == SQL_KIND_TIME;
+    if (is_text && expression->is_condition && refusal->status == STATUS_OK) {
+        (void)sql_refuse(expression, refusal, "sql.types",
+                         "a text is no condition: it is neither true nor false. Compare it, or "
+                         "ask whether it is there: … IS NOT NULL");
+    }
+}
+
 static struct sql_part parse_unary(struct parser *parser, uint32_t start)
 {
     bool is_plus = sql_token_is(parser->tokens, start, "+");
@@ -358,7 +371,8 @@ static struct sql_part parse_primary(struct parser *parser)
     }
     bool is_not = take(parser, "NOT");
     if (is_not) {
-        (void)parse(parser, BIND_NOT);
+        struct sql_part operand = parse(parser, BIND_NOT);
+        check_truth(parser, &operand);
         return part_of(parser, SQL_KIND_BOOL, start);
     }
     parser->at++;
@@ -540,6 +554,8 @@ static struct sql_part parse_operator(struct parser *parser, const struct sql_pa
     } else if (binding == BIND_CONCAT) {
         kind = is_text ? SQL_KIND_TEXT : SQL_KIND_UNKNOWN;
     } else if (binding == BIND_AND || binding == BIND_OR) {
+        check_truth(parser, left);
+        check_truth(parser, &right);
         kind = SQL_KIND_BOOL;
     }
     return part_of(parser, kind, left->first);
@@ -573,6 +589,7 @@ enum status sql_types_check(struct arena *arena, const struct layout *layout, co
         .tokens = tokens,
     };
     struct sql_part whole = parse(&parser, BIND_OR);
+    check_truth(&parser, &whole);
     bool understood = !parser.lost && tokens->items[parser.at].kind == SQL_TOKEN_END;
     const struct error *refusal = &parser.comparer.refusal;
     if (understood && refusal->status != STATUS_OK) {

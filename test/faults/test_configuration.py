@@ -107,6 +107,26 @@ MISTAKES = {
     "one place twice": ("{path: dead}", "{path: out}", "21:16", "config.", "out"),
     "table twice": ("file: {path: out}", "sqlite: {path: out.db, table: rows}", "19:35",
                     "config.value", "'rows'"),
+    "sink named source": ("  lines:", "  source:", "18:3", "config.value", "'source'"),
+    "source without a path": ("file: {path: in.ndjson}", "local: {path: '', topic: t}", "4:17",
+                              "config.value", "path"),
+    "source without a topic": ("file: {path: in.ndjson}", "local: {path: a.db, topic: ''}", "4:30",
+                               "config.value", "topic"),
+    "state without a path": ("dlq:", "state: {path: ''}\ndlq:", "20:15", "config.value", "path"),
+    "a folder in a folder": ("{path: dead}", "{path: out/dead}", "21:16", "config.value",
+                             "'lines'"),
+    "a folder around a folder": ("{path: dead}", "{path: .}", "21:16", "config.value", "'lines'"),
+    "a file in the place of a folder": ("{path: dead}", "{path: in.ndjson}", "21:16",
+                                        "config.value", "is a file"),
+    "dedup key twice": ("key: id", "key: [id, at, id]", "11:23", "config.value", "'id' twice"),
+    "text as check": ("n > 0", "id", "10:13", "sql.types", "no condition"),
+    "text in a condition": ("n > 0", "n > 0 and not (id or n)", "10:13", "sql.types", "no condition"),
+    "function of text as check": ("n > 0", "lower(id)", "10:13", "sql.types", "no condition"),
+    "text as where": ("  set:", "  where: at\n  set:", "13:10", "sql.types", "no condition"),
+    "text as when": ("{path: out}", "{path: out}\n    when: \"'yes'\"", "20:11", "sql.types",
+                     "no condition"),
+    "dropped field mistyped": ("  set:", "  drop: [idd]\n  set:", "13:10", "config.unknown_field",
+                               "did you mean 'id'"),
     "table of weir": ("table: rows", "table: weir_rows", "17:35", "config.value", "weir_"),
 }
 SCHEMA_MISTAKES = {
@@ -117,6 +137,8 @@ SCHEMA_MISTAKES = {
     "unknown format": ('"date-time"', '"date-tim"', "s.json:4:39", "schema."),
     "broken pattern": ('"string"},', '"string", "pattern": "("},', "s.json:3:40", "schema."),
     "wrong type of a keyword": ('"number"', '"number", "minimum": "1"', "s.json:5:40", "schema."),
+    "another draft": ('{"type": "object",', '{"$schema": "http://json-schema.org/draft-07/schema#",',
+                      "s.json:1:13", "schema.dialect"),
     "unknown type": ('"number"', '"float"', "s.json:5:19", "schema."),
 }
 
@@ -161,6 +183,38 @@ def test_mistake_in_the_schema(lab, name):
     put(lab, GOOD, SCHEMA.replace(old, new, 1))
     said = refused(lab, "run", "p.yaml")
     assert re.match(rf"{re.escape(place)}(:\d+:\d+)?: {re.escape(code)}", said), said
+
+
+def test_a_dropped_field_that_nobody_has(lab):
+    """Where others may come it may be one of them, unless it looks like one that is mistyped."""
+    put(lab, GOOD.replace("  set:", "  drop: [internal_note]\n  set:"))
+    assert lab.weir("lint", "p.yaml").status == 0
+    lab.file("s.json", SCHEMA.replace("{", '{"additionalProperties": false,', 1))
+    said = refused(lab, "lint", "p.yaml")
+    assert said.startswith("p.yaml:13:10: config.unknown_field: the schema has no field 'internal_note'"), said
+    lab.file("s.json", SCHEMA.replace('"id": {"type": "string"}', '"id": {"type": "string"}, '
+                                      '"o": {"type": "object", "additionalProperties": false}'))
+    lab.file("p.yaml", GOOD.replace("  set:", "  drop: [o.note]\n  set:"))
+    assert "config.unknown_field" in refused(lab, "lint", "p.yaml")
+
+
+def test_texts_that_stand_beside_conditions_are_fine(lab):
+    put(lab, GOOD.replace("n > 0", "id = 'a' OR coalesce(id, at) LIKE 'a%' OR length(id)"))
+    assert lab.weir("lint", "p.yaml").status == 0
+    lab.file("p.yaml", GOOD.replace("n * 2", "id"))
+    assert lab.weir("lint", "p.yaml").status == 0
+
+
+def test_another_number_of_partitions_than_the_topic_has(lab):
+    lab.produce([]).produce([], topic="out", partitions=2)
+    lab.write(sinks={"out": {"local": {"path": "log.db", "topic": "out", "partitions": 7}}}, dlq=None)
+    before = lab.sql("SELECT * FROM weir_partition")
+    said = lab.refused("sink.partitions").err
+    assert "7 partitions" in said and "made with 2" in said, said
+    assert lab.sql("SELECT * FROM weir_partition") == before
+    lab.write(sinks={"out": {"local": {"path": "log.db", "topic": "out", "partitions": 2}}})
+    lab.run()
+    lab.audit()
 
 
 def test_lint_says_the_same_and_opens_nothing(lab):

@@ -37,6 +37,7 @@ struct log_sink {
     char *topic_name;
     uint32_t key_field;      /* FIELD_NONE: the record's own key */
     uint32_t partitions;     /* configured; the topic's own once it is there */
+    uint32_t asked;          /* how many the pipeline file asks for; 0: it does not */
     struct locallog_topic topic;
 };
 
@@ -333,6 +334,12 @@ static enum status prepare(struct sink *sink, struct locallog *log, struct error
     if (status == STATUS_OK && !found) {
         status = locallog_topic_create(log, s->topic_name, s->partitions, &s->topic, err);
     }
+    if (status == STATUS_OK && s->asked != 0 && s->asked != s->topic.partitions) {
+        return error_set(err, STATUS_CONFIG, "sink.partitions",
+                         "sink '%s' asks for %u partitions, but topic '%s' was made with %u, which "
+                         "does not change: write that number, leave it out, or name another topic",
+                         sink->name, s->asked, s->topic_name, s->topic.partitions);
+    }
     if (status == STATUS_OK) {
         s->partitions = s->topic.partitions;
     }
@@ -595,7 +602,8 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
         .ops = &log_sink_ops, .name = name, .is_dlq = is_dlq, .shape = shape};
     s->topic_name = memory_copy_string(topic);
     s->key_field = is_dlq ? FIELD_NONE : key_field;
-    s->partitions = (uint32_t)grammar_int(config, "partitions", PARTITIONS_OTHERWISE);
+    s->asked = (uint32_t)grammar_int(config, "partitions", 0);
+    s->partitions = s->asked != 0 ? s->asked : PARTITIONS_OTHERWISE;
     sqlite_system_add(system, &s->base);
     *out = &s->base.sink;
     return STATUS_OK;
