@@ -111,6 +111,9 @@ struct sink_ops {
     /* True when nothing has been written to the place yet (absent or empty): allows a first start.
      * Committer's session. */
     enum status (*is_empty)(struct sink *sink, bool *out_empty, struct error *err);
+    /* Whether the place is there at all, empty or not. NULL where R stands in the place itself, so
+     * that both are lost together. Committer's session. */
+    enum status (*is_there)(struct sink *sink, bool *out_there, struct error *err);
     /* Every row that stands in the place now, in any order, for audit: its hash as append_*
      * computed it, its origin where the place stores it (else offset −1), and a short text for
      * people. */

@@ -24,9 +24,12 @@ struct place {
     uint32_t system;
     struct outbox *outbox;      /* append_* needs somewhere to write; emptied all the time */
     struct hash128 expected_sum;
+    struct hash128 expected_origins; /* sum over rows with where they come from */
     uint64_t expected_count;
     struct hash128 actual_sum;
+    struct hash128 actual_origins;   /* the same of rows that say it */
     uint64_t actual_count;
+    uint64_t origin_count;           /* rows that say it */
     uint64_t unjudged;          /* rows of partitions whose input is not there any more */
     struct audit_fold *fold;    /* keyed places */
     bool differs;
@@ -231,6 +234,13 @@ static bool is_of_pass(const struct audit *audit, struct hash128 hash)
     return audit->passes <= 1 || hash.high % audit->passes == audit->pass;
 }
 
+static struct hash128 hash_with_origin(const struct audit *audit, const struct audit_row *row)
+{
+    const uint64_t words[4] = {row->hash.high, row->hash.low, row->partition,
+                               (uint64_t)row->offset};
+    return hash_bytes(&audit->secret, words, sizeof words);
+}
+
 static void expect(struct audit *audit, struct place *place, struct audit_row row)
 {
     if (audit->collects) {
@@ -241,6 +251,7 @@ static void expect(struct audit *audit, struct place *place, struct audit_row ro
     }
     place->expected_count++;
     place->expected_sum = hash_add(place->expected_sum, row.hash);
+    place->expected_origins = hash_add(place->expected_origins, hash_with_origin(audit, &row));
 }
 
 /* The row's hash as the sink computes it, out of an append into a box that is thrown away. */
@@ -709,16 +720,19 @@ static enum status take_row(void *context, struct hash128 hash, const char *orig
         place->unjudged += !audit->collects;
         return STATUS_OK;
     }
+    struct audit_row row = {.hash = hash, .offset = origin_offset, .partition = partition};
     if (audit->collects) {
         if (place->fold != NULL || is_of_pass(audit, hash)) {
-            audit_rows_add(&place->actual, (struct audit_row){.hash = hash,
-                                                              .offset = origin_offset,
-                                                              .partition = partition});
+            audit_rows_add(&place->actual, row);
         }
         return STATUS_OK;
     }
     place->actual_count++;
     place->actual_sum = hash_add(place->actual_sum, hash);
+    if (is_known) {
+        place->origin_count++;
+        place->actual_origins = hash_add(place->actual_origins, hash_with_origin(audit, &row));
+    }
     return STATUS_OK;
 }
 
@@ -768,7 +782,8 @@ static void compare_pass(struct audit *audit)
             audit_fold_rows(place->fold, &place->expected);
         }
         struct naming naming = {audit, place};
-        audit_rows_compare(&place->expected, &place->actual, name_difference, &naming);
+        audit_rows_compare(&place->expected, &place->actual, place->fold != NULL, name_difference,
+                           &naming);
         audit_rows_fini(&place->expected);
         audit_rows_fini(&place->actual);
         if (place->fold != NULL) {
@@ -788,12 +803,20 @@ static bool compare_sums(struct audit *audit)
             audit_fold_rows(place->fold, &rows);
             for (uint64_t k = 0; k < rows.count; k++) {
                 place->expected_sum = hash_add(place->expected_sum, rows.items[k].hash);
+                place->expected_origins = hash_add(place->expected_origins,
+                                                   hash_with_origin(audit, &rows.items[k]));
             }
             place->expected_count = rows.count;
             audit_rows_fini(&rows);
         }
-        place->differs = place->expected_count != place->actual_count ||
-                         !hash_equal(place->expected_sum, place->actual_sum);
+        /* Where some rows say where they come from and some do not, no sum tells. All rows of a keyed
+         * place say it. */
+        bool do_all = place->origin_count == place->actual_count;
+        bool do_none = place->origin_count == 0 && place->fold == NULL;
+        place->differs =
+            place->expected_count != place->actual_count ||
+            !hash_equal(place->expected_sum, place->actual_sum) || (!do_all && !do_none) ||
+            (do_all && !hash_equal(place->expected_origins, place->actual_origins));
         audit->result->rows += place->actual_count;
         any |= place->differs;
     }

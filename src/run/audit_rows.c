@@ -26,12 +26,6 @@ static int compare_hashes(struct hash128 a, struct hash128 b)
     return a.low < b.low ? -1 : a.low > b.low;
 }
 
-static int compare_rows(const void *a, const void *b)
-{
-    return compare_hashes(((const struct audit_row *)a)->hash,
-                          ((const struct audit_row *)b)->hash);
-}
-
 static int compare_origins(const void *a, const void *b)
 {
     const struct audit_row *x = a;
@@ -40,6 +34,13 @@ static int compare_origins(const void *a, const void *b)
         return x->partition < y->partition ? -1 : 1;
     }
     return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    int order = compare_hashes(((const struct audit_row *)a)->hash,
+                               ((const struct audit_row *)b)->hash);
+    return order != 0 ? order : compare_origins(a, b);
 }
 
 static void sort_rows(struct audit_rows *rows, int (*compare)(const void *, const void *))
@@ -96,42 +97,129 @@ static void tell(struct audit_rows *missing, struct audit_rows *surplus,
     memory_free(paired);
 }
 
-void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual,
+/* --- rows of one hash --- */
+
+struct group {
+    const struct audit_row *expected, *actual; /* each by origin */
+    uint64_t expected_count, actual_count;
+};
+
+/* Rows of the same bytes whose origins have no pair, in order. */
+static void find_strays(const struct group *group, struct audit_rows *expected,
+                        struct audit_rows *actual)
+{
+    uint64_t e = 0;
+    uint64_t a = 0;
+    while (e < group->expected_count || a < group->actual_count) {
+        int order = e == group->expected_count ? 1
+                    : a == group->actual_count
+                        ? -1
+                        : compare_origins(&group->expected[e], &group->actual[a]);
+        if (order < 0) {
+            audit_rows_add(expected, group->expected[e]);
+        } else if (order > 0) {
+            audit_rows_add(actual, group->actual[a]);
+        }
+        e += order <= 0;
+        a += order >= 0;
+    }
+}
+
+/* Rows of unknown origin come first: what they may be, they are. */
+static void sort_unknown_first(struct audit_rows *rows)
+{
+    struct audit_rows sorted = {0};
+    for (int is_known = 0; is_known < 2; is_known++) {
+        for (uint64_t i = 0; i < rows->count; i++) {
+            if ((rows->items[i].offset >= 0) == is_known) {
+                audit_rows_add(&sorted, rows->items[i]);
+            }
+        }
+    }
+    audit_rows_fini(rows);
+    *rows = sorted;
+}
+
+struct telling {
+    void (*difference)(void *context, enum audit_kind kind, const struct audit_row *row);
+    void *context;
+    bool knows_origins;
+    struct audit_rows missing, surplus;
+};
+
+static void compare_group(struct telling *telling, const struct group *group)
+{
+    struct audit_rows expected = {0};
+    struct audit_rows actual = {0};
+    find_strays(group, &expected, &actual);
+    sort_unknown_first(&actual);
+    for (uint64_t i = 0; i < actual.count; i++) {
+        const struct audit_row *row = &actual.items[i];
+        bool is_known = row->offset >= 0;
+        if (i < expected.count) {
+            if (is_known || telling->knows_origins) {
+                telling->difference(telling->context, AUDIT_ALTERED, &expected.items[i]);
+            }
+        } else if (group->expected_count > 0) {
+            telling->difference(telling->context, AUDIT_DOUBLED,
+                                is_known ? row : &group->expected[group->expected_count - 1]);
+        } else {
+            audit_rows_add(&telling->surplus, *row);
+        }
+    }
+    for (uint64_t i = actual.count; i < expected.count; i++) {
+        audit_rows_add(&telling->missing, expected.items[i]);
+    }
+    audit_rows_fini(&expected);
+    audit_rows_fini(&actual);
+}
+
+static uint64_t count_alike(const struct audit_rows *rows, uint64_t from, struct hash128 hash)
+{
+    uint64_t end = from;
+    while (end < rows->count && hash_equal(rows->items[end].hash, hash)) {
+        end++;
+    }
+    return end - from;
+}
+
+static bool is_as_expected(const struct group *group)
+{
+    return group->expected_count == 1 && group->actual_count == 1 &&
+           compare_origins(group->expected, group->actual) == 0;
+}
+
+void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual, bool knows_origins,
                         void (*difference)(void *context, enum audit_kind kind,
                                            const struct audit_row *row),
                         void *context)
 {
-    struct audit_rows missing = {0};
-    struct audit_rows surplus = {0};
+    struct telling telling = {
+        .difference = difference, .context = context, .knows_origins = knows_origins};
     sort_rows(expected, compare_rows);
     sort_rows(actual, compare_rows);
     uint64_t e = 0;
     uint64_t a = 0;
     while (e < expected->count || a < actual->count) {
-        int order = e == expected->count ? 1
-                    : a == actual->count
-                        ? -1
-                        : compare_hashes(expected->items[e].hash, actual->items[a].hash);
-        if (order == 0) {
-            e++;
-            a++;
-        } else if (order < 0) {
-            audit_rows_add(&missing, expected->items[e++]);
-        } else {
-            bool seen = e > 0 && hash_equal(expected->items[e - 1].hash, actual->items[a].hash);
-            if (seen) {
-                bool has_origin = actual->items[a].offset >= 0;
-                difference(context, AUDIT_DOUBLED,
-                           has_origin ? &actual->items[a] : &expected->items[e - 1]);
-            } else {
-                audit_rows_add(&surplus, actual->items[a]);
-            }
-            a++;
+        bool is_expected = a == actual->count ||
+                           (e < expected->count && compare_hashes(expected->items[e].hash,
+                                                                  actual->items[a].hash) <= 0);
+        struct hash128 hash = is_expected ? expected->items[e].hash : actual->items[a].hash;
+        struct group group = {
+            .expected = expected->items + e,
+            .actual = actual->items + a,
+            .expected_count = count_alike(expected, e, hash),
+            .actual_count = count_alike(actual, a, hash),
+        };
+        if (!is_as_expected(&group)) {
+            compare_group(&telling, &group);
         }
+        e += group.expected_count;
+        a += group.actual_count;
     }
-    tell(&missing, &surplus, difference, context);
-    audit_rows_fini(&missing);
-    audit_rows_fini(&surplus);
+    tell(&telling.missing, &telling.surplus, difference, context);
+    audit_rows_fini(&telling.missing);
+    audit_rows_fini(&telling.surplus);
 }
 
 /* --- the last row per key --- */

@@ -32,8 +32,9 @@ enum audit_kind { AUDIT_MISSING, AUDIT_DOUBLED, AUDIT_ALTERED, AUDIT_FOREIGN };
 #define AUDIT_KINDS 4
 
 /* Sorts both and tells every difference. A foreign row whose origin is that of a missing one is one
- * altered row. */
-void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual,
+ * altered row; so is one that has the bytes of a missing one and another origin, which is told with
+ * the origin that it should have. A row of unknown origin may be of any unless `knows_origins`. */
+void audit_rows_compare(struct audit_rows *expected, struct audit_rows *actual, bool knows_origins,
                         void (*difference)(void *context, enum audit_kind kind,
                                            const struct audit_row *row),
                         void *context);

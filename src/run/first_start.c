@@ -400,6 +400,69 @@ static enum status check_sink(const struct pipeline *pipeline, struct replayer *
                            sink->name, sink->system->name, pipeline->plan->name);
 }
 
+/* How many rows the pipeline has written to the place of a sink, as far as its last plan knows it. */
+static enum status count_written(const struct pipeline *pipeline, struct replayer *replayer,
+                                 uint32_t s, const struct sink *sink, uint64_t *out,
+                                 struct error *err)
+{
+    *out = 0;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        const struct progress *progress = pipeline_progress(pipeline, s, p);
+        const struct plan *plan = pipeline->plan;
+        if (!pipeline_is_found(progress)) {
+            continue;
+        }
+        if (!hash_equal(last_plan(progress), plan->hash)) {
+            const struct judge *judge = NULL;
+            enum status status = replayer_judge(replayer, last_plan(progress), &judge, err);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            plan = judge->plan;
+        }
+        const struct sink *writer = find_writer(plan, &progress->ledger, sink);
+        *out += writer == NULL ? 0 : ledger_find_sink(&progress->ledger, writer->name)->written;
+    }
+    return STATUS_OK;
+}
+
+/* A place that is made anew would look as if nothing had been lost. */
+static enum status refuse_missing_place(const struct pipeline *pipeline,
+                                        struct replayer *replayer, uint32_t s, struct sink *sink,
+                                        struct error *err)
+{
+    bool is_there = true;
+    uint64_t written = 0;
+    enum status status = sink->ops->is_there == NULL
+                             ? STATUS_OK
+                             : sink->ops->is_there(sink, &is_there, err);
+    if (status == STATUS_OK && !is_there) {
+        status = count_written(pipeline, replayer, s, sink, &written, err);
+    }
+    if (status != STATUS_OK || is_there || written == 0) {
+        return status;
+    }
+    return error_set(err, STATUS_FATAL, "sink.missing_place",
+                     "pipeline '%s' has written %llu rows to '%s' in %s, the place of sink '%s', "
+                     "which is not there any more: bring it back from a backup, or name another "
+                     "place, which gets the rows that come from now on",
+                     pipeline->plan->name, (unsigned long long)written,
+                     sink->ops->address(sink), sink->system->name, sink->name);
+}
+
+static enum status refuse_missing_places(const struct pipeline *pipeline,
+                                         struct replayer *replayer, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        const struct system *system = pipeline->plan->systems[s];
+        for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
+            status = refuse_missing_place(pipeline, replayer, s, system->sinks[i], err);
+        }
+    }
+    return status;
+}
+
 static enum status check_newcomers(const struct pipeline *pipeline, struct replayer *replayer,
                                    struct error *err)
 {
@@ -430,7 +493,14 @@ enum status first_start_check_join(const struct pipeline *pipeline, struct error
 
 enum status first_start_join(struct pipeline *pipeline, struct error *err)
 {
+    struct replayer *replayer =
+        replayer_new(pipeline->plan, pipeline->plan->systems, pipeline->plan->system_count,
+                     pipeline->hash_key);
     enum status status = first_start_check_join(pipeline, err);
+    if (status == STATUS_OK) {
+        status = refuse_missing_places(pipeline, replayer, err);
+    }
+    replayer_free(replayer);
     return status == STATUS_OK ? begin_missing(pipeline, err) : status;
 }
 

@@ -290,6 +290,80 @@ def test_the_file_of_everything_renamed(lab):
     assert "cannot be verified" not in said and "35 rows" not in said, said
 
 
+# --- places that are gone ---
+
+GONE = {
+    "table": ("rows", lambda lab: lab.sql("DROP TABLE rows"), {"out": local("out", partitions=1), "rows": table("new")}),
+    "topic": ("out", lambda lab: lab.weir("topic", "delete", f"local:{LOG}#out", "--yes"),
+              {"out": local("new", partitions=1), "rows": table("rows")}),
+}
+
+
+@pytest.mark.parametrize("more", [[], [record(30)]], ids=["nothing new", "more"])
+@pytest.mark.parametrize("name", GONE)
+def test_a_place_that_is_gone(lab, name, more):
+    """It is not made anew as if nothing had been lost. The ways on: a backup, or another place."""
+    sink, lose, sinks = GONE[name]
+    lab.write().produce(records(0, 10))
+    lab.run()
+    lab.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    backup = (lab.path / LOG).read_bytes()
+    lose(lab)
+    if more:
+        lab.produce(more)
+    for _ in range(2):
+        said = lab.refused("sink.missing_place", status=3).err
+        assert f"'{sink}'" in said and "10 rows" in said and "backup" in said, said
+    assert f"{sink}: missing: " in lab.audit(status=1)
+    lab.write(sinks=sinks)
+    lab.produce(records(10, 20))
+    assert balanced(lab.ledger()) == counts(valid=20 + len(more))
+    new = lab.sql("SELECT count(*) FROM new")[0][0] if name == "table" else len(lab.values("new"))
+    assert new == 10 + len(more)
+    said = lab.audit()
+    assert "missing 0 · doubled 0 · altered 0 · foreign 0" in said and "cannot be verified" in said, said
+    # The other way on.
+    for rest in ("-wal", "-shm"):
+        (lab.path / f"{LOG}{rest}").unlink(missing_ok=True)
+    (lab.path / LOG).write_bytes(backup)
+    no_snapshots(lab)
+    lab.write(sinks={"out": local("out", partitions=1), "rows": table("rows")}).produce(records(10, 15))
+    assert balanced(lab.ledger()) == counts(valid=15)
+    lab.audit()
+
+
+def test_dead_letters_that_are_gone(lab):
+    lab.write().produce([b"{"])
+    lab.run()
+    lab.weir("topic", "delete", f"local:{LOG}#dead", "--yes")
+    assert "'dlq'" in lab.refused("sink.missing_place", status=3).err
+    lab.write(dlq=local("dead2", partitions=1)).produce([b"{"])
+    lab.run()
+    assert len(lab.letters("dead2")) == 1
+
+
+def test_a_place_that_was_never_written_to_may_go(lab):
+    lab.write().produce(records(0, 10))
+    lab.run()
+    lab.weir("topic", "delete", f"local:{LOG}#dead", "--yes")
+    lab.produce(records(10, 20))
+    assert balanced(lab.ledger()) == counts(valid=20)
+    lab.audit()
+
+
+def test_a_folder_that_is_gone(lab):
+    """R was in it: others know that there was one."""
+    lab.write(sinks={"lines": folder("lines")}).produce(records(0, 10))
+    lab.run()
+    for path in sorted((lab.path / "lines").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (lab.path / "lines").rmdir()
+    lab.refused("progress.lost", status=3)
+    lab.write(sinks={"new": folder("new")}).produce(records(10, 20))
+    lab.run()
+    assert lines(lab, "new") == sorted(records(10, 20))
+
+
 # --- places whose rows are of another kind than they were ---
 
 def test_a_place_that_is_kept_by_another_rule(lab):

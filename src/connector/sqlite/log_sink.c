@@ -426,6 +426,13 @@ static enum status is_empty(struct sink *sink, bool *out_empty, struct error *er
     return status;
 }
 
+static enum status is_there(struct sink *sink, bool *out_there, struct error *err)
+{
+    struct locallog_topic topic;
+    return locallog_topic_find(sqlite_system_log(sink->system), self(sink)->topic_name, &topic,
+                               out_there, err);
+}
+
 static struct bytes find_header(const struct record *record, const char *name)
 {
     for (uint32_t i = record->header_count; i > 0; i--) {
@@ -554,6 +561,7 @@ static const struct sink_ops log_sink_ops = {
     .append_row = append_row,
     .append_dead_letter = append_dead_letter,
     .is_empty = is_empty,
+    .is_there = is_there,
     .scan = scan_rows,
     .is_keyed = is_keyed,
     .address = address,

@@ -278,24 +278,37 @@ static const struct sqlite_sink_work table_sink_work = {
 
 /* --- first start and audit --- */
 
+static enum status is_there(struct sink *sink, bool *out_there, struct error *err)
+{
+    static const char doing[] = "look for a table in";
+    struct locallog *log = sqlite_system_log(sink->system);
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_prepare(
+        log, "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1"
+             " COLLATE NOCASE",
+        doing, &statement, err);
+    if (status == STATUS_OK) {
+        sqlite3_bind_text(statement, 1, table_sink(sink)->table, -1, SQLITE_STATIC);
+        int code = sqlite3_step(statement);
+        *out_there = code == SQLITE_ROW;
+        if (code != SQLITE_ROW && code != SQLITE_DONE) {
+            status = locallog_error(log, code, doing, err);
+        }
+        sqlite3_finalize(statement);
+    }
+    return status;
+}
+
 static enum status is_empty(struct sink *sink, bool *out_empty, struct error *err)
 {
     struct table_sink *s = table_sink(sink);
     struct locallog *log = sqlite_system_log(sink->system);
     sqlite3_stmt *statement = NULL;
+    bool exists = false;
     *out_empty = true;
-    enum status status = sqlite_prepare(
-        log, "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1"
-             " COLLATE NOCASE",
-        "look for a table in", &statement, err);
-    if (status != STATUS_OK) {
+    enum status status = is_there(sink, &exists, err);
+    if (status != STATUS_OK || !exists) {
         return status;
-    }
-    sqlite3_bind_text(statement, 1, s->table, -1, SQLITE_STATIC);
-    bool exists = sqlite3_step(statement) == SQLITE_ROW;
-    sqlite3_finalize(statement);
-    if (!exists) {
-        return STATUS_OK;
     }
     struct buffer sql = {0};
     buffer_printf(&sql, "SELECT 1 FROM %s LIMIT 1", s->quoted);
@@ -359,6 +372,22 @@ static enum status prepare_scan(struct table_sink *s, struct locallog *log,
     return status;
 }
 
+static const char *column_text(sqlite3_stmt *statement, int index)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, index);
+    return text == NULL ? "?" : text;
+}
+
+/* Rows of before the columns were added have none of the three. */
+static bool has_origin(sqlite3_stmt *statement, int first)
+{
+    bool has = false;
+    for (int i = first; i < first + 3; i++) {
+        has = has || sqlite3_column_type(statement, i) != SQLITE_NULL;
+    }
+    return has;
+}
+
 static enum status scan_rows(struct sink *sink, const struct hash_secret *secret,
                              enum status (*row)(void *context, struct hash128 hash,
                                                 const char *origin_topic,
@@ -370,11 +399,15 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
     struct table_sink *s = table_sink(sink);
     struct locallog *log = sqlite_system_log(sink->system);
     sqlite3_stmt *statement = NULL;
-    enum status status = table_check_columns(s, log, err);
-    if (status == STATUS_OK) {
+    bool exists = false;
+    enum status status = is_there(sink, &exists, err);
+    if (status == STATUS_OK && exists) {
+        status = table_check_columns(s, log, err);
+    }
+    if (status == STATUS_OK && exists) {
         status = prepare_scan(s, log, &statement, err);
     }
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK || !exists) {
         return status;
     }
     struct buffer text = {0};
@@ -385,13 +418,12 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
             values[i] = column_value(statement, (int)i);
         }
         int first = sink->is_dlq ? LETTER_TOPIC : (int)s->column_count;
-        bool known = (sink->is_dlq || s->has_origin) &&
-                     sqlite3_column_type(statement, first) != SQLITE_NULL;
+        bool known = (sink->is_dlq || s->has_origin) && has_origin(statement, first);
         struct hash128 hash = value_hash(secret, values, s->column_count);
         write_row_text(values, s->column_count, &text);
         status = row(context, hash,
-                     known ? (const char *)sqlite3_column_text(statement, first) : NULL,
-                     known ? (const char *)sqlite3_column_text(statement, first + 1) : NULL,
+                     known ? column_text(statement, first) : NULL,
+                     known ? column_text(statement, first + 1) : NULL,
                      known ? sqlite3_column_int64(statement, first + 2) : -1,
                      bytes_of(text.data, text.size), err);
     }
@@ -477,6 +509,7 @@ static const struct sink_ops table_sink_ops = {
     .append_row = append_row,
     .append_dead_letter = append_dead_letter,
     .is_empty = is_empty,
+    .is_there = is_there,
     .scan = scan_rows,
     .key_row = key_row,
     .is_keyed = is_keyed,
