@@ -809,8 +809,8 @@ static bool compare_sums(struct audit *audit)
             place->expected_count = rows.count;
             audit_rows_fini(&rows);
         }
-        /* Where some rows say where they come from and some do not, no sum tells. All rows of a keyed
-         * place say it. */
+        /* Where some rows say where they come from and some do not, no sum tells. All rows of a
+         * keyed place say it. */
         bool do_all = place->origin_count == place->actual_count;
         bool do_none = place->origin_count == 0 && place->fold == NULL;
         place->differs =

@@ -400,7 +400,7 @@ static enum status check_sink(const struct pipeline *pipeline, struct replayer *
                            sink->name, sink->system->name, pipeline->plan->name);
 }
 
-/* How many rows the pipeline has written to the place of a sink, as far as its last plan knows it. */
+/* How many rows the pipeline wrote to the place of a sink, as far as its last plan knows it. */
 static enum status count_written(const struct pipeline *pipeline, struct replayer *replayer,
                                  uint32_t s, const struct sink *sink, uint64_t *out,
                                  struct error *err)
