@@ -52,11 +52,18 @@ void plan_make_columns(struct plan_maker *maker)
             continue;
         }
         bool top_level = f->parent == FIELD_NONE;
+        enum column_type type = f->type;
+        bool is_time = stage->is_time[field];
+        if (set != FIELD_NONE) {
+            const struct sql_outcome *outcome = &maker->set_outcomes[set];
+            type = stage_set_type(stage, &stage->sets[set], outcome);
+            is_time = outcome->column != FIELD_NONE && stage->is_time[outcome->column];
+        }
         columns[count++] = (struct output_column){
             .name = column_name(maker->arena, f->path),
             .path = f->path,
-            .type = set == FIELD_NONE ? f->type : COLUMN_JSON,
-            .is_time = set == FIELD_NONE && stage->is_time[field],
+            .type = type,
+            .is_time = is_time,
             .required = set == FIELD_NONE && top_level && !f->nullable &&
                         schema_is_required(stage->schema, field),
             .field = set == FIELD_NONE ? field : FIELD_NONE,

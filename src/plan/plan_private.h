@@ -14,6 +14,7 @@ struct plan_maker {
     /* expressions collected so far */
     struct sql_expression *expressions;
     uint32_t expression_count, expression_capacity;
+    const struct sql_outcome *set_outcomes; /* [set] */
 };
 
 /* places.c: source first, then (stages), then sinks and dlq, which need the stages' columns. */

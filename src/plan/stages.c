@@ -695,7 +695,15 @@ static enum status check_expressions(struct plan_maker *maker, struct error *err
     enum status status =
         sql_program_compile(maker->arena, stage->layout, stage->is_time, stage->expressions,
                             stage->expression_count, &program, err);
-    sql_program_free(program);
+    if (status == STATUS_OK) {
+        struct sql_outcome *outcomes =
+            arena_alloc_zero(maker->arena, stage->set_count + 1, sizeof *outcomes);
+        for (uint32_t i = 0; i < stage->set_count; i++) {
+            outcomes[i] = sql_program_outcome(program, stage->sets[i].expression);
+        }
+        maker->set_outcomes = outcomes;
+        sql_program_free(program);
+    }
     return status;
 }
 

@@ -53,6 +53,12 @@ enum status sql_program_compile(struct arena *arena, const struct layout *layout
                                 struct error *err) WEIR_MUST_USE;
 /* Whether the expression reads the field. */
 bool sql_program_uses(const struct sql_program *program, uint32_t expression, uint32_t field);
+/* What can be told of an expression's results before it runs. */
+struct sql_outcome {
+    uint32_t column; /* the field, where the expression is nothing but a column; or FIELD_NONE */
+    bool is_truth;   /* true or false (1 or 0) or NULL */
+};
+struct sql_outcome sql_program_outcome(const struct sql_program *program, uint32_t expression);
 /* Takes NULL. */
 void sql_program_free(struct sql_program *program);
 
@@ -64,8 +70,9 @@ struct sql_result {
 
 /* Evaluates every expression for the rows named in `rows` (ascending): results[expression *
  * row_count + i] for rows[i]. A run-time error fails only the expression that raised it in that
- * row; so does a text that is not UTF-8. A DOUBLE may be infinite. FATAL only when SQLite itself
- * breaks (corrupt, misuse). */
+ * row; so do a text that is not UTF-8, a number that is not finite, and an integer that
+ * overflowed: where an expression is made of integers alone, SQLite hands on a DOUBLE. FATAL only
+ * when SQLite itself breaks (corrupt, misuse). */
 enum status sql_program_run(struct sql_program *program, struct batch *batch, const uint32_t *rows,
                             uint32_t row_count, struct sql_result *results,
                             struct error *err) WEIR_MUST_USE;

@@ -28,6 +28,8 @@ struct sql_part {
     bool is_literal;
     uint32_t first;
     uint32_t last;
+    /* Made of integers alone: it is an integer or NULL, unless it overflows. */
+    bool is_integer;
 };
 
 /* Collects the first refusal of one expression. */

@@ -270,18 +270,38 @@ static enum status check_scratch(struct compiler *compiler, const struct source 
     return status;
 }
 
+/* The column that is all of the expression, parentheses aside. */
+static uint32_t find_only_column(const struct sql_tokens *tokens)
+{
+    uint32_t first = 0;
+    uint32_t count = tokens->count;
+    while (count > 2 && sql_token_is(tokens, first, "(") &&
+           sql_token_is(tokens, first + count - 1, ")")) {
+        first++;
+        count -= 2;
+    }
+    return count == 1 ? tokens->items[first].field : FIELD_NONE;
+}
+
 static enum status check_sources(struct compiler *compiler)
 {
     for (uint32_t i = 0; i < compiler->source_count; i++) {
         const struct source *source = &compiler->sources[i];
+        struct sql_part whole = {.kind = SQL_KIND_UNKNOWN};
         enum status status = check_scratch(compiler, source);
         if (status == STATUS_OK) {
             status = sql_types_check(compiler->arena, compiler->layout, compiler->is_time,
-                                     source->expression, &source->tokens, NULL, compiler->err);
+                                     source->expression, &source->tokens, &whole, compiler->err);
         }
         if (status != STATUS_OK) {
             return status;
         }
+        compiler->program->promises[i] = (struct sql_promise){
+            .column = find_only_column(&source->tokens),
+            .is_truth = whole.kind == SQL_KIND_BOOL,
+            .is_integer = whole.is_integer,
+            .may_be_real = whole.kind == SQL_KIND_NUMBER || whole.kind == SQL_KIND_UNKNOWN,
+        };
     }
     return STATUS_OK;
 }
@@ -373,6 +393,7 @@ static struct sql_program *new_program(struct arena *arena, const struct layout 
     size_t slots = size_add(expression_count, 1);
     program->singles = arena_alloc_zero(arena, slots, sizeof(sqlite3_stmt *));
     program->groups = arena_alloc_zero(arena, slots / SQL_GROUP_SIZE + 1, sizeof *program->groups);
+    program->promises = arena_alloc_zero(arena, slots, sizeof *program->promises);
     program->uses =
         arena_alloc_zero(arena, size_mul(slots, size_add(layout->field_count, 1)), sizeof(bool));
     return program;
@@ -447,6 +468,19 @@ bool sql_program_uses(const struct sql_program *program, uint32_t expression, ui
 {
     check(expression < program->expression_count && field < program->layout->field_count);
     return program->uses[(size_t)expression * program->layout->field_count + field];
+}
+
+struct sql_outcome sql_program_outcome(const struct sql_program *program, uint32_t expression)
+{
+    check(expression < program->expression_count);
+    const struct sql_promise *promise = &program->promises[expression];
+    /* The word may name a column and mean something else: SQLite has said what it reads. */
+    bool is_column = promise->column != FIELD_NONE &&
+                     sql_program_uses(program, expression, promise->column);
+    return (struct sql_outcome){
+        .column = is_column ? promise->column : FIELD_NONE,
+        .is_truth = promise->is_truth,
+    };
 }
 
 void sql_program_free(struct sql_program *program)

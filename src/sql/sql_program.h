@@ -31,6 +31,14 @@ struct sql_group {
     sqlite3_stmt *statement;
 };
 
+/* What the text of an expression says of its results. */
+struct sql_promise {
+    uint32_t column; /* as in struct sql_outcome */
+    bool is_truth;
+    bool is_integer;
+    bool may_be_real;
+};
+
 struct sql_program {
     const struct layout *layout;
     sqlite3 *db;
@@ -42,6 +50,7 @@ struct sql_program {
     uint32_t group_count;
     struct sql_native *native; /* NULL: no expression is simple enough */
     bool *uses;                /* [expression * field_count + field] */
+    struct sql_promise *promises; /* [expression] */
     bool *now_used;            /* the row of `uses` that preparing fills; NULL: none */
     const char *refused; /* the function that was not allowed in the statement prepared last */
 };

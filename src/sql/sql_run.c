@@ -1,3 +1,4 @@
+#include <math.h>
 #include <sqlite3.h>
 #include <string.h>
 
@@ -197,6 +198,26 @@ static enum status run_native(const struct run *run, const struct batch *batch, 
     return status;
 }
 
+/* Whoever evaluated it. SQLite makes a real of an integer that overflows, and reads 1e999 as
+ * infinite; no record can hold such a number. */
+static void fail_odd_reals(const struct run *run)
+{
+    for (uint32_t e = 0; e < run->program->expression_count; e++) {
+        const struct sql_promise *promise = &run->program->promises[e];
+        for (uint32_t row = 0; promise->may_be_real && row < run->row_count; row++) {
+            struct sql_result *result = result_at(run, e, row);
+            if (result->failed || result->value.type != VALUE_DOUBLE) {
+                continue;
+            }
+            if (promise->is_integer) {
+                set_failed(result, run->arena, "integer overflow");
+            } else if (!isfinite(result->value.real)) {
+                set_failed(result, run->arena, "the result is not a finite number");
+            }
+        }
+    }
+}
+
 enum status sql_program_run(struct sql_program *program, struct batch *batch, const uint32_t *rows,
                             uint32_t row_count, struct sql_result *results, struct error *err)
 {
@@ -211,5 +232,8 @@ enum status sql_program_run(struct sql_program *program, struct batch *batch, co
         status = run_group(&run, &program->groups[i], err);
     }
     program->table.batch_columns = NULL;
+    if (status == STATUS_OK) {
+        fail_odd_reals(&run);
+    }
     return status;
 }

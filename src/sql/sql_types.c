@@ -66,7 +66,18 @@ static void expect(struct parser *parser, const char *text)
 
 static struct sql_part part_of(const struct parser *parser, enum sql_kind kind, uint32_t first)
 {
-    return (struct sql_part){kind, false, first, parser->at == 0 ? 0 : parser->at - 1};
+    return (struct sql_part){
+        .kind = kind,
+        .first = first,
+        .last = parser->at == 0 ? 0 : parser->at - 1,
+        .is_integer = kind == SQL_KIND_BOOL,
+    };
+}
+
+static struct sql_part integer_if(struct sql_part part, bool is_integer)
+{
+    part.is_integer = part.is_integer || is_integer;
+    return part;
 }
 
 /* --- Kinds --- */
@@ -93,35 +104,44 @@ static enum sql_kind result_kind(enum sql_kind kind)
 
 /* --- Primary expressions --- */
 
-/* Unifies, with `first` telling whether `kind` has a value yet. */
-static void add_result(enum sql_kind *kind, bool *first, enum sql_kind next)
+/* The results that a function or CASE chooses from. */
+struct choice {
+    enum sql_kind kind;
+    bool is_integer;
+    bool is_open; /* there is one */
+};
+
+static void add_result(struct choice *choice, const struct sql_part *next)
 {
-    *kind = *first ? result_kind(next) : unify(*kind, result_kind(next));
-    *first = false;
+    enum sql_kind kind = result_kind(next->kind);
+    choice->kind = choice->is_open ? unify(choice->kind, kind) : kind;
+    choice->is_integer = next->is_integer && (choice->is_integer || !choice->is_open);
+    choice->is_open = true;
 }
 
 static struct sql_part parse_case(struct parser *parser, uint32_t start)
 {
-    struct sql_part base = {SQL_KIND_UNKNOWN, false, start, start};
+    struct sql_part base = {.first = start, .last = start};
     bool has_base = !is_next(parser, "WHEN");
     if (has_base) {
         base = parse(parser, BIND_OR);
     }
-    enum sql_kind kind = SQL_KIND_UNKNOWN;
-    bool first = true;
+    struct choice choice = {0};
     while (!parser->lost && take(parser, "WHEN")) {
         struct sql_part when = parse(parser, BIND_OR);
         if (has_base) {
             sql_compare(&parser->comparer, &base, &when);
         }
         expect(parser, "THEN");
-        add_result(&kind, &first, parse(parser, BIND_OR).kind);
+        struct sql_part result = parse(parser, BIND_OR);
+        add_result(&choice, &result);
     }
     if (take(parser, "ELSE")) {
-        add_result(&kind, &first, parse(parser, BIND_OR).kind);
+        struct sql_part result = parse(parser, BIND_OR);
+        add_result(&choice, &result);
     }
     expect(parser, "END");
-    return part_of(parser, kind, start);
+    return integer_if(part_of(parser, choice.kind, start), choice.is_integer);
 }
 
 static bool contains_folded(const char *text, const char *part)
@@ -171,7 +191,7 @@ static struct sql_part parse_cast(struct parser *parser, uint32_t start)
     }
     const char *type =
         arena_copy(parser->arena, parser->tokens->text + type_start, type_end - type_start);
-    return part_of(parser, cast_kind(type), start);
+    return integer_if(part_of(parser, cast_kind(type), start), contains_folded(type, "INT"));
 }
 
 /* Refuses what the calendar would refuse at every row. */
@@ -197,43 +217,47 @@ static void check_calendar_call(struct parser *parser, const char *name,
     }
 }
 
-static enum sql_kind call_kind(struct parser *parser, const char *name,
-                               const struct sql_part *arguments, uint32_t argument_count)
+static struct choice call_result(struct parser *parser, const char *name,
+                                 const struct sql_part *arguments, uint32_t argument_count)
 {
     const struct sql_function *function = sql_functions_find(name);
+    struct choice result = {.kind = SQL_KIND_UNKNOWN};
     if (function == NULL || argument_count == 0) {
-        return SQL_KIND_UNKNOWN;
+        return result;
     }
-    enum sql_kind kind = SQL_KIND_UNKNOWN;
-    bool first = true;
     switch (function->returns) {
     case SQL_RETURNS_NUMBER:
-        return SQL_KIND_NUMBER;
+        result.kind = SQL_KIND_NUMBER;
+        result.is_integer = strcmp(function->name, "abs") == 0 && arguments[0].is_integer;
+        break;
     case SQL_RETURNS_TEXT:
-        return SQL_KIND_TEXT;
+        result.kind = SQL_KIND_TEXT;
+        break;
     case SQL_RETURNS_BLOB:
-        return SQL_KIND_BLOB;
+        result.kind = SQL_KIND_BLOB;
+        break;
     case SQL_RETURNS_FIRST:
         if (argument_count == 2 && strcmp(function->name, "nullif") == 0) {
             sql_compare(&parser->comparer, &arguments[0], &arguments[1]);
         }
-        return result_kind(arguments[0].kind);
+        add_result(&result, &arguments[0]);
+        break;
     case SQL_RETURNS_ARGUMENTS:
         for (uint32_t i = 0; i < argument_count; i++) {
-            add_result(&kind, &first, arguments[i].kind);
+            add_result(&result, &arguments[i]);
         }
-        return kind;
+        break;
     case SQL_RETURNS_CHOICE:
         for (uint32_t i = 0; i < argument_count; i++) {
             if (i % 2 == 1 || i + 1 == argument_count) {
-                add_result(&kind, &first, arguments[i].kind);
+                add_result(&result, &arguments[i]);
             }
         }
-        return kind;
+        break;
     case SQL_RETURNS_UNKNOWN:
         break;
     }
-    return SQL_KIND_UNKNOWN;
+    return result;
 }
 
 static struct sql_part parse_call(struct parser *parser, uint32_t start)
@@ -251,14 +275,14 @@ static struct sql_part parse_call(struct parser *parser, uint32_t start)
         argument_count++;
     }
     expect(parser, ")");
-    enum sql_kind kind = SQL_KIND_UNKNOWN;
+    struct choice result = {.kind = SQL_KIND_UNKNOWN};
     if (!parser->lost) {
         const struct sql_part *items = (const struct sql_part *)(const void *)arguments.data;
         check_calendar_call(parser, name, items, argument_count);
-        kind = call_kind(parser, name, items, argument_count);
+        result = call_result(parser, name, items, argument_count);
     }
     buffer_fini(&arguments);
-    return part_of(parser, kind, start);
+    return integer_if(part_of(parser, result.kind, start), result.is_integer);
 }
 
 static enum sql_kind column_kind(const struct parser *parser, uint32_t field)
@@ -304,7 +328,22 @@ static struct sql_part parse_parenthesis(struct parser *parser, uint32_t start)
 
 static struct sql_part literal_of(uint32_t index, enum sql_kind kind)
 {
-    return (struct sql_part){kind, true, index, index};
+    return (struct sql_part){.kind = kind, .is_literal = true, .first = index, .last = index};
+}
+
+/* A number's token without fraction and exponent; beyond 64 bits SQLite reads it as a real. */
+static bool is_integer_token(const struct sql_tokens *tokens, uint32_t index)
+{
+    struct bytes text = sql_token_bytes(tokens, index);
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned)text.data[i] - '0';
+        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, digit, &value)) {
+            return false;
+        }
+    }
+    return value <= INT64_MAX;
 }
 
 static struct sql_part parse_word(struct parser *parser, uint32_t start)
@@ -320,7 +359,8 @@ static struct sql_part parse_word(struct parser *parser, uint32_t start)
         return parse_call(parser, start);
     }
     if (token->field != FIELD_NONE) {
-        return part_of(parser, column_kind(parser, token->field), start);
+        bool is_integer = parser->layout->fields[token->field].type == COLUMN_INT64;
+        return integer_if(part_of(parser, column_kind(parser, token->field), start), is_integer);
     }
     if (sql_token_is(parser->tokens, start, "NULL")) {
         return part_of(parser, SQL_KIND_UNKNOWN, start);
@@ -356,6 +396,7 @@ static struct sql_part parse_unary(struct parser *parser, uint32_t start)
     }
     struct sql_part operand = parse(parser, BIND_UNARY);
     struct sql_part result = part_of(parser, is_plus ? operand.kind : SQL_KIND_NUMBER, start);
+    result.is_integer = operand.is_integer || (!is_plus && !is_minus);
     /* -1 is a literal too, but +'a' is none: its first token must be the text. */
     result.is_literal = is_minus && operand.is_literal && operand.kind == SQL_KIND_NUMBER;
     return result;
@@ -378,7 +419,8 @@ static struct sql_part parse_primary(struct parser *parser)
     parser->at++;
     switch (token->kind) {
     case SQL_TOKEN_NUMBER:
-        return literal_of(start, SQL_KIND_NUMBER);
+        return integer_if(literal_of(start, SQL_KIND_NUMBER),
+                          is_integer_token(parser->tokens, start));
     case SQL_TOKEN_STRING:
         return literal_of(start, SQL_KIND_TEXT);
     case SQL_TOKEN_BLOB:
@@ -558,7 +600,10 @@ static struct sql_part parse_operator(struct parser *parser, const struct sql_pa
         check_truth(parser, &right);
         kind = SQL_KIND_BOOL;
     }
-    return part_of(parser, kind, left->first);
+    bool calculates = binding == BIND_SUM || binding == BIND_PRODUCT;
+    return integer_if(part_of(parser, kind, left->first),
+                      binding == BIND_BITS ||
+                          (calculates && left->is_integer && right.is_integer));
 }
 
 static struct sql_part parse(struct parser *parser, enum binding least)
@@ -578,7 +623,7 @@ static struct sql_part parse(struct parser *parser, enum binding least)
 
 enum status sql_types_check(struct arena *arena, const struct layout *layout, const bool *is_time,
                             const struct sql_expression *expression,
-                            const struct sql_tokens *tokens, enum sql_kind *out_kind,
+                            const struct sql_tokens *tokens, struct sql_part *out_whole,
                             struct error *err)
 {
     struct parser parser = {
@@ -596,8 +641,8 @@ enum status sql_types_check(struct arena *arena, const struct layout *layout, co
         return error_set_at(err, refusal->status, refusal->code, refusal->file, refusal->line,
                             refusal->column, "%s", refusal->message);
     }
-    if (out_kind != NULL) {
-        *out_kind = understood ? whole.kind : SQL_KIND_UNKNOWN;
+    if (out_whole != NULL) {
+        *out_whole = understood ? whole : (struct sql_part){.kind = SQL_KIND_UNKNOWN};
     }
     return STATUS_OK;
 }

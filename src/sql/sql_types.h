@@ -7,6 +7,8 @@
  * operators, most functions. What this parser does not understand is accepted, since SQLite has
  * accepted it before.
  *
+ * It is also where it is found out what can be told of an expression's results before it runs.
+ *
  * Arguments of the date functions that are refused at run time are refused here already where they
  * are literals.
  */
@@ -19,11 +21,11 @@
 #include "sql/sql_compare.h"
 #include "sql/sql_tokens.h"
 
-/* `tokens` are resolved (sql_names.h) and SQLite has accepted the expression. `out_kind` (may be
- * NULL) gets what the whole expression gives. */
+/* `tokens` are resolved (sql_names.h) and SQLite has accepted the expression. `out_whole` (may be
+ * NULL) gets what is known of the whole expression. */
 enum status sql_types_check(struct arena *arena, const struct layout *layout, const bool *is_time,
                             const struct sql_expression *expression,
-                            const struct sql_tokens *tokens, enum sql_kind *out_kind,
+                            const struct sql_tokens *tokens, struct sql_part *out_whole,
                             struct error *err) WEIR_MUST_USE;
 
 #endif

@@ -13,7 +13,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static enum status check_types(struct arena *arena, const char *text, enum sql_kind *out_kind,
+static enum status check_whole(struct arena *arena, const char *text, struct sql_part *out_whole,
                                struct error *err)
 {
     struct sql_expression expression = fixture_expression(text);
@@ -21,8 +21,76 @@ static enum status check_types(struct arena *arena, const char *text, enum sql_k
     assert_int_equal(sql_tokens_cut(arena, &expression, &tokens, err), STATUS_OK);
     assert_int_equal(sql_names_resolve(arena, &fixture_layout, &expression, &tokens, err),
                      STATUS_OK);
-    return sql_types_check(arena, &fixture_layout, fixture_is_time, &expression, &tokens, out_kind,
+    return sql_types_check(arena, &fixture_layout, fixture_is_time, &expression, &tokens, out_whole,
                            err);
+}
+
+static enum status check_types(struct arena *arena, const char *text, enum sql_kind *out_kind,
+                               struct error *err)
+{
+    struct sql_part whole = {0};
+    enum status status = check_whole(arena, text, &whole, err);
+    if (out_kind != NULL) {
+        *out_kind = whole.kind;
+    }
+    return status;
+}
+
+/* What is made of integers alone overflows when SQLite gives a real. */
+static void test_integers(void **state)
+{
+    (void)state;
+    static const char *const integers[] = {
+        "tally",
+        "(tally)",
+        "-tally",
+        "+tally",
+        "~temperature",
+        "tally + 9223372036854775807",
+        "tally * 2 - mode / 3 % 4",
+        "tally << 1",
+        "temperature | 1",
+        "tally > 5",
+        "active + 1",
+        "abs(tally)",
+        "coalesce(tally, mode, 1)",
+        "min(tally, 2) * 2",
+        "nullif(tally, 0)",
+        "iif(active, tally, 0)",
+        "CASE WHEN active THEN tally ELSE mode END",
+        "CASE tally WHEN 1 THEN tally END",
+        "CAST(temperature AS INTEGER)",
+    };
+    static const char *const others[] = {
+        "temperature",
+        "tally + 1.0",
+        "tally * 1e3",
+        "tally + 9223372036854775808",
+        "-9223372036854775808",
+        "tally + temperature",
+        "abs(temperature)",
+        "coalesce(temperature, 1)",
+        "coalesce(1, temperature)",
+        "CASE WHEN active THEN temperature ELSE 1 END",
+        "CASE WHEN active THEN 1 ELSE temperature END",
+        "CAST(tally AS REAL)",
+        "round(tally)",
+        "site + 1",
+        "tags + 1",
+        "site || tally",
+    };
+    for (size_t i = 0; i < COUNT(integers) + COUNT(others); i++) {
+        bool is_integer = i < COUNT(integers);
+        const char *text = is_integer ? integers[i] : others[i - COUNT(integers)];
+        struct arena *arena = arena_new(4096);
+        struct error err = {0};
+        struct sql_part whole = {0};
+        assert_int_equal(check_whole(arena, text, &whole, &err), STATUS_OK);
+        if (whole.is_integer != is_integer) {
+            fail_msg("%s", text);
+        }
+        arena_free(arena);
+    }
 }
 
 static void test_kinds(void **state)
@@ -313,6 +381,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds),
+        cmocka_unit_test(test_integers),
         cmocka_unit_test(test_unlike_refused),
         cmocka_unit_test(test_not_understood_is_accepted),
         cmocka_unit_test(test_kinds_are_sound),

@@ -5,6 +5,10 @@
  *
  * NULL passes a check, as in SQL CHECK; NULL does not pass `where`. An expression that fails at
  * run time on a row makes that row INVALID, with the expression's own reason.
+ *
+ * SQLite knows neither booleans nor nested JSON, so `set` gives a value its type back: a column is
+ * copied as it stands in its cell, and 1 and 0 become true and false where the expression is a
+ * truth or the target is declared boolean.
  */
 #include "stage/stage_private.h"
 
@@ -61,6 +65,55 @@ static void judge_where(struct stage_runner *runner, struct batch *batch, uint32
     }
 }
 
+enum column_type stage_set_type(const struct stage_plan *plan, const struct stage_set *set,
+                                const struct sql_outcome *outcome)
+{
+    const struct layout *layout = plan->layout;
+    enum column_type type = COLUMN_JSON;
+    if (outcome->column != FIELD_NONE) {
+        type = layout->fields[outcome->column].type;
+    } else if (outcome->is_truth) {
+        type = COLUMN_BOOL;
+    }
+    enum column_type target = layout->fields[set->field].type;
+    bool is_number = target == COLUMN_INT64 || target == COLUMN_DOUBLE;
+    return type == COLUMN_BOOL && is_number ? COLUMN_INT64 : type;
+}
+
+static struct value boolean_of(const struct value *value)
+{
+    bool is_one = (value->type == VALUE_INT64 && value->integer == 1) ||
+                  (value->type == VALUE_DOUBLE && value->real == 1);
+    bool is_zero = (value->type == VALUE_INT64 && value->integer == 0) ||
+                   (value->type == VALUE_DOUBLE && value->real == 0);
+    return is_one || is_zero ? (struct value){.type = VALUE_BOOL, .boolean = is_one} : *value;
+}
+
+/* The cells of the column that the set copies; NULL: it takes what SQLite gives. Times are taken
+ * from SQLite, in their one spelling; so are numbers and texts, which are the same. */
+static const struct column *copied_column(const struct stage_plan *plan, const struct batch *batch,
+                                          const struct sql_outcome *outcome)
+{
+    if (outcome->column == FIELD_NONE || plan->is_time[outcome->column]) {
+        return NULL;
+    }
+    enum column_type type = plan->layout->fields[outcome->column].type;
+    bool is_raw = type == COLUMN_JSON || type == COLUMN_OBJECT;
+    return is_raw ? &batch->columns[outcome->column] : NULL;
+}
+
+static struct value set_value(const struct sql_result *result, const struct column *copied,
+                              bool is_boolean, uint32_t row)
+{
+    if (result->failed || result->value.type == VALUE_NULL) {
+        return result->value;
+    }
+    if (copied != NULL) {
+        return (struct value){.type = VALUE_JSON, .text = copied->texts[row]};
+    }
+    return is_boolean ? boolean_of(&result->value) : result->value;
+}
+
 static void apply_sets(struct stage_runner *runner, struct batch *batch, uint32_t row_count)
 {
     const struct stage_plan *plan = runner->plan;
@@ -72,10 +125,14 @@ static void apply_sets(struct stage_runner *runner, struct batch *batch, uint32_
         struct value *values =
             arena_alloc(batch->arena, size_mul(batch->row_count, sizeof *values));
         batch->set_values[s] = values;
+        struct sql_outcome outcome = sql_program_outcome(runner->program, set->expression);
+        const struct column *copied = copied_column(plan, batch, &outcome);
+        bool is_boolean = plan->layout->fields[set->field].type == COLUMN_BOOL ||
+                          stage_set_type(plan, set, &outcome) == COLUMN_BOOL;
         for (uint32_t i = 0; i < row_count; i++) {
             uint32_t row = runner->rows[i];
             const struct sql_result *result = result_of(runner, set->expression, row_count, i);
-            values[row] = result->value;
+            values[row] = set_value(result, copied, is_boolean, row);
             if (result->failed && batch->verdicts[row] == VERDICT_NONE) {
                 batch_decide(batch, row, VERDICT_INVALID, ORDER_LATER, set->reason, set->field,
                              result->value.text);

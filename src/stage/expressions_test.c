@@ -175,6 +175,84 @@ static void test_set_values(void **state)
     close_both(&plan, &run);
 }
 
+#define TYPED \
+    "{b: {type: boolean}, i: {type: integer}, x: {type: number}, t: {type: string}," \
+    " o: {type: object, properties: {k: {type: integer}}}, l: {type: array}," \
+    " m: {type: [integer, string]}, e: {type: string, format: date-time}}"
+
+static void expect_set(const char *target, const char *expression, const char *json,
+                       const char *output)
+{
+    struct plan_fixture plan;
+    struct run_fixture run;
+    bool is_extra = strcmp(target, "new") == 0;
+    plan_fixture_init(&plan, TYPED, is_extra ? (const char *[2]){"new", NULL} : NULL);
+    plan_set(&plan, target, expression);
+    run_open(&run, &plan);
+    print_message("%s: %s\n", target, expression);
+    assert_string_equal(run_one(&run, json), "VALID");
+    assert_string_equal(run_output(&run, 0), output);
+    close_both(&plan, &run);
+}
+
+/* A column is copied with its type, and a truth is a boolean. */
+static void test_typed_sets(void **state)
+{
+    (void)state;
+    expect_set("new", "b", "{\"b\":true}", "{\"b\":true,\"new\":true}");
+    expect_set("new", "((b))", "{\"b\":false}", "{\"b\":false,\"new\":false}");
+    expect_set("new", "b", "{}", "{\"new\":null}");
+    expect_set("b", "b", "{\"b\":true}", "{\"b\":true}");
+    expect_set("b", "not b", "{\"b\":true}", "{\"b\":false}");
+    expect_set("new", "o", "{\"o\":{\"k\": 1, \"z\":[]}}",
+               "{\"o\":{\"k\": 1, \"z\":[]},\"new\":{\"k\": 1, \"z\":[]}}");
+    expect_set("new", "o.k", "{\"o\":{\"k\":1}}", "{\"o\":{\"k\":1},\"new\":1}");
+    expect_set("new", "l", "{\"l\":[1,\"a\"]}", "{\"l\":[1,\"a\"],\"new\":[1,\"a\"]}");
+    expect_set("new", "m", "{\"m\":\"5\"}", "{\"m\":\"5\",\"new\":\"5\"}");
+    expect_set("new", "m", "{\"m\":5}", "{\"m\":5,\"new\":5}");
+    expect_set("new", "t", "{\"t\":\"1\"}", "{\"t\":\"1\",\"new\":\"1\"}");
+    expect_set("new", "e", "{\"e\":\"2026-01-01T01:00:00+01:00\"}",
+               "{\"e\":\"2026-01-01T01:00:00+01:00\",\"new\":\"2026-01-01T00:00:00Z\"}");
+    expect_set("new", "i > 5 AND NOT b", "{\"i\":6,\"b\":false}",
+               "{\"i\":6,\"b\":false,\"new\":true}");
+    expect_set("new", "t LIKE 'a%'", "{\"t\":\"b\"}", "{\"t\":\"b\",\"new\":false}");
+    expect_set("new", "i + 0", "{\"i\":1}", "{\"i\":1,\"new\":1}");
+    expect_set("b", "i", "{\"i\":1}", "{\"i\":1,\"b\":true}");
+    expect_set("b", "x", "{\"x\":0.0}", "{\"x\":0.0,\"b\":false}");
+    expect_set("b", "i", "{\"i\":2}", "{\"i\":2,\"b\":2}");
+    /* A field that is declared a number stays one. */
+    expect_set("i", "x > 5", "{\"x\":6}", "{\"x\":6,\"i\":1}");
+    expect_set("i", "b", "{\"b\":true}", "{\"b\":true,\"i\":1}");
+}
+
+/* No record can hold what SQLite goes on with. */
+static void test_odd_numbers(void **state)
+{
+    (void)state;
+    struct plan_fixture plan;
+    struct run_fixture run;
+    plan_fixture_init(&plan, "{i: {type: integer}, x: {type: number}}",
+                      (const char *[2]){"big", "inf"});
+    plan_check(&plan, "finite", "x * 10", false);
+    plan_where(&plan, "i * 2 <> 4");
+    plan_set(&plan, "big", "i + 1");
+    plan_set(&plan, "inf", "x * 1e308");
+    plan_sink(&plan, "s", "x + i");
+    run_open(&run, &plan);
+    assert_string_equal(run_one(&run, "{\"i\":9223372036854775806,\"x\":1}"), "VALID");
+    assert_string_equal(
+        run_output(&run, 0),
+        "{\"i\":9223372036854775806,\"x\":1,\"big\":9223372036854775807,\"inf\":1e308}");
+    assert_string_equal(run_one(&run, "{\"i\":9223372036854775807,\"x\":1}"),
+                        "INVALID transform.big(big)");
+    assert_string_equal(run_detail(&run, 0), "integer overflow");
+    assert_string_equal(run_one(&run, "{\"i\":1,\"x\":2}"), "INVALID transform.inf(inf)");
+    assert_string_equal(run_detail(&run, 0), "the result is not a finite number");
+    assert_string_equal(run_one(&run, "{\"i\":1,\"x\":1e308}"), "INVALID check.finite");
+    assert_string_equal(run_detail(&run, 0), "the result is not a finite number");
+    close_both(&plan, &run);
+}
+
 static void test_failing_set(void **state)
 {
     (void)state;
@@ -280,6 +358,8 @@ int main(void)
         cmocka_unit_test(test_times_compare_as_times),
         cmocka_unit_test(test_where),
         cmocka_unit_test(test_set_values),
+        cmocka_unit_test(test_typed_sets),
+        cmocka_unit_test(test_odd_numbers),
         cmocka_unit_test(test_failing_set),
         cmocka_unit_test(test_sets_do_not_see_each_other),
         cmocka_unit_test(test_results_meet_their_rows),

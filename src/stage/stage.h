@@ -156,6 +156,11 @@ enum status stage_state_read(struct stage_state *state, struct bytes form, struc
 /* Equal states have equal digests; what is no longer remembered does not count. */
 struct hash128 stage_state_digest(const struct stage_state *state, const struct stage_plan *plan);
 
+/* What a set of the plan gives, as the type of a column: that of the column it copies, BOOL for a
+ * truth (INT64 where the target is declared a number), JSON where only each result can tell. */
+enum column_type stage_set_type(const struct stage_plan *plan, const struct stage_set *set,
+                                const struct sql_outcome *outcome);
+
 struct stage_runner;
 /* `hash_key` is the pipeline's (from R). */
 enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_key[HASH_KEY_BYTES],
