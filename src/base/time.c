@@ -116,7 +116,7 @@ static inline unsigned byte_of(uint64_t value, unsigned index)
     return (unsigned)(value >> (8 * index)) & 0xFF;
 }
 
-bool time_parse_rfc3339(struct bytes text, int64_t *out_us)
+bool time_parse_any_rfc3339(struct bytes text, int64_t *out_us)
 {
     if (text.size < 20) {
         return false;
@@ -149,8 +149,15 @@ bool time_parse_rfc3339(struct bytes text, int64_t *out_us)
         fraction_us = 0;
     }
     int64_t seconds = days * SECONDS_PER_DAY + (int64_t)(hour * 3600 + minute * 60 + second);
-    int64_t time_us = (seconds - offset_seconds) * TIME_US_PER_SECOND + fraction_us;
-    if (time_us < TIME_FIRST_US || time_us >= TIME_END_US) {
+    *out_us = (seconds - offset_seconds) * TIME_US_PER_SECOND + fraction_us;
+    return true;
+}
+
+bool time_parse_rfc3339(struct bytes text, int64_t *out_us)
+{
+    int64_t time_us;
+    if (!time_parse_any_rfc3339(text, &time_us) || time_us < TIME_FIRST_US ||
+        time_us >= TIME_END_US) {
         return false;
     }
     *out_us = time_us;

@@ -24,8 +24,11 @@
 
 /* RFC 3339 date-time: "2026-01-31T12:34:56[.fraction](Z|±hh:mm)", 'T' and 'Z' in either case, a
  * space allowed for 'T' as RFC 3339 section 5.6 notes. Digits beyond microseconds are cut. False
- * when it is anything else. */
+ * when it is anything else, and when the offset takes it out of the range. */
 bool time_parse_rfc3339(struct bytes text, int64_t *out_us);
+/* The same, but any date-time of the form is taken: its offset may lead up to a day beyond the
+ * range of timestamps ("9999-12-31T23:59:59-01:00" is in the year 10000). */
+bool time_parse_any_rfc3339(struct bytes text, int64_t *out_us);
 /* "2026-01-31T12:34:56Z", with .ffffff (trailing zeros cut) only where not a whole second. Returns
  * the length; a NUL follows. */
 size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES]);

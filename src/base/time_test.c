@@ -123,6 +123,21 @@ static void parse_refuses(void **state)
     assert_false(time_parse_rfc3339(bytes_of("2026-01-31T12:3\0:56Z", 20), &time_us));
 }
 
+/* Right in every digit, but timestamps do not reach there. */
+static void parse_any_goes_further(void **state)
+{
+    (void)state;
+    int64_t time_us = 0;
+    assert_true(time_parse_any_rfc3339(bytes_of_string("9999-12-31T23:59:59-23:59"), &time_us));
+    assert_int_equal(time_us, END_US + INT64_C(86339) * 1000000);
+    assert_true(time_parse_any_rfc3339(bytes_of_string("0000-01-01T00:00:00+23:59"), &time_us));
+    assert_int_equal(time_us, FIRST_US - INT64_C(86340) * 1000000);
+    assert_true(time_parse_any_rfc3339(bytes_of_string("2026-01-31T12:34:56Z"), &time_us));
+    assert_int_equal(time_us, INT64_C(1769862896000000));
+    assert_false(time_parse_any_rfc3339(bytes_of_string("9999-12-32T00:00:00Z"), &time_us));
+    assert_false(time_parse_any_rfc3339(bytes_of_string("10000-01-01T00:00:00Z"), &time_us));
+}
+
 /* Any one byte changed: what is still taken has digits where digits must be. */
 static void parse_checks_every_byte(void **state)
 {
@@ -436,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parse_known),
         cmocka_unit_test(parse_refuses),
+        cmocka_unit_test(parse_any_goes_further),
         cmocka_unit_test(parse_checks_every_byte),
         cmocka_unit_test(days_agree_with_the_calendar),
         cmocka_unit_test(format_agrees_with_the_c_library),

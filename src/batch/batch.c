@@ -147,12 +147,9 @@ static uint32_t misfit_position(const struct column *column, uint32_t row)
     return low;
 }
 
-void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum misfit_kind kind,
-                      struct bytes raw)
+static void put_misfit(struct column *column, uint32_t row, enum misfit_kind kind,
+                       struct bytes raw)
 {
-    check(field < batch->layout->field_count && row < batch->row_count);
-    struct column *column = &batch->columns[field];
-    column->cells[row] = CELL_MISFIT;
     uint32_t position = misfit_position(column, row);
     bool known = position < column->misfit_count && column->misfits[position].row == row;
     if (!known) {
@@ -163,6 +160,35 @@ void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum mi
         column->misfit_count++;
     }
     column->misfits[position] = (struct misfit){.row = row, .kind = kind, .raw = raw};
+}
+
+void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum misfit_kind kind,
+                      struct bytes raw)
+{
+    check(field < batch->layout->field_count && row < batch->row_count);
+    struct column *column = &batch->columns[field];
+    column->cells[row] = CELL_MISFIT;
+    put_misfit(column, row, kind, raw);
+}
+
+void batch_add_underflow(struct batch *batch, uint32_t field, uint32_t row, struct bytes raw)
+{
+    check(field < batch->layout->field_count && row < batch->row_count);
+    put_misfit(&batch->columns[field], row, MISFIT_UNDERFLOW, raw);
+}
+
+const struct misfit *batch_find_underflow(const struct batch *batch, uint32_t field, uint32_t row)
+{
+    check(field < batch->layout->field_count && row < batch->row_count);
+    const struct column *column = &batch->columns[field];
+    if (column->misfit_count == 0 || column->type != COLUMN_DOUBLE ||
+        column->cells[row] != CELL_VALUE || column->reals[row] != 0) {
+        return NULL;
+    }
+    uint32_t position = misfit_position(column, row);
+    bool found = position < column->misfit_count && column->misfits[position].row == row &&
+                 column->misfits[position].kind == MISFIT_UNDERFLOW;
+    return found ? &column->misfits[position] : NULL;
 }
 
 const struct misfit *batch_find_misfit(const struct batch *batch, uint32_t field, uint32_t row)

@@ -61,6 +61,9 @@ enum cell {
 enum misfit_kind {
     MISFIT_TYPE,  /* another JSON type, or a fraction for an integer; a null is never a misfit */
     MISFIT_RANGE, /* a number that int64 (COLUMN_INT64) or double (COLUMN_DOUBLE) cannot hold */
+    /* A number that is not 0, though the nearest double is: a value all the same (CELL_VALUE), whose
+     * constraints are asked of what was written. */
+    MISFIT_UNDERFLOW,
 };
 
 /* Rare, so kept beside the column, in row order. */
@@ -190,6 +193,10 @@ void batch_add_misfit(struct batch *batch, uint32_t field, uint32_t row, enum mi
                       struct bytes raw);
 /* NULL when the cell is not a misfit. */
 const struct misfit *batch_find_misfit(const struct batch *batch, uint32_t field, uint32_t row);
+/* The value of a COLUMN_DOUBLE in the row is 0, and was written as another number. Leaves the cell
+ * alone; what it finds is NULL when the cell is anything else. */
+void batch_add_underflow(struct batch *batch, uint32_t field, uint32_t row, struct bytes raw);
+const struct misfit *batch_find_underflow(const struct batch *batch, uint32_t field, uint32_t row);
 
 /* Adds a violation; `detail` is copied (cut at 200 bytes on a character boundary). Does not change
  * the verdict. */

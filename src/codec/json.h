@@ -19,7 +19,8 @@
  *
  * Numbers: COLUMN_INT64 takes every number whose value is an integer in int64 (1.0, 1e3 too),
  * others with an integral value are MISFIT_RANGE, a fraction is MISFIT_TYPE. COLUMN_DOUBLE is
- * correctly rounded; a number beyond double is MISFIT_RANGE.
+ * correctly rounded; a number beyond double is MISFIT_RANGE. One that is not 0 and becomes 0 is a
+ * value, and batch_find_underflow() finds its text.
  *
  * A decoder keeps what it learnt about the key order of the stream; it belongs to one thread.
  * Results never depend on it.

@@ -135,6 +135,42 @@ static void test_misfits(void **state)
     EXPECT(&row_layout_open, &options, cases);
 }
 
+/* What is no 0 is told from it, also where the key came before. */
+static void test_underflow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *raw;
+    } cases[] = {
+        {"{\"d\":1e-400}", "1e-400"},
+        {"{\"d\":-1e-400 }", "-1e-400"},
+        {"{\"d\":0.0}", NULL},
+        {"{\"d\":0e-400}", NULL},
+        {"{\"d\":5e-324}", NULL},
+        {"{\"d\":1e-400,\"d\":0}", NULL},
+        {"{\"d\":0,\"d\":1e-400}", "1e-400"},
+        {"{\"d\":1e-400,\"d\":\"x\"}", NULL},
+    };
+    struct json_options options = {.repeated_key = JSON_REPEATED_KEY_LAST};
+    uint32_t field = layout_find(&row_layout_open, "d");
+    struct batch *batch = batch_new(&row_layout_open);
+    struct json_decoder *decoder = json_decoder_new(&row_layout_open, &options);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        batch_append_record(batch)->value = bytes_of_string(cases[i].json);
+    }
+    json_decode(decoder, batch);
+    for (uint32_t row = 0; row < sizeof cases / sizeof cases[0]; row++) {
+        const struct misfit *found = batch_find_underflow(batch, field, row);
+        assert_int_equal(found != NULL, cases[row].raw != NULL);
+        if (found != NULL) {
+            assert_true(bytes_equal_string(found->raw, cases[row].raw));
+            assert_int_equal(batch->columns[field].cells[row], CELL_VALUE);
+        }
+    }
+    json_decoder_free(decoder);
+    batch_free(batch);
+}
+
 static void test_integers(void **state)
 {
     (void)state;
@@ -630,6 +666,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_misfits),
+        cmocka_unit_test(test_underflow),
         cmocka_unit_test(test_integers),
         cmocka_unit_test(test_syntax),
         cmocka_unit_test(test_encoding),

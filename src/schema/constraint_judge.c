@@ -87,7 +87,7 @@ void constraint_describe_overflow(const struct constraints *constraints,
                                   const struct instance *instance, struct buffer *detail)
 {
     show_instance(instance, detail);
-    buffer_append_string(detail, constraints->column == COLUMN_INT64
+    buffer_append_string(detail, constraints->types.integer_only
                                      ? " does not fit into a 64-bit integer"
                                      : " is beyond the range of a double");
 }
@@ -105,8 +105,10 @@ static bool type_matches(const struct constraints *constraints, const struct ins
         }
         return false;
     }
-    if (is_number && ((constraints->column == COLUMN_INT64 && !instance->number.in_int64) ||
-                      (constraints->column == COLUMN_DOUBLE && !isfinite(instance->number.real)))) {
+    /* In a list of types with "number" in it a number is only handed on, as it is written. */
+    bool is_double = constraints->column == COLUMN_DOUBLE;
+    if (is_number && ((types.integer_only && !instance->number.in_int64) ||
+                      (is_double && !isfinite(instance->number.real)))) {
         *out_reason = REASON_SCHEMA_RANGE;
         if (detail != NULL) {
             constraint_describe_overflow(constraints, instance, detail);
@@ -138,7 +140,8 @@ static bool set_matches(const struct value_set *set, const struct instance *inst
         break;
     case JSON_KIND_ARRAY:
     case JSON_KIND_OBJECT:
-        break; /* no set has such members */
+        found = value_set_has_nested(set, instance->raw);
+        break;
     }
     if (!found && detail != NULL) {
         show_instance(instance, detail);

@@ -59,7 +59,7 @@ static enum cell set_number(struct column *column, uint32_t row, const struct do
     check(number_parse(bytes_of(node->text, node->text_size), &number));
     if (column->type == COLUMN_DOUBLE) {
         column->reals[row] = number.real;
-        *out_kind = MISFIT_RANGE;
+        *out_kind = number.real == 0 && !number.integral ? MISFIT_UNDERFLOW : MISFIT_RANGE;
         return isfinite(number.real) ? CELL_VALUE : CELL_MISFIT;
     }
     column->integers[row] = number.floor;
@@ -95,6 +95,8 @@ static void set_cell(struct fixture *fixture, uint32_t field, uint32_t row, cons
     column->cells[row] = (uint8_t)cell;
     if (cell == CELL_MISFIT) {
         batch_add_misfit(fixture->batch, field, row, kind, raw_of(fixture, node));
+    } else if (cell == CELL_VALUE && kind == MISFIT_UNDERFLOW) {
+        batch_add_underflow(fixture->batch, field, row, raw_of(fixture, node));
     }
 }
 

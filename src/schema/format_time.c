@@ -10,8 +10,8 @@
 bool format_is_date_time(struct bytes text)
 {
     int64_t time_us;
-    /* time_parse_rfc3339() also takes the space that the RFC allows applications to agree on. */
-    if (!time_parse_rfc3339(text, &time_us) || text.data[10] == ' ') {
+    /* time_parse_any_rfc3339() also takes the space that the RFC allows applications to agree on. */
+    if (!time_parse_any_rfc3339(text, &time_us) || text.data[10] == ' ') {
         return false;
     }
     /* It gives a leap second as the first microsecond of the next minute, which must be that of

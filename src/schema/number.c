@@ -267,8 +267,9 @@ bool number_is_multiple(const struct number *value, const struct number *divisor
     }
     double quotient = fabs(value->real / divisor->real);
     if (quotient < 0x1p50) {
-        /* A quotient that underflowed to 0 belongs to a value that is not 0. */
-        return value->real == 0 ||
+        /* A quotient that underflowed to 0 belongs to a value that is not 0, and so may a value: it
+         * is below every divisor then. */
+        return (value->real == 0 && value->integral) ||
                (quotient > 0 && fabs(quotient - rint(quotient)) <= quotient * 0x1p-51);
     }
     struct number written = *value;

@@ -2,7 +2,7 @@
  * Schema: JSON Schema (draft 2020-12) compiled to a layout and to column checks.
  *
  * What is built: at the top level and in nested objects `type` (a name or a list, with null),
- * `properties`, `required`, `additionalProperties` (true, false), `enum`, `const` (scalars),
+ * `properties`, `required`, `additionalProperties` (true, false), `enum`, `const`,
  * `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf`, `minLength`,
  * `maxLength` (code points), `pattern` (see pattern.h), `format` (asserting, see format.h):
  * date-time, date, time, uuid, email, ipv4, ipv6, hostname, uri. Annotations ($schema, $id,

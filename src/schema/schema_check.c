@@ -106,6 +106,10 @@ static void judge_row(struct sieve *sieve, uint32_t row)
         return;
     }
     struct instance instance = instance_of_cell(sieve->column, row, &checker->scratch);
+    const struct misfit *underflow = batch_find_underflow(sieve->batch, sieve->field, row);
+    if (underflow != NULL) {
+        instance = instance_of_json(underflow->raw, &checker->scratch);
+    }
     enum reason reason;
     if (!constraint_judge(sieve->constraints, checker->matcher, &instance, &reason,
                           &checker->detail)) {
@@ -320,6 +324,10 @@ static void complain_of_misfits(struct sieve *sieve)
     struct schema_checker *checker = sieve->checker;
     for (uint32_t i = 0; i < column->misfit_count; i++) {
         const struct misfit *misfit = &column->misfits[i];
+        if (misfit->kind == MISFIT_UNDERFLOW) {
+            judge_row(sieve, misfit->row);
+            continue;
+        }
         /* A repaired cell leaves its misfit behind. */
         if (column->cells[misfit->row] != CELL_MISFIT ||
             sieve->batch->verdicts[misfit->row] != VERDICT_NONE) {
@@ -380,7 +388,13 @@ static void check_column(struct sieve *sieve)
         }
         break;
     case COLUMN_OBJECT:
-        break; /* the decoder saw that it is one; its members are columns of their own */
+        /* The decoder saw that it is one; its members are columns of their own. */
+        if (sieve->constraints->enum_set != NULL || sieve->constraints->const_set != NULL) {
+            for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+                judge_row(sieve, row);
+            }
+        }
+        break;
     }
 }
 

@@ -162,6 +162,37 @@ static void test_ranges(void **state)
         {"{type: [number, string], multipleOf: 0.5}", "1.25",
          "range: 1.25 is not a multiple of 0.5"},
         {"{type: string, minimum: 5}", "\"1\"", ""},
+        /* Integers of 64 bits, also in a list of types; elsewhere any number is handed on. */
+        {"{type: [integer, string, boolean]}", "9223372036854775807", ""},
+        {NULL, "1e30", "range: 1e30 does not fit into a 64-bit integer"},
+        {NULL, "9.223372036854775808e18",
+         "range: 9.223372036854775808e18 does not fit into a 64-bit integer"},
+        {NULL, "1.5", "type: 1.5 is not a boolean, an integer or a string"},
+        {"{type: [number, string]}", "1e30", ""},
+        {"{}", "1e30", ""},
+    };
+    assert_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+/* A number whose nearest double is 0 is none the less not 0. */
+static void test_underflow(void **state)
+{
+    (void)state;
+    static const struct value_case cases[] = {
+        {"{type: number, multipleOf: 0.1}", "1e-400",
+         "range: 1e-400 is not a multiple of 0.1"},
+        {NULL, "-1e-400", "range: -1e-400 is not a multiple of 0.1"},
+        {NULL, "0e-400", ""},
+        {"{type: number}", "1e-400", ""},
+        {"{type: number, exclusiveMinimum: 0}", "1e-400", ""},
+        {NULL, "0.0", "range: 0 is not above the exclusive minimum 0"},
+        {"{type: number, minimum: 0}", "1e-400", ""},
+        {NULL, "-1e-400", "range: -1e-400 is below the minimum 0"},
+        {"{type: number, enum: [0, 5]}", "1e-400", "enum: 1e-400 is not one of 0, 5"},
+        {"{type: number, enum: [1e-400]}", "1e-400", ""},
+        {NULL, "0", "enum: 0 is not one of 1e-400"},
+        {"{type: [number, string], multipleOf: 0.1}", "1e-400",
+         "range: 1e-400 is not a multiple of 0.1"},
     };
     assert_cases(cases, sizeof cases / sizeof cases[0]);
 }
@@ -253,6 +284,21 @@ static void test_sets(void **state)
         {"{type: [string, \"null\"], enum: [a, null]}", "null", ""},
         {"{type: [string, \"null\"], const: a}", "null", "enum: null is not \"a\""},
         {"{enum: [1, x]}", "null", "enum: null is not one of 1, \"x\""},
+        {"{enum: [[1, 2], {a: 1, b: [x]}, 5]}", "[1.0, 2]", ""},
+        {NULL, "[2,1]", "enum: [2,1] is not one of [1,2], {\"a\":1,\"b\":[\"x\"]}, 5"},
+        {NULL, "{\"b\": [\"x\"], \"a\": 1.0}", ""},
+        {NULL, "{\"a\":1}", "enum: {\"a\":1} is not one of [1,2], {\"a\":1,\"b\":[\"x\"]}, 5"},
+        {NULL, "5", ""},
+        {NULL, "\"5\"", "enum: \"5\" is not one of [1,2], {\"a\":1,\"b\":[\"x\"]}, 5"},
+        {"{const: []}", "[ ]", ""},
+        {NULL, "[[]]", "enum: [[]] is not []"},
+        {NULL, "{}", "type: {} is not an array"},
+        {"{type: [object, string], const: {}}", "{}", ""},
+        {NULL, "\"\"", "enum: \"\" is not {}"},
+        {"{type: object, properties: {a: true}, const: {a: 1}}", "{\"a\":1}", ""},
+        {NULL, "{\"a\":2}", "enum: {\"a\":2} is not {\"a\":1}"},
+        {"{type: integer, enum: [[1], 2]}", "2", ""},
+        {NULL, "1", "enum: 1 is not one of [1], 2"},
         {"{type: integer, enum: [1, 9], const: 9}", "9", ""},
         {NULL, "1", "enum: 1 is not 9"},
         {"{enum: [1e30, 5]}", "1e30", ""},
@@ -513,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_underflow),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_sets),
         cmocka_unit_test(test_order),

@@ -100,10 +100,8 @@ static const struct {
      "schema.contradiction 1:43 `maxLength` 2 is below `minLength` 3"},
     {"properties: {a: {enum: []}}", "schema.keyword_value 1:24 `enum` needs at least one value"},
     {"properties: {a: {enum: 5}}", "schema.keyword_type 1:24 `enum` takes a list, not an integer"},
-    {"properties: {a: {enum: [1, [2]]}}",
-     "schema.unsupported_keyword 1:28 `enum` with a list as a value is not built: leave it out"},
-    {"properties: {a: {const: {b: 1}}}",
-     "schema.unsupported_keyword 1:25 `const` with a map as a value is not built: leave it out"},
+    {"properties: {a: {type: integer, const: [1]}}",
+     "schema.contradiction 1:40 no value of `const` is of the field's type"},
     {"properties: {a: {type: integer, enum: [x, 1.5]}}",
      "schema.contradiction 1:39 no value of `enum` is of the field's type"},
     {"const: 5", "schema.unsupported_keyword 1:1 `const` for the whole record is not built: leave "

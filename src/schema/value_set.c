@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "schema/json_equal.h"
 #include "schema/keyword.h"
 
 /* Of the list of members that a message shows. */
@@ -20,30 +21,24 @@ static void members_init(struct members *members, const struct doc *node, bool i
     members->count = is_const ? 1 : node->count;
 }
 
-static enum status member_kind(const struct doc *member, bool is_const, enum json_kind *out,
-                               struct error *err)
+static enum json_kind member_kind(const struct doc *member)
 {
     switch (member->kind) {
     case DOC_NULL:
-        *out = JSON_KIND_NULL;
-        return STATUS_OK;
+        return JSON_KIND_NULL;
     case DOC_BOOL:
-        *out = JSON_KIND_BOOL;
-        return STATUS_OK;
+        return JSON_KIND_BOOL;
     case DOC_INT:
     case DOC_DOUBLE:
-        *out = JSON_KIND_NUMBER;
-        return STATUS_OK;
+        return JSON_KIND_NUMBER;
     case DOC_STRING:
-        *out = JSON_KIND_STRING;
-        return STATUS_OK;
+        return JSON_KIND_STRING;
     case DOC_LIST:
+        return JSON_KIND_ARRAY;
     case DOC_MAP:
-        break;
+        return JSON_KIND_OBJECT;
     }
-    return doc_error(member, err, "schema.unsupported_keyword",
-                     "`%s` with %s as a value is not built: leave it out",
-                     is_const ? "const" : "enum", doc_kind_name(member->kind));
+    check(!"a known kind");
 }
 
 enum status value_set_types(const struct doc *node, bool is_const, struct type_set *out,
@@ -53,10 +48,10 @@ enum status value_set_types(const struct doc *node, bool is_const, struct type_s
     members_init(&members, node, is_const);
     struct type_set types = {0, true};
     for (size_t i = 0; i < members.count; i++) {
-        enum json_kind kind = JSON_KIND_NULL;
+        enum json_kind kind = member_kind(members.items[i]);
         struct number number = number_of_int64(0);
-        enum status status = member_kind(members.items[i], is_const, &kind, err);
-        if (status == STATUS_OK && kind == JSON_KIND_NUMBER) {
+        enum status status = STATUS_OK;
+        if (kind == JSON_KIND_NUMBER) {
             status = keyword_number(members.items[i], &number, err);
         }
         if (status != STATUS_OK) {
@@ -95,16 +90,31 @@ static int compare_texts(const void *a, const void *b)
     return x->size == 0 ? 0 : memcmp(x->data, y->data, x->size);
 }
 
-/* Adds one member; returns whether it can equal a value of the types. */
-static enum status add_member(struct arena *arena, const struct doc *member, bool is_const,
+static enum status add_nested(struct arena *arena, const struct doc *member, struct value_set *set,
+                              struct error *err)
+{
+    struct buffer form = {0};
+    enum status status = json_equal_form_of_doc(member, &form, err);
+    if (status == STATUS_OK) {
+        set->nested[set->nested_count++] =
+            bytes_of(arena_copy(arena, form.data, form.size), form.size);
+    }
+    buffer_fini(&form);
+    return status;
+}
+
+/* Adds one member; tells whether it can equal a value of the types. */
+static enum status add_member(struct arena *arena, const struct doc *member,
                               enum column_type column, struct type_set types, struct value_set *set,
                               bool *inout_possible, struct error *err)
 {
-    enum json_kind kind = JSON_KIND_NULL;
+    enum json_kind kind = member_kind(member);
     struct number number = {0};
-    enum status status = member_kind(member, is_const, &kind, err);
-    if (status == STATUS_OK && kind == JSON_KIND_NUMBER) {
+    enum status status = STATUS_OK;
+    if (kind == JSON_KIND_NUMBER) {
         status = keyword_number(member, &number, err);
+    } else if (kind == JSON_KIND_ARRAY || kind == JSON_KIND_OBJECT) {
+        status = add_nested(arena, member, set, err);
     }
     if (status != STATUS_OK) {
         return status;
@@ -117,10 +127,10 @@ static enum status add_member(struct arena *arena, const struct doc *member, boo
     } else if (kind == JSON_KIND_STRING) {
         const char *text = arena_copy(arena, member->text, member->text_size);
         set->texts[set->text_count++] = bytes_of(text, member->text_size);
-    } else {
+    } else if (kind == JSON_KIND_NUMBER) {
         possible &= !types.integer_only || number.integral;
         /* Values of such a column were rounded to doubles, so members are as well. */
-        if (column == COLUMN_DOUBLE) {
+        if (column == COLUMN_DOUBLE && (number.real != 0 || number.integral)) {
             number = number_of_double(number.real);
         }
         if (number.integral && number.in_int64) {
@@ -148,6 +158,11 @@ static void show_members(struct arena *arena, const struct members *members, str
             json_cell_quote(&shown, text, SHOWN_MEMBER_BYTES_MAX);
         } else if (member->kind == DOC_NULL) {
             buffer_append_string(&shown, "null");
+        } else if (member->kind == DOC_LIST || member->kind == DOC_MAP) {
+            struct buffer whole = {0};
+            doc_write_canonical(member, &whole);
+            json_cell_show(&shown, bytes_of(whole.data, whole.size), SHOWN_MEMBER_BYTES_MAX);
+            buffer_fini(&whole);
         } else {
             json_cell_show(&shown, text, SHOWN_MEMBER_BYTES_MAX);
         }
@@ -170,10 +185,11 @@ enum status value_set_compile(struct arena *arena, const struct doc *node, bool 
     set->integers = arena_alloc_zero(arena, members.count, sizeof *set->integers);
     set->reals = arena_alloc_zero(arena, members.count, sizeof *set->reals);
     set->texts = arena_alloc_zero(arena, members.count, sizeof *set->texts);
+    set->nested = arena_alloc_zero(arena, members.count, sizeof *set->nested);
     bool possible = false;
     for (size_t i = 0; i < members.count; i++) {
         enum status status =
-            add_member(arena, members.items[i], is_const, column, types, set, &possible, err);
+            add_member(arena, members.items[i], column, types, set, &possible, err);
         if (status != STATUS_OK) {
             return status;
         }
@@ -185,6 +201,7 @@ enum status value_set_compile(struct arena *arena, const struct doc *node, bool 
     qsort(set->integers, set->integer_count, sizeof *set->integers, compare_integers);
     qsort(set->reals, set->real_count, sizeof *set->reals, compare_reals);
     qsort(set->texts, set->text_count, sizeof *set->texts, compare_texts);
+    qsort(set->nested, set->nested_count, sizeof *set->nested, compare_texts);
     show_members(arena, &members, set);
     *out = set;
     return STATUS_OK;
@@ -203,4 +220,18 @@ bool value_set_has_number(const struct value_set *set, const struct number *numb
 bool value_set_has_text(const struct value_set *set, struct bytes text)
 {
     return bsearch(&text, set->texts, set->text_count, sizeof *set->texts, compare_texts) != NULL;
+}
+
+bool value_set_has_nested(const struct value_set *set, struct bytes raw)
+{
+    if (set->nested_count == 0) {
+        return false;
+    }
+    struct buffer form = {0};
+    json_equal_form(raw, &form);
+    struct bytes key = bytes_of(form.data, form.size);
+    bool found = bsearch(&key, set->nested, set->nested_count, sizeof *set->nested,
+                         compare_texts) != NULL;
+    buffer_fini(&form);
+    return found;
 }

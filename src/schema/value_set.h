@@ -1,7 +1,6 @@
 /*
  * Value sets: the members of an `enum`, or the one of a `const`, made ready for looking up. Numbers
- * are compared by value. Members that are lists or maps are refused: comparing them needs a
- * canonical form of JSON.
+ * are compared by value, lists and objects by what they hold (json_equal.h).
  */
 #ifndef WEIR_SCHEMA_VALUE_SET_H
 #define WEIR_SCHEMA_VALUE_SET_H
@@ -35,6 +34,8 @@ struct value_set {
     size_t real_count;
     struct bytes *texts; /* sorted */
     size_t text_count;
+    struct bytes *nested; /* forms of lists and objects; sorted */
+    size_t nested_count;
     const char *shown; /* "1, 2, 3" for messages */
 };
 
@@ -42,12 +43,14 @@ struct value_set {
 enum status value_set_types(const struct doc *node, bool is_const, struct type_set *out,
                             struct error *err) WEIR_MUST_USE;
 
-/* Refuses lists and maps, an empty list, and a set of which no member is of the `types`. */
+/* Refuses an empty list, and a set of which no member is of the `types`. */
 enum status value_set_compile(struct arena *arena, const struct doc *node, bool is_const,
                               enum column_type column, struct type_set types,
                               struct value_set **out, struct error *err) WEIR_MUST_USE;
 
 bool value_set_has_number(const struct value_set *set, const struct number *number);
 bool value_set_has_text(const struct value_set *set, struct bytes text);
+/* A list or an object as raw JSON. */
+bool value_set_has_nested(const struct value_set *set, struct bytes raw);
 
 #endif

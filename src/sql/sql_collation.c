@@ -5,18 +5,18 @@
 #define DATE_BYTES 10u
 /* "2026-01-31T12:34:56", then a fraction of any length. */
 #define DATE_TIME_BYTES 19u
-/* Longer fractions say nothing more: time_parse_rfc3339() cuts at microseconds. */
+/* Longer fractions say nothing more: time_parse_any_rfc3339() cuts at microseconds. */
 #define DATE_TIME_BYTES_MAX 40u
 
 bool sql_collation_parse_literal(struct bytes text, int64_t *out_us)
 {
     if (text.size != DATE_BYTES) {
-        return time_parse_rfc3339(text, out_us);
+        return time_parse_any_rfc3339(text, out_us);
     }
     char midnight[DATE_BYTES + sizeof "T00:00:00Z"];
     memcpy(midnight, text.data, DATE_BYTES);
     memcpy(midnight + DATE_BYTES, "T00:00:00Z", sizeof "T00:00:00Z");
-    return time_parse_rfc3339(bytes_of_string(midnight), out_us);
+    return time_parse_any_rfc3339(bytes_of_string(midnight), out_us);
 }
 
 static bool parse(struct bytes text, int64_t *out_us)
@@ -33,7 +33,7 @@ static bool parse(struct bytes text, int64_t *out_us)
     uint8_t zoned[DATE_TIME_BYTES_MAX + 1];
     memcpy(zoned, text.data, text.size);
     zoned[text.size] = 'Z';
-    return time_parse_rfc3339(bytes_of(zoned, text.size + 1), out_us);
+    return time_parse_any_rfc3339(bytes_of(zoned, text.size + 1), out_us);
 }
 
 int sql_collation_compare(struct bytes a, struct bytes b)

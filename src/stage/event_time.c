@@ -23,6 +23,22 @@ static void violate(struct batch *batch, uint32_t row, uint32_t field, reason_id
     batch_add_violation(batch, row, ORDER_EVENT_TIME, reason, field, detail);
 }
 
+/* The text of the cell, and what is wrong with it where that is hard to see. */
+static void violate_unparsable(struct batch *batch, uint32_t row, uint32_t field)
+{
+    const struct column *column = &batch->columns[field];
+    struct bytes text = column->type == COLUMN_TEXT ? column->texts[row] : BYTES_NONE;
+    struct buffer detail = {0};
+    int64_t time_us;
+    if (!bytes_is_none(text) && time_parse_any_rfc3339(text, &time_us)) {
+        buffer_append_string(&detail, "beyond the years 0000 to 9999 in UTC: ");
+        buffer_append(&detail, text.data, text.size);
+        text = bytes_of(detail.data, detail.size);
+    }
+    violate(batch, row, field, REASON_TIME_UNPARSABLE, text);
+    buffer_fini(&detail);
+}
+
 /* The event time that the row claims; false when it has none, with the violation added. */
 static bool claimed_time(const struct stage_plan *plan, struct batch *batch, uint32_t row,
                          int64_t *out_us)
@@ -39,8 +55,7 @@ static bool claimed_time(const struct stage_plan *plan, struct batch *batch, uin
         if (column->type == COLUMN_TEXT && time_parse_rfc3339(column->texts[row], out_us)) {
             return true;
         }
-        violate(batch, row, field, REASON_TIME_UNPARSABLE,
-                column->type == COLUMN_TEXT ? column->texts[row] : BYTES_NONE);
+        violate_unparsable(batch, row, field);
         return false;
     case CELL_MISFIT:
         violate(batch, row, field, REASON_TIME_UNPARSABLE,

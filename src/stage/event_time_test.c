@@ -94,6 +94,11 @@ static void test_missing_and_unparsable(void **state)
         {"{\"at\": [1]}", "INVALID time.unparsable(at) schema.type(at)", "[1]"},
         {"{\"at\": \"2026-02-30T00:00:00Z\"}", "INVALID time.unparsable(at) schema.format(at)",
          "2026-02-30T00:00:00Z"},
+        /* A date-time of the format, but no timestamp. */
+        {"{\"at\": \"9999-12-31T23:59:59-23:59\"}", "INVALID time.unparsable(at)",
+         "beyond the years 0000 to 9999 in UTC: 9999-12-31T23:59:59-23:59"},
+        {"{\"at\": \"0000-01-01T00:00:00+23:59\"}", "INVALID time.unparsable(at)",
+         "beyond the years 0000 to 9999 in UTC: 0000-01-01T00:00:00+23:59"},
         {"{\"at\": \"@1@\", \"n\": \"x\"}", "INVALID schema.type(n)",
          "\"x\" is not an integer"},
     };

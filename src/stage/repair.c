@@ -34,6 +34,11 @@ static void null_misfits(const struct stage_plan *plan, struct batch *batch, uin
     uint32_t kept = 0;
     for (uint32_t i = 0; i < column->misfit_count; i++) {
         struct misfit misfit = column->misfits[i];
+        /* Of a number that is next to nothing the value was compared. */
+        if (misfit.kind == MISFIT_UNDERFLOW) {
+            column->misfits[kept++] = misfit;
+            continue;
+        }
         struct value value = json_value(batch->arena, misfit.raw);
         if (is_null_value(plan, &value)) {
             make_null(batch, field, misfit.row);
