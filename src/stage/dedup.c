@@ -4,8 +4,9 @@
  * A key is remembered while the watermark after this row ≤ e + window, e being the greatest
  * event time of its sightings. Rows that are not late register and refresh; a late row is only
  * looked up: remembered → DUPLICATE, else LATE. INVALID and FILTERED rows never come here, and a
- * row that no sink will take does not register, so a corrected resend counts. A null in the key:
- * the row is not deduplicated.
+ * row that no sink will take is only looked up too, so a corrected resend counts. It must not
+ * refresh what it could not register: a chain of such rows would carry a key further than any
+ * replay begins. A null in the key: the row is not deduplicated.
  *
  * Re-injected dead letters skip lateness, and only look up, as they did the first time; what a
  * sink had refused skips dedup too.
@@ -70,14 +71,14 @@ static enum status decide_duplicate(const struct stage_plan *plan, struct batch 
 static enum status dedup_row(struct stage_runner *runner, struct stage_state *state,
                              struct batch *batch, uint32_t row, struct error *err)
 {
-    const bool late = runner->late[row];
     struct hash128 key = runner->key_hashes[row];
     int64_t watermark_us = batch->watermarks_us[row];
     int64_t event_time_us = batch->event_times_us[row];
+    const bool counts = !runner->late[row] && stage_has_route(runner, batch, row);
     struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
     if (known != NULL) {
         int64_t witness = known->offset;
-        if (!late) {
+        if (counts) {
             if (event_time_us > known->event_time_us) {
                 known->event_time_us = event_time_us;
             }
@@ -85,7 +86,7 @@ static enum status dedup_row(struct stage_runner *runner, struct stage_state *st
         }
         return decide_duplicate(runner->plan, batch, row, witness, err);
     }
-    if (late || !stage_has_route(runner, batch, row)) {
+    if (!counts) {
         return STATUS_OK;
     }
     struct seen_entry entry = {.event_time_us = event_time_us,

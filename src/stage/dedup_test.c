@@ -155,6 +155,24 @@ static void test_unmatched_rows_do_not_register(void **state)
     close_both(&plan, &run);
 }
 
+/* Only rows that register refresh: a row that does not would otherwise carry the key on, and replay
+ * from behind the row that registered it would come to another verdict. */
+static void test_unmatched_rows_do_not_refresh(void **state)
+{
+    (void)state;
+    struct plan_fixture plan;
+    struct run_fixture run;
+    plan_fixture_init(&plan, PROPERTIES, NULL);
+    plan_event_time(&plan, "at", 10);
+    plan_dedup(&plan, "id", 30);
+    plan_sink(&plan, "some", "v > 5");
+    run_open(&run, &plan);
+    assert_string_equal(run_one(&run, "{\"id\":\"a\",\"at\":\"@0@\",\"v\":6}"), "VALID");
+    assert_string_equal(run_one(&run, "{\"id\":\"a\",\"at\":\"@40@\",\"v\":1}"), DUPLICATE);
+    assert_string_equal(run_one(&run, "{\"id\":\"a\",\"at\":\"@41@\",\"v\":6}"), "VALID");
+    close_both(&plan, &run);
+}
+
 static void test_failed_routes_do_not_register(void **state)
 {
     (void)state;
@@ -395,6 +413,7 @@ int main(void)
         cmocka_unit_test(test_refresh_keeps_the_greatest),
         cmocka_unit_test(test_invalid_and_filtered_do_not_register),
         cmocka_unit_test(test_unmatched_rows_do_not_register),
+        cmocka_unit_test(test_unmatched_rows_do_not_refresh),
         cmocka_unit_test(test_failed_routes_do_not_register),
         cmocka_unit_test(test_null_keys),
         cmocka_unit_test(test_keys_by_type),
