@@ -419,13 +419,17 @@ static enum status read_snapshot(struct pipeline *pipeline, struct replayer *rep
     return STATUS_OK;
 }
 
+/* Memory of one partition's snapshot serves for the next one's too: fresh memory costs more than
+ * reading into it. */
+#define SNAPSHOT_KEEP_BYTES ((size_t)64 << 20)
+
 /* The newest snapshot is read once, for it is large: it tells whether R went back, and mostly it is
  * the one to begin with. *out_found false when there is none that fits. */
 static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *replayer,
-                                    uint32_t p, const struct progress *slowest, int64_t furthest,
+                                    struct arena *arena, uint32_t p,
+                                    const struct progress *slowest, int64_t furthest,
                                     uint32_t *current, bool *out_found, struct error *err)
 {
-    struct arena *arena = arena_new(64 * 1024);
     struct snapshot snapshot;
     bool found = false;
     *out_found = false;
@@ -438,7 +442,7 @@ static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *
     if (status == STATUS_OK && found && pipeline->plan->source_ops->can_replay) {
         status = read_snapshot(pipeline, replayer, p, slowest, &snapshot, current, out_found, err);
     }
-    arena_free(arena);
+    arena_reset(arena, SNAPSHOT_KEEP_BYTES);
     return status;
 }
 
@@ -657,7 +661,8 @@ static bool is_partition_rebuilt(const struct pipeline *pipeline, uint32_t p)
 }
 
 static enum status rebuild_partition(struct pipeline *pipeline, struct replayer *replayer,
-                                     uint32_t p, uint64_t *out_rows, struct error *err)
+                                     struct arena *arena, uint32_t p, uint64_t *out_rows,
+                                     struct error *err)
 {
     struct partition *partition = &pipeline->partitions[p];
     const struct progress *slowest = NULL;
@@ -666,8 +671,8 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
     take_plans(partition, slowest, furthest);
     uint32_t current = 0;
     bool found = false;
-    enum status status = restore_snapshot(pipeline, replayer, p, slowest, furthest->next_offset,
-                                          &current, &found, err);
+    enum status status = restore_snapshot(pipeline, replayer, arena, p, slowest,
+                                          furthest->next_offset, &current, &found, err);
     if (status == STATUS_OK && !pipeline->plan->source_ops->can_replay) {
         start_afresh(pipeline, p, slowest);
         return STATUS_OK;
@@ -722,13 +727,15 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
     struct replayer *replayer =
         replayer_new(pipeline->plan, pipeline->plan->systems, pipeline->plan->system_count,
                      pipeline->hash_key);
+    struct arena *arena = arena_new(64 * 1024);
     uint64_t rows = 0;
     enum status status = STATUS_OK;
     bool is_cut = false;
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !is_cut; p++) {
-        status = rebuild_partition(pipeline, replayer, p, &rows, err);
+        status = rebuild_partition(pipeline, replayer, arena, p, &rows, err);
         is_cut = status == STATUS_OK && !is_partition_rebuilt(pipeline, p);
     }
+    arena_free(arena);
     replayer_free(replayer);
     pipeline->is_rebuilt = status == STATUS_OK && !is_cut;
     if (pipeline->is_rebuilt && !quiet) {

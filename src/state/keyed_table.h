@@ -28,6 +28,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "os/pages.h"
 #include "state/store.h"
 
 #define KEYED_TABLE_MIN_SLOTS 64u
@@ -181,6 +182,7 @@ static inline enum status keyed_resize(struct keyed_table *table, size_t slot_by
     }
     struct keyed_table old = *table;
     table->slots = memory_alloc(bytes);
+    pages_populate(table->slots, bytes);
     /* Not memory_alloc_zero(): a page of fresh memory that is read before it is written, as probing
      * does, costs two faults, and the second one stops all threads. */
     memset(table->slots, 0, bytes);
@@ -224,15 +226,27 @@ static inline enum status keyed_reserve(struct keyed_table *table, size_t slot_b
     return keyed_resize(table, slot_bytes, capacity, err);
 }
 
-/* The slot of a key that has none yet; there must be room. The caller fills what is behind the
- * key. */
-static inline struct keyed_head *keyed_add(struct keyed_table *table, size_t slot_bytes,
-                                           struct hash128 key)
+/* The slot of a key that has none yet, NULL where it has; there must be room. The caller fills what
+ * is behind the key. */
+static inline struct keyed_head *keyed_add_new(struct keyed_table *table, size_t slot_bytes,
+                                               struct hash128 key)
 {
     struct keyed_head *slot = keyed_probe(table, slot_bytes, key);
+    if (keyed_is_zero(key) ? table->has_zero_key : !keyed_is_zero(slot->key)) {
+        return NULL;
+    }
     slot->key = key;
     table->has_zero_key = table->has_zero_key || keyed_is_zero(key);
     table->count++;
+    return slot;
+}
+
+/* The same for a key that is known to have none. */
+static inline struct keyed_head *keyed_add(struct keyed_table *table, size_t slot_bytes,
+                                           struct hash128 key)
+{
+    struct keyed_head *slot = keyed_add_new(table, slot_bytes, key);
+    check(slot != NULL);
     return slot;
 }
 

@@ -130,11 +130,12 @@ enum status seen_store_read(struct seen_store *store, struct reader *in, struct 
         struct seen_entry entry;
         entry.event_time_us = (int64_t)reader_u64(in);
         entry.offset = (int64_t)reader_u64(in);
-        if (keyed_find(table, SLOT_BYTES, key) != NULL) {
+        struct keyed_head *head = keyed_add_new(table, SLOT_BYTES, key);
+        if (head == NULL) {
             status = error_set(err, STATUS_FATAL, "snapshot.corrupt",
                                "a key of dedup is remembered twice");
         } else {
-            seen_slot_of(keyed_add(table, SLOT_BYTES, key))->entry = entry;
+            seen_slot_of(head)->entry = entry;
         }
     }
     return status;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "os/file.h"
+#include "os/pages.h"
 #include "state/form.h"
 
 #define SNAPSHOT_MAGIC "WEIRSNAP"
@@ -180,6 +181,7 @@ static enum status read_head(struct arena *arena, const char *path, size_t limit
     size_t size = size_bytes > 0 ? (size_t)size_bytes : 0;
     size = size < limit_bytes ? size : limit_bytes;
     uint8_t *data = arena_alloc(arena, size);
+    pages_populate(data, size);
     size_t got = 0;
     status = file_reader_read_at(reader, 0, data, size, &got, err);
     file_reader_close(reader);
