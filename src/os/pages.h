@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* Memory that was just allocated and will be written wholly gets its pages at once, not by one fault
- * for each when it is first written. */
+/* Memory that was just allocated and will be written wholly gets its pages at once, not by one
+ * fault for each when it is first written. */
 void pages_populate(void *data, size_t size_bytes);
 
 #endif
