@@ -73,7 +73,8 @@ static void test_numbers_in_texts(void **state)
         TEXT("7"), TEXT("007"), TEXT(" 7 "), TEXT("\t-7.5\n"), TEXT("+.5"), TEXT("5."), TEXT("."),
         TEXT(""), TEXT("-"), TEXT("1e5"), TEXT("1E+05"), TEXT("1e"), TEXT("1e+"), TEXT("e5"),
         TEXT("0x10"), TEXT("1_000"), TEXT("12a"), TEXT("7\0"), TEXT("7\0a"), TEXT("7 \0"),
-        TEXT("\0" "7"), TEXT("1 2"), TEXT("Infinity"), TEXT("NaN"), TEXT("9223372036854775808"), TEXT("1e999"), TEXT("2024-05-01"), TEXT("- 7"),
+        TEXT("\0" "7"), TEXT("1 2"), TEXT("Infinity"), TEXT("NaN"),
+        TEXT("9223372036854775808"), TEXT("1e999"), TEXT("2024-05-01"), TEXT("- 7"),
         TEXT("\v\f\r7"), TEXT("7\xc2\xa0"), TEXT(" "), TEXT("1.2.3"), TEXT("--7"),
 #undef TEXT
     };
