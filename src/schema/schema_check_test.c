@@ -191,6 +191,7 @@ static void test_underflow(void **state)
         {"{type: number, enum: [0, 5]}", "1e-400", "enum: 1e-400 is not one of 0, 5"},
         {"{type: number, enum: [1e-400]}", "1e-400", ""},
         {NULL, "0", "enum: 0 is not one of 1e-400"},
+        {NULL, "-1e-400", "enum: -1e-400 is not one of 1e-400"},
         {"{type: [number, string], multipleOf: 0.1}", "1e-400",
          "range: 1e-400 is not a multiple of 0.1"},
     };

@@ -1,5 +1,6 @@
 #include "schema/value_set.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "schema/json_equal.h"
@@ -76,7 +77,9 @@ static int compare_reals(const void *a, const void *b)
 {
     double x = *(const double *)a;
     double y = *(const double *)b;
-    return (x > y) - (x < y);
+    /* A zero here is a number next to it, on the side that its sign says. */
+    int sides = x == 0 && y == 0 ? (signbit(y) != 0) - (signbit(x) != 0) : 0;
+    return sides + (x > y) - (x < y);
 }
 
 /* By size first: most comparisons then need no look at the text. */
