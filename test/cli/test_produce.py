@@ -173,7 +173,7 @@ def test_two_of_one_id_at_once_do_not_double(weir_cli, wait_until):
     first.stdin.write(b"a\n")
     first.stdin.flush()
     wait_until(lambda: (weir_cli.folder / "log.db").exists())
-    wait_until(lambda: b"a" in weir_cli("topic", "list", "local:log.db").out and
+    wait_until(lambda: b"raw" in weir_cli("topic", "list", "local:log.db").out and
                weir_cli.values(TOPIC) == [b"a"])
     weir_cli("produce", TOPIC, "--producer-id", "me", data=b"a\nb\n")
     _, err = first.communicate(b"b\nc\n", timeout=60)
