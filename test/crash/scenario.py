@@ -87,8 +87,10 @@ class Scenario:
         return found
 
     def is_apart(self):
-        """Whether the files stand at different offsets."""
-        return any(cursors != self.cursors()[0] for cursors in self.cursors())
+        """Whether the files stand at different offsets; one that is not begun yet stands at 0."""
+        begun = [{partition: offset for partition, offset in cursors.items() if offset > 0}
+                 for cursors in self.cursors()]
+        return any(cursors != begun[0] for cursors in begun)
 
     def finish(self):
         """Runs to the end of the log; returns the process."""
