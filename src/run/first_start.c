@@ -12,29 +12,6 @@
 #include "run/pipeline.h"
 #include "run/replayer.h"
 
-const struct progress *pipeline_furthest(const struct pipeline *pipeline, uint32_t p)
-{
-    const struct progress *furthest = NULL;
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        const struct progress *progress = pipeline_progress(pipeline, s, p);
-        if (pipeline_is_found(progress) &&
-            (furthest == NULL || progress->next_offset > furthest->next_offset)) {
-            furthest = progress;
-        }
-    }
-    return furthest;
-}
-
-bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s)
-{
-    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        if (pipeline_is_found(pipeline_progress(pipeline, s, p))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- R of epoch 0 --- */
 
 static enum status start_offset(const struct pipeline *pipeline, uint32_t partition,

@@ -43,7 +43,7 @@ struct pipeline {
 void pipeline_talk(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
 void pipeline_warn(const struct pipeline *pipeline, const char *format, ...) WEIR_PRINTF(2, 3);
 
-/* run.c: nothing is opened by init; open gives source, partitions and sessions; close undoes both,
+/* Nothing is opened by init; open gives source, partitions and sessions; close undoes both,
  * also after a failure. */
 void pipeline_init(struct pipeline *pipeline, struct plan *plan,
                    const struct run_options *options, const struct run_observer *observer);

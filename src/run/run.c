@@ -4,125 +4,14 @@
  */
 #include "run/run.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "os/clock.h"
-#include "os/file.h"
 #include "os/thread.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
 
-static void tell(void (*line_out)(void *context, const char *line), void *context,
-                 const char *format, va_list arguments)
-{
-    if (line_out != NULL) {
-        char line[1024];
-        vsnprintf(line, sizeof line, format, arguments);
-        line_out(context, line);
-    }
-}
-
-void pipeline_talk(const struct pipeline *pipeline, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    tell(pipeline->observer->talk, pipeline->observer->context, format, arguments);
-    va_end(arguments);
-}
-
-void pipeline_warn(const struct pipeline *pipeline, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    tell(pipeline->observer->warning, pipeline->observer->context, format, arguments);
-    va_end(arguments);
-}
-
 void run_result_fini(struct run_result *result)
 {
     ledger_fini(&result->ledger);
-}
-
-static enum status open_source(struct pipeline *pipeline, struct error *err)
-{
-    const struct plan *plan = pipeline->plan;
-    enum status status =
-        plan->source_ops->open(plan->source_config, plan->folder, &pipeline->source, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    const struct source_partition *partitions =
-        plan->source_ops->partitions(pipeline->source, &pipeline->partition_count);
-    pipeline->partitions =
-        arena_alloc_zero(pipeline->arena, pipeline->partition_count, sizeof *pipeline->partitions);
-    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
-        pipeline->partitions[p].source = &partitions[p];
-        pipeline->partitions[p].snapshot_offset = -1;
-        status = plan->source_ops->end_offset(pipeline->source, p,
-                                              &pipeline->partitions[p].end_offset, err);
-        if (status == STATUS_OK && pipeline->options->until_end &&
-            plan->source_ops->settle != NULL) {
-            plan->source_ops->settle(pipeline->source, p, pipeline->partitions[p].end_offset);
-        }
-    }
-    return status;
-}
-
-static enum status open_systems(struct pipeline *pipeline, struct error *err)
-{
-    struct plan *plan = pipeline->plan;
-    pipeline->progresses =
-        arena_alloc_zero(pipeline->arena, plan->system_count, sizeof *pipeline->progresses);
-    pipeline->committers =
-        arena_alloc_zero(pipeline->arena, plan->system_count, sizeof *pipeline->committers);
-    for (uint32_t s = 0; s < plan->system_count; s++) {
-        pipeline->progresses[s] = arena_alloc_zero(pipeline->arena, pipeline->partition_count,
-                                                   sizeof **pipeline->progresses);
-    }
-    for (uint32_t s = 0; s < plan->system_count; s++) {
-        enum status status =
-            plan->systems[s]->ops->open_session(plan->systems[s], plan->name, err);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        pipeline->sessions++;
-    }
-    return STATUS_OK;
-}
-
-void pipeline_init(struct pipeline *pipeline, struct plan *plan,
-                   const struct run_options *options, const struct run_observer *observer)
-{
-    *pipeline = (struct pipeline){
-        .plan = plan, .options = options, .observer = observer, .arena = arena_new(16 * 1024)};
-    pipeline->state_folder =
-        plan->state_folder != NULL
-            ? plan->state_folder
-            : arena_printf(pipeline->arena, "%s.state",
-                           plan->systems[0]->ops->place(plan->systems[0]));
-    pipeline->budget.limit_bytes = plan->state_memory_bytes;
-}
-
-static enum status check_state_folder(const struct pipeline *pipeline, struct error *err)
-{
-    const char *path = pipeline->state_folder;
-    if (!file_exists(path) || folder_exists(path)) {
-        return STATUS_OK;
-    }
-    return error_set(err, STATUS_CONFIG, "config.value",
-                     "snapshots are kept in the folder %s, but there is a file of that name; name "
-                     "another folder: 'state: {path: …}'",
-                     path);
-}
-
-enum status pipeline_open(struct pipeline *pipeline, struct error *err)
-{
-    enum status status = check_state_folder(pipeline, err);
-    if (status == STATUS_OK) {
-        status = open_source(pipeline, err);
-    }
-    return status == STATUS_OK ? open_systems(pipeline, err) : status;
 }
 
 static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
@@ -145,41 +34,6 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
         committer_stop(pipeline->committers[s]);
     }
     return status;
-}
-
-void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
-{
-    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        /* A system that was added later, or is behind, has counted less. */
-        uint32_t most = 0;
-        for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
-            if (pipeline->progresses[s][p].ledger.in > pipeline->progresses[most][p].ledger.in) {
-                most = s;
-            }
-        }
-        for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-            const struct ledger *ledger = &pipeline->progresses[s][p].ledger;
-            struct ledger sinks_only = {.sinks = ledger->sinks, .sink_count = ledger->sink_count};
-            ledger_add(out, s == most ? ledger : &sinks_only);
-        }
-    }
-}
-
-void pipeline_close(struct pipeline *pipeline)
-{
-    for (uint32_t s = 0; s < pipeline->sessions; s++) {
-        pipeline->plan->systems[s]->ops->close_session(pipeline->plan->systems[s]);
-    }
-    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        stage_state_free(pipeline->partitions[p].state);
-        memory_free(pipeline->partitions[p].plans);
-        for (uint32_t s = 0; pipeline->progresses != NULL && s < pipeline->plan->system_count;
-             s++) {
-            progress_fini(&pipeline->progresses[s][p]);
-        }
-    }
-    pipeline->plan->source_ops->close(pipeline->source);
-    arena_free(pipeline->arena);
 }
 
 /* One pass with one plan. *out_align: systems are apart under that older plan, which must finish

@@ -1,5 +1,5 @@
 /*
- * One SQLite file as a system: what system.c (transactions, R), log_sink.c and table_sink.c
+ * One SQLite file as a system: what system.c, progress_store.c, commit.c and the sinks of the file
  * share. Not for other folders.
  *
  * Tables of the system, beside those of the local log:
@@ -22,7 +22,21 @@
 
 struct sqlite3;
 struct sqlite3_stmt;
-struct sqlite_system;
+
+struct sqlite_system {
+    struct system system; /* first */
+    char *place;
+    char *name;
+    char *pipeline;       /* while a session is open */
+    struct locallog *log;
+    struct locallog_group_lock *group_lock;
+    struct locallog_checkpointer *checkpointer;
+    uint64_t owner;
+    struct sqlite3_stmt *update_progress;
+    struct sqlite3_stmt *read_segment;
+    struct sqlite3_stmt *write_segment;
+    struct sqlite3_stmt *write_reject;
+};
 
 /* A row that a table refused, on its way to weir_rejects and the dead letters. Slices point into
  * the table's outbox; `record.headers` is the attempt's. */
@@ -46,7 +60,7 @@ struct attempt {
     uint32_t reject_count, reject_capacity;
 };
 
-/* What system.c asks of a sink of the file. */
+/* What system.c and commit.c ask of a sink of the file. */
 struct sqlite_sink_work {
     /* Topic or table made or checked; outside of a transaction. */
     enum status (*prepare)(struct sink *sink, struct locallog *log, struct error *err);
@@ -67,7 +81,20 @@ struct sqlite_sink {
     const struct sqlite_sink_work *work;
 };
 
+static inline struct sqlite_system *sqlite_system(const struct system *system)
+{
+    return (struct sqlite_system *)(void *)(uintptr_t)system;
+}
+
+static inline struct sqlite_sink *sqlite_sink(struct sink *sink)
+{
+    return (struct sqlite_sink *)sink;
+}
+
+/* --- system.c --- */
+
 extern const struct system_ops sqlite_system_ops;
+
 struct system *sqlite_system_new(const char *place);
 enum status sqlite_system_place(struct arena *arena, const struct doc *config, const char *folder,
                                 char **out_place, struct error *err);
@@ -76,12 +103,51 @@ void sqlite_system_add(struct system *system, struct sqlite_sink *sink);
 /* NULL without an open session. */
 struct locallog *sqlite_system_log(const struct system *system);
 
+/* --- commit.c --- */
+
 /* The output range of rows of one source partition, into R and the segments. */
 void attempt_extend_range(struct attempt *attempt, const char *sink_name,
                           uint32_t source_partition, uint32_t output_partition,
                           int64_t first_offset, int64_t last_offset);
 /* Takes the headers over. */
 void attempt_add_reject(struct attempt *attempt, const struct reject *reject);
+
+/* system_ops.commit */
+enum status sqlite_commit(struct system *system, const struct epoch *epoch,
+                          struct progress *progresses, struct error *err);
+
+/* --- progress_store.c: system_ops of these names --- */
+
+enum status sqlite_load(struct system *system, const struct source_partition *partition,
+                        struct progress *progress, bool *out_found, struct error *err);
+enum status sqlite_load_first(struct system *system, const struct source_partition *partition,
+                              struct progress *progress, bool *out_found, struct error *err);
+enum status sqlite_count_partitions(struct system *system, uint32_t *out_count, struct error *err);
+enum status sqlite_begin(struct system *system, const struct progress *progresses, uint32_t count,
+                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err);
+enum status sqlite_take_over(struct system *system, const struct progress *progresses,
+                             uint32_t count, uint64_t owner, struct bytes plan_text,
+                             struct error *err);
+enum status sqlite_load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
+                             bool *out_found, struct error *err);
+enum status sqlite_load_segments(struct system *system, const char *pipeline,
+                                 const struct source_partition *partition,
+                                 enum status (*segment)(void *context, struct bytes form,
+                                                        struct error *err),
+                                 void *context, struct error *err);
+enum status sqlite_scan_rejects(struct system *system, const char *pipeline,
+                                enum status (*reject)(void *context, const char *sink,
+                                                      const char *topic, const char *partition,
+                                                      int64_t offset, const char *code,
+                                                      const char *message, struct error *err),
+                                void *context, struct error *err);
+/* The count columns of weir_progress, from parameter `first` on. */
+void sqlite_bind_counts(struct sqlite3_stmt *statement, int first, const struct ledger *ledger);
+/* FENCED: another owner has R. */
+enum status sqlite_fenced(const struct sqlite_system *s, const struct progress *progress,
+                          struct error *err);
+
+/* --- statement.c --- */
 
 /* Runs one SQL text; the error names `doing`. */
 enum status sqlite_run(struct locallog *log, const char *sql, const char *doing,
@@ -90,5 +156,11 @@ enum status sqlite_prepare(struct locallog *log, const char *sql, const char *do
                            struct sqlite3_stmt **out, struct error *err) WEIR_MUST_USE;
 /* "name" with quotes doubled, in `arena`. */
 const char *sqlite_quote(struct arena *arena, const char *name);
+
+void sqlite_bind_string(struct sqlite3_stmt *statement, int index, const char *text);
+void sqlite_bind_bytes(struct sqlite3_stmt *statement, int index, struct bytes bytes);
+/* Runs a statement to its end and makes it ready again. */
+enum status sqlite_step_done(struct locallog *log, struct sqlite3_stmt *statement,
+                             const char *doing, struct error *err);
 
 #endif

@@ -26,9 +26,9 @@
 #include "codec/json.h"
 #include "connector/letter_json.h"
 #include "connector/sqlite/sqlite.h"
+#include "connector/sqlite/table.h"
 #include "connector/sqlite/table_columns.h"
 #include "connector/sqlite/table_order.h"
-#include "connector/sqlite/table_sink.h"
 
 static const char *const modes[] = {"append", "upsert", NULL};
 

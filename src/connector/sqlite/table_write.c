@@ -1,4 +1,4 @@
-#include "connector/sqlite/table_sink.h"
+#include "connector/sqlite/table.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * A table as a sink's place: what table_sink.c (configuration, rows, audit), table_open.c (the
  * table and its statements) and table_write.c (rows into the table) share. Not for other files.
  */
-#ifndef WEIR_CONNECTOR_SQLITE_TABLE_SINK_H
-#define WEIR_CONNECTOR_SQLITE_TABLE_SINK_H
+#ifndef WEIR_CONNECTOR_SQLITE_TABLE_H
+#define WEIR_CONNECTOR_SQLITE_TABLE_H
 
 #include <sqlite3.h>
 
