@@ -61,7 +61,7 @@ enum cell {
 enum misfit_kind {
     MISFIT_TYPE,  /* another JSON type, or a fraction for an integer; a null is never a misfit */
     MISFIT_RANGE, /* a number that int64 (COLUMN_INT64) or double (COLUMN_DOUBLE) cannot hold */
-    /* A number that is not 0, though the nearest double is: a value all the same (CELL_VALUE), whose
+    /* A number that is not 0, though the nearest double is: a value all the same (CELL_VALUE); its
      * constraints are asked of what was written. */
     MISFIT_UNDERFLOW,
 };

@@ -564,7 +564,8 @@ static void make_transform(struct plan_maker *maker)
     const struct doc *where = doc_get(node, "where");
     plan->stage.where_reason = reason_table_add(&plan->reasons, "transform.where");
     plan->stage.where_expression =
-        where == NULL ? EXPRESSION_NONE : plan_add_expression(maker, where, "transform.where", true);
+        where == NULL ? EXPRESSION_NONE
+                      : plan_add_expression(maker, where, "transform.where", true);
     make_sets(maker, doc_get(node, "set"));
     const struct doc *drop = doc_get(node, "drop");
     size_t count = string_count(drop);

@@ -367,7 +367,7 @@ static void warn_of_snapshot(void *context, const char *message)
     pipeline_warn(context, "%s; it is ignored, the state is rebuilt from the log", message);
 }
 
-/* The newest snapshot. One beyond every R is refused: R went back behind what was committed once. */
+/* The newest snapshot. One beyond every R is refused: R went back behind what was committed. */
 static enum status load_newest(struct pipeline *pipeline, struct arena *arena, uint32_t p,
                                int64_t furthest, struct snapshot *out, bool *out_found,
                                struct error *err)

@@ -10,7 +10,7 @@
 bool format_is_date_time(struct bytes text)
 {
     int64_t time_us;
-    /* time_parse_any_rfc3339() also takes the space that the RFC allows applications to agree on. */
+    /* time_parse_any_rfc3339() also takes the space that the RFC allows applications to use. */
     if (!time_parse_any_rfc3339(text, &time_us) || text.data[10] == ' ') {
         return false;
     }
