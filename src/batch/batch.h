@@ -159,7 +159,7 @@ struct batch {
     uint8_t *verdicts;         /* enum verdict per row */
     int64_t *event_times_us;   /* vetted event time, TIME_NEVER where there is none */
     int64_t *watermarks_us;    /* after the row */
-    struct value **set_values; /* [set expression][row], VALID rows only; made by stage/transform */
+    struct value **set_values; /* [set expression][row], VALID rows only */
     uint32_t set_count;
     uint64_t *routes;      /* VALID rows: a bit per sink of the plan; 0 for all others */
     struct bytes *outputs; /* VALID rows: what goes out; the record's own where unchanged */

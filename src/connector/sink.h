@@ -142,8 +142,7 @@ struct sink_ops {
      * those that it does not have are left out; its own again when `now` is the sink itself. NULL
      * where a row is one value. */
     void (*look_through)(struct sink *sink, const struct sink *now);
-    /* "exactly once" | "effectively once (keyed upsert)" | "at least once": for explain and lint.
-     * */
+    /* "exactly once", "exactly once (upsert by key)": for lint. */
     const char *(*guarantee)(const struct sink *sink);
 };
 

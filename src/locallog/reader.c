@@ -74,7 +74,7 @@ static enum status corrupt(const struct locallog_reader *reader, int64_t offset,
 {
     return error_set(err, STATUS_FATAL, "log.corrupt",
                      "topic %s, partition %u, offset %lld of %s is damaged: %s. Nothing is "
-                     "skipped: put a backup in its place, or give up the range by hand.",
+                     "skipped: put a backup in the file's place, its -wal and -shm removed first.",
                      reader->topic.name, reader->partition, (long long)offset, reader->log->path,
                      problem);
 }

@@ -2,14 +2,17 @@
  * Run: a plan at work. Source → stages → systems, exactly once, through any crash.
  *
  * One run is one process's ownership of one pipeline. Files of this folder:
- *   run.c        opens everything in order, runs, closes; the only place that knows the whole way
- *   recovery.c   what the systems say (R), first start, refusals, taking over
+ *   run.c        the only place that knows the whole way
+ *   pipeline.c   opens everything in order and closes it; what a run says
+ *   first_start.c  the beginning of a pipeline, or of a system that joins it
+ *   recovery.c   what the systems say (R), refusals, taking over, state rebuilt
  *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use
  *                it
  *   worker.c     the loop: read, judge, hand rows to the committers, close epochs, snapshots
  *   committer.c  one thread per system: commits closed epochs
  *   accounting.c a batch's ledger, rows and dead letters into an epoch
- *   audit.c      the proof: input and outputs read again and compared with the ledger
+ *   audit.c      the proof: input and outputs read again and compared with the ledger; beside it
+ *                its rows, refused rows, segments and sums
  */
 #ifndef WEIR_RUN_RUN_H
 #define WEIR_RUN_RUN_H
