@@ -94,6 +94,11 @@ enum status recovery_refuse_left_out(const struct pipeline *pipeline,
  * set. A stop signal cuts it short. */
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 
+/* left_systems.c: *out_apart when a system that only the last plan names stands elsewhere than this
+ * plan's; *out_text is then that plan's, which must finish first. Nothing is claimed. */
+enum status left_systems_check(const struct pipeline *pipeline, struct buffer *out_text,
+                               bool *out_apart, struct error *err) WEIR_MUST_USE;
+
 /* worker.c */
 enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
     WEIR_MUST_USE;

@@ -46,6 +46,13 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     struct pipeline pipeline;
     pipeline_init(&pipeline, plan, options, observer);
     enum status status = pipeline_open(&pipeline, err);
+    if (status == STATUS_OK && !is_last) {
+        status = left_systems_check(&pipeline, out_plan_text, out_needs_align, err);
+    }
+    if (*out_needs_align) {
+        pipeline_close(&pipeline);
+        return status;
+    }
     if (status == STATUS_OK) {
         status = recovery_claim(&pipeline, err);
     }
@@ -57,6 +64,7 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
             return status;
         }
         *out_needs_align = true;
+        buffer_clear(out_plan_text);
         status = replayer_load_text(plan->systems, plan->system_count, *out_align, out_plan_text,
                                     err);
         pipeline_close(&pipeline);

@@ -5,6 +5,7 @@
  *   run.c        the only place that knows the whole way
  *   pipeline.c   opens everything in order and closes it; what a run says
  *   first_start.c  the beginning of a pipeline, or of a system that joins it
+ *   left_systems.c  systems that the last plan wrote to and this one does not
  *   recovery.c   what the systems say (R), refusals, taking over, state rebuilt
  *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use
  *                it

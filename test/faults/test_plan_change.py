@@ -99,6 +99,34 @@ def test_unequal_cursors(lab):
     lab.audit()
 
 
+@pytest.mark.parametrize("stays", ["out", "rows"])
+def test_unequal_cursors_and_a_place_that_is_taken_out(lab, stays):
+    """The one that goes may be behind or ahead: the old plan finishes it, the new one begins there."""
+    two_files(lab, checks=N_POSITIVE).produce(records(0, 10))
+    lab.run()
+    come_apart(lab, 10, 60)
+    sinks = {stays: lab.pipeline["sinks"][stays], "new": table("new", path="new.db")}
+    two_files(lab, checks=N_SMALL).write(sinks=sinks, dlq=None).produce([record(60, n=7)])
+    done = lab.run()
+    assert "does not name any more" in done.err and "finished under the old one" in done.err, done
+    assert lab.values()[:60] == [record(number) for number in range(60)]
+    assert ids(lab, "rows.db") >= set(range(60))
+    assert lab.sql("SELECT id FROM new", path="new.db") == [("m60",)]
+    lab.audit()
+
+
+def test_unequal_cursors_and_a_place_that_was_given_up(lab):
+    """It was moved away, as the message says."""
+    two_files(lab, checks=N_POSITIVE).produce(records(0, 10))
+    lab.run()
+    come_apart(lab, 10, 60)
+    for name in ("rows.db", "rows.db-wal", "rows.db-shm"):
+        (lab.path / name).unlink(missing_ok=True)
+    lab.write(sinks={"out": lab.pipeline["sinks"]["out"]}, checks=N_SMALL).produce([record(60, n=7)])
+    assert "finished under the old one" not in lab.run().err
+    assert lab.values() == [record(number) for number in range(60)] + [record(60, n=7)]
+
+
 def test_unequal_cursors_and_a_sigterm_meanwhile(lab):
     """At the latest the next start brings them together."""
     two_files(lab, checks=N_POSITIVE).produce(records(0, 10))
