@@ -17,6 +17,8 @@ static const char *kind_name(enum sql_kind kind)
         return "a text";
     case SQL_KIND_TIME:
         return "a point in time";
+    case SQL_KIND_TIME_TEXT:
+        return "a point in time as text";
     case SQL_KIND_JSON:
         return "JSON text";
     case SQL_KIND_BLOB:
@@ -132,8 +134,29 @@ static void compare_bool(struct sql_comparer *comparer, const struct sql_part *b
     }
 }
 
+/* A column on the other side brings its collation. */
+static void compare_time_text(struct sql_comparer *comparer, const struct sql_part *text,
+                              const struct sql_part *other)
+{
+    if (other->kind != SQL_KIND_TIME) {
+        (void)sql_refuse(comparer->expression, &comparer->refusal, SQL_CODE_TYPES,
+                         "%s is a point in time out of a function or CASE, which would compare as "
+                         "text: '…00.5Z' before '…00Z'; compare the field itself, or write COLLATE "
+                         SQL_TIME_COLLATION " behind it",
+                         part_text(comparer, text));
+    }
+}
+
 void sql_compare(struct sql_comparer *comparer, const struct sql_part *a, const struct sql_part *b)
 {
+    if (a->kind == SQL_KIND_TIME_TEXT && b->kind != SQL_KIND_UNKNOWN) {
+        compare_time_text(comparer, a, b);
+        return;
+    }
+    if (b->kind == SQL_KIND_TIME_TEXT && a->kind != SQL_KIND_UNKNOWN) {
+        compare_time_text(comparer, b, a);
+        return;
+    }
     if (a->kind == SQL_KIND_UNKNOWN || b->kind == SQL_KIND_UNKNOWN || a->kind == b->kind) {
         return;
     }

@@ -18,6 +18,9 @@ enum sql_kind {
     SQL_KIND_BOOL,
     SQL_KIND_TEXT,
     SQL_KIND_TIME, /* a date-time column */
+    /* A date-time that a function or CASE handed on, without the column's collation: as texts two of
+     * one moment may differ. */
+    SQL_KIND_TIME_TEXT,
     SQL_KIND_JSON, /* a column with raw JSON */
     SQL_KIND_BLOB,
 };

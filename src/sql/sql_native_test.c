@@ -253,7 +253,7 @@ static void test_left_to_sqlite(void **state)
         "tags",
         "location IS NOT '{}'",
         "coalesce(tags, location)",
-        "coalesce(event_time, 'x') = 'x'",
+        "coalesce(event_time, 'x') COLLATE binary = 'x'",
         "site COLLATE NOCASE = 'a'",
         "site || 'a' = 'b'",
         "site LIKE 'a%'",

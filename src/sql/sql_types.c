@@ -90,14 +90,18 @@ static enum sql_kind unify(enum sql_kind a, enum sql_kind b)
     if (numeric) {
         return a == b ? a : SQL_KIND_NUMBER;
     }
+    if ((a == SQL_KIND_TIME_TEXT && b == SQL_KIND_TEXT) ||
+        (a == SQL_KIND_TEXT && b == SQL_KIND_TIME_TEXT)) {
+        return SQL_KIND_TIME_TEXT;
+    }
     return a == b ? a : SQL_KIND_UNKNOWN;
 }
 
-/* A function or CASE does not hand on the collation of a column: its result is plain text. */
+/* A function or CASE does not hand on the collation of a column. */
 static enum sql_kind result_kind(enum sql_kind kind)
 {
     if (kind == SQL_KIND_TIME) {
-        return SQL_KIND_TEXT;
+        return SQL_KIND_TIME_TEXT;
     }
     return kind == SQL_KIND_JSON ? SQL_KIND_UNKNOWN : kind;
 }
@@ -111,8 +115,12 @@ struct choice {
     bool is_open; /* there is one */
 };
 
-static void add_result(struct choice *choice, const struct sql_part *next)
+static void add_result(const struct parser *parser, struct choice *choice,
+                       const struct sql_part *next)
 {
+    if (next->first == next->last && sql_token_is(parser->tokens, next->first, "NULL")) {
+        return; /* It says nothing of the others. */
+    }
     enum sql_kind kind = result_kind(next->kind);
     choice->kind = choice->is_open ? unify(choice->kind, kind) : kind;
     choice->is_integer = next->is_integer && (choice->is_integer || !choice->is_open);
@@ -134,11 +142,11 @@ static struct sql_part parse_case(struct parser *parser, uint32_t start)
         }
         expect(parser, "THEN");
         struct sql_part result = parse(parser, BIND_OR);
-        add_result(&choice, &result);
+        add_result(parser, &choice, &result);
     }
     if (take(parser, "ELSE")) {
         struct sql_part result = parse(parser, BIND_OR);
-        add_result(&choice, &result);
+        add_result(parser, &choice, &result);
     }
     expect(parser, "END");
     return integer_if(part_of(parser, choice.kind, start), choice.is_integer);
@@ -240,17 +248,17 @@ static struct choice call_result(struct parser *parser, const char *name,
         if (argument_count == 2 && strcmp(function->name, "nullif") == 0) {
             sql_compare(&parser->comparer, &arguments[0], &arguments[1]);
         }
-        add_result(&result, &arguments[0]);
+        add_result(parser, &result, &arguments[0]);
         break;
     case SQL_RETURNS_ARGUMENTS:
         for (uint32_t i = 0; i < argument_count; i++) {
-            add_result(&result, &arguments[i]);
+            add_result(parser, &result, &arguments[i]);
         }
         break;
     case SQL_RETURNS_CHOICE:
         for (uint32_t i = 0; i < argument_count; i++) {
             if (i % 2 == 1 || i + 1 == argument_count) {
-                add_result(&result, &arguments[i]);
+                add_result(parser, &result, &arguments[i]);
             }
         }
         break;
@@ -378,7 +386,8 @@ static void check_truth(struct parser *parser, const struct sql_part *part)
 {
     const struct sql_expression *expression = parser->comparer.expression;
     struct error *refusal = &parser->comparer.refusal;
-    bool is_text = part->kind == SQL_KIND_TEXT || part->kind == SQL_KIND_TIME;
+    bool is_text = part->kind == SQL_KIND_TEXT || part->kind == SQL_KIND_TIME ||
+                   part->kind == SQL_KIND_TIME_TEXT;
     if (is_text && expression->is_condition && refusal->status == STATUS_OK) {
         (void)sql_refuse(expression, refusal, "sql.types",
                          "a text is no condition: it is neither true nor false. Compare it, or "
@@ -568,7 +577,8 @@ static struct sql_part parse_collate(struct parser *parser, const struct sql_par
     const char *name = sql_token_unquote(parser->arena, parser->tokens, parser->at);
     parser->at++;
     struct sql_part result = *left;
-    if (left->kind == SQL_KIND_TIME || left->kind == SQL_KIND_TEXT) {
+    if (left->kind == SQL_KIND_TIME || left->kind == SQL_KIND_TEXT ||
+        left->kind == SQL_KIND_TIME_TEXT) {
         bool by_time = sqlite3_stricmp(name, SQL_TIME_COLLATION) == 0;
         result.kind = by_time ? SQL_KIND_TIME : SQL_KIND_TEXT;
     }

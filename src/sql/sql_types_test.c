@@ -127,7 +127,9 @@ static void test_kinds(void **state)
         {"tags ->> '$'", SQL_KIND_UNKNOWN},
         {"CASE WHEN active THEN 'a' ELSE site END", SQL_KIND_TEXT},
         {"CASE WHEN active THEN 'a' ELSE 5 END", SQL_KIND_UNKNOWN},
-        {"CASE WHEN active THEN event_time END", SQL_KIND_TEXT},
+        {"CASE WHEN active THEN event_time END", SQL_KIND_TIME_TEXT},
+        {"coalesce(event_time, NULL, '')", SQL_KIND_TIME_TEXT},
+        {"coalesce(event_time, received) COLLATE weir_time", SQL_KIND_TIME},
         {"CASE (tally) WHEN 5 THEN active ELSE 5 END", SQL_KIND_NUMBER},
         {"CAST(site AS DECIMAL(10, 2))", SQL_KIND_NUMBER},
         {"CAST(tally AS varchar)", SQL_KIND_TEXT},
@@ -136,7 +138,7 @@ static void test_kinds(void **state)
         {"ifnull(site, 5)", SQL_KIND_UNKNOWN},
         {"iif(active, 'a', site)", SQL_KIND_TEXT},
         {"iif(active, 5, active, 7)", SQL_KIND_NUMBER},
-        {"nullif(event_time, '2026-01-01')", SQL_KIND_TEXT},
+        {"nullif(event_time, '2026-01-01')", SQL_KIND_TIME_TEXT},
         {"UPPER(site)", SQL_KIND_TEXT},
         {"event_time COLLATE binary", SQL_KIND_TEXT},
         {"site COLLATE WEIR_TIME", SQL_KIND_TIME},
@@ -198,6 +200,11 @@ static void test_unlike_refused(void **state)
         {"event_time IN ('2026-01-01', '2026-01-01T10:00')", "'2026-01-01T10:00'"},
         {"event_time BETWEEN '2026-01-01' AND '2026-02-30'", "'2026-02-30'"},
         {"event_time = active", "a boolean"},
+        {"coalesce(event_time, received) > '2026-01-01'", "COLLATE weir_time"},
+        {"iif(active, event_time, NULL) = '2026-01-01'", "COLLATE weir_time"},
+        {"'2026-01-01' < CASE WHEN active THEN event_time END", "COLLATE weir_time"},
+        {"ifnull(event_time, '') BETWEEN '2026-01-01' AND '2026-01-02'", "COLLATE weir_time"},
+        {"coalesce(event_time, received) IN ('2026-01-01')", "COLLATE weir_time"},
         {"site COLLATE weir_time > 'soon'", "is no timestamp"},
         {"tags = 'abc'", "->> '$'"},
         {"location.lat > '5'", "location.lat"},
@@ -328,6 +335,7 @@ static bool may_give(enum sql_kind kind, const struct sql_result *result)
                (result->value.integer == 0 || result->value.integer == 1);
     case SQL_KIND_TEXT:
     case SQL_KIND_TIME:
+    case SQL_KIND_TIME_TEXT:
     case SQL_KIND_JSON:
         return is_text;
     case SQL_KIND_BLOB:
