@@ -18,6 +18,21 @@ static enum status read_record(const struct sqlite_system *s,
                            partition->topic, partition->label, detail.message);
 }
 
+/* Prepares what a pipeline has stored of one partition: parameters 1 to 3. */
+static enum status prepare_of_partition(struct sqlite_system *s, const char *sql,
+                                        const char *pipeline,
+                                        const struct source_partition *partition,
+                                        const char *doing, sqlite3_stmt **out, struct error *err)
+{
+    enum status status = sqlite_prepare(s->log, sql, doing, out, err);
+    if (status == STATUS_OK) {
+        sqlite_bind_string(*out, 1, pipeline);
+        sqlite_bind_string(*out, 2, partition->topic);
+        sqlite_bind_string(*out, 3, partition->label);
+    }
+    return status;
+}
+
 enum status sqlite_load(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err)
 {
@@ -25,16 +40,13 @@ enum status sqlite_load(struct system *system, const struct source_partition *pa
     static const char doing[] = "read progress from";
     sqlite3_stmt *statement = NULL;
     enum status status =
-        sqlite_prepare(s->log,
-                       "SELECT record, owner, epoch, next_offset FROM weir_progress WHERE"
-                       " pipeline = ?1 AND topic = ?2 AND partition = ?3",
-                       doing, &statement, err);
+        prepare_of_partition(s,
+                             "SELECT record, owner, epoch, next_offset FROM weir_progress WHERE"
+                             " pipeline = ?1 AND topic = ?2 AND partition = ?3",
+                             s->pipeline, partition, doing, &statement, err);
     if (status != STATUS_OK) {
         return status;
     }
-    sqlite_bind_string(statement, 1, s->pipeline);
-    sqlite_bind_string(statement, 2, partition->topic);
-    sqlite_bind_string(statement, 3, partition->label);
     int code = sqlite3_step(statement);
     *out_found = code == SQLITE_ROW;
     if (code == SQLITE_ROW) {
@@ -62,17 +74,12 @@ enum status sqlite_load_first(struct system *system, const struct source_partiti
     struct sqlite_system *s = sqlite_system(system);
     static const char doing[] = "read the first progress from";
     sqlite3_stmt *statement = NULL;
-    enum status status = sqlite_prepare(
-        s->log,
-        "SELECT record FROM weir_start WHERE pipeline = ?1 AND topic = ?2 AND partition = ?3",
-        doing,
-        &statement, err);
+    enum status status = prepare_of_partition(
+        s, "SELECT record FROM weir_start WHERE pipeline = ?1 AND topic = ?2 AND partition = ?3",
+        s->pipeline, partition, doing, &statement, err);
     if (status != STATUS_OK) {
         return status;
     }
-    sqlite_bind_string(statement, 1, s->pipeline);
-    sqlite_bind_string(statement, 2, partition->topic);
-    sqlite_bind_string(statement, 3, partition->label);
     int code = sqlite3_step(statement);
     *out_found = code == SQLITE_ROW;
     if (code == SQLITE_ROW) {
@@ -328,16 +335,13 @@ enum status sqlite_load_segments(struct system *system, const char *pipeline,
     static const char doing[] = "read ledger segments from";
     sqlite3_stmt *statement = NULL;
     enum status status =
-        sqlite_prepare(s->log,
-                       "SELECT segment FROM weir_ledger WHERE pipeline = ?1 AND topic = ?2 AND"
-                       " partition = ?3 ORDER BY first_offset",
-                       doing, &statement, err);
+        prepare_of_partition(s,
+                             "SELECT segment FROM weir_ledger WHERE pipeline = ?1 AND topic = ?2"
+                             " AND partition = ?3 ORDER BY first_offset",
+                             pipeline, partition, doing, &statement, err);
     if (status != STATUS_OK) {
         return status;
     }
-    sqlite_bind_string(statement, 1, pipeline);
-    sqlite_bind_string(statement, 2, partition->topic);
-    sqlite_bind_string(statement, 3, partition->label);
     int code = SQLITE_DONE;
     while (status == STATUS_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct bytes form = bytes_of(sqlite3_column_blob(statement, 0),
