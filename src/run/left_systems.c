@@ -10,49 +10,14 @@
 #include "run/pipeline.h"
 #include "run/replayer.h"
 
-#define NONE (-1)
-
-/* Where a system stands in a partition, NONE without R; and the plan of its last record. */
-static enum status load_position(struct system *system, const struct source_partition *source,
-                                 int64_t *out_offset, struct hash128 *out_plan, struct error *err)
+/* The plan of the last record; false without R. */
+static bool find_last_plan(const struct pipeline *pipeline, uint32_t p, struct hash128 *out)
 {
-    struct progress progress = {0};
-    bool found = false;
-    enum status status = system->ops->load(system, source, &progress, &found, err);
-    *out_offset = NONE;
-    if (status == STATUS_OK && found) {
-        *out_offset = progress.next_offset;
-        *out_plan = progress.plans[progress.plan_count - 1].plan_hash;
+    const struct progress *furthest = pipeline_furthest(pipeline, p);
+    if (furthest != NULL) {
+        *out = furthest->plans[furthest->plan_count - 1].plan_hash;
     }
-    progress_fini(&progress);
-    return status;
-}
-
-struct positions {
-    int64_t least, furthest; /* of this plan's systems that have R; NONE: none has */
-    struct hash128 plan;     /* of the furthest */
-};
-
-static enum status find_positions(const struct pipeline *pipeline, uint32_t p,
-                                  struct positions *out, struct error *err)
-{
-    *out = (struct positions){.least = NONE, .furthest = NONE};
-    enum status status = STATUS_OK;
-    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-        int64_t offset;
-        struct hash128 plan = {0};
-        status = load_position(pipeline->plan->systems[s], pipeline->partitions[p].source, &offset,
-                               &plan, err);
-        if (status != STATUS_OK || offset == NONE) {
-            continue;
-        }
-        out->least = out->least == NONE || offset < out->least ? offset : out->least;
-        if (offset > out->furthest) {
-            out->furthest = offset;
-            out->plan = plan;
-        }
-    }
-    return status;
+    return furthest != NULL;
 }
 
 static bool is_left(const struct plan *plan, const struct system *system)
@@ -67,71 +32,90 @@ static bool is_left(const struct plan *plan, const struct system *system)
     return true;
 }
 
-/* Whether a system of the older plan that was left stands elsewhere than the ones that stay. */
-static enum status is_apart(const struct pipeline *pipeline, uint32_t p,
-                            const struct positions *positions, const struct plan *older,
-                            bool *out_apart, struct error *err)
+/* Whether a system that has come to `offset` stands elsewhere than one of this plan's. */
+static bool is_elsewhere(const struct pipeline *pipeline, uint32_t p, int64_t offset)
 {
-    for (uint32_t s = 0; s < older->system_count; s++) {
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct progress *progress = pipeline_progress(pipeline, s, p);
+        if (pipeline_is_found(progress) && progress->next_offset != offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In the partitions whose last plan that was. */
+static enum status compare_system(const struct pipeline *pipeline, struct system *system,
+                                  struct hash128 last_plan, bool *out_apart, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !*out_apart; p++) {
+        struct hash128 plan;
+        if (!find_last_plan(pipeline, p, &plan) || !hash_equal(plan, last_plan)) {
+            continue;
+        }
+        const struct source_partition *source = pipeline->partitions[p].source;
+        struct progress progress = {0};
+        bool found = false;
+        status = system->ops->load(system, source, &progress, &found, err);
+        if (status == STATUS_OK && found && is_elsewhere(pipeline, p, progress.next_offset)) {
+            pipeline_talk(pipeline,
+                          "%s, which the file does not name any more, stands at offset %lld of "
+                          "'%s' [%s], others at %lld; if it is given up, move it away",
+                          system->ops->place(system), (long long)progress.next_offset,
+                          source->topic, source->label,
+                          (long long)pipeline_furthest(pipeline, p)->next_offset);
+            *out_apart = true;
+        }
+        progress_fini(&progress);
+    }
+    return status;
+}
+
+static enum status compare_left(const struct pipeline *pipeline, const struct plan *older,
+                                struct hash128 hash, bool *out_apart, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < older->system_count && status == STATUS_OK && !*out_apart; s++) {
         struct system *system = older->systems[s];
         const char *place = system->ops->place(system);
         if (!is_left(pipeline->plan, system) || (!file_exists(place) && !folder_exists(place))) {
             continue;
         }
-        int64_t offset = NONE;
-        struct hash128 unused;
-        enum status status = system->ops->open_session(system, older->name, err);
+        status = system->ops->open_session(system, older->name, err);
         if (status == STATUS_OK) {
-            status = load_position(system, pipeline->partitions[p].source, &offset, &unused, err);
+            status = compare_system(pipeline, system, hash, out_apart, err);
             system->ops->close_session(system);
         }
-        if (status != STATUS_OK) {
-            return status;
-        }
-        if (offset != NONE && (offset != positions->least || offset != positions->furthest)) {
-            pipeline_talk(pipeline,
-                          "%s, which the file does not name any more, stands at offset %lld of "
-                          "'%s' [%s], others at %lld; if it is given up, move it away",
-                          place, (long long)offset, pipeline->partitions[p].source->topic,
-                          pipeline->partitions[p].source->label, (long long)positions->furthest);
-            *out_apart = true;
-            return STATUS_OK;
-        }
     }
-    return STATUS_OK;
+    return status;
 }
 
 enum status left_systems_check(const struct pipeline *pipeline, struct buffer *out_text,
                                bool *out_apart, struct error *err)
 {
     const struct plan *plan = pipeline->plan;
-    struct plan *older = NULL;
-    struct hash128 older_hash = plan->hash;
+    struct hash128 checked = plan->hash;
     enum status status = STATUS_OK;
     *out_apart = false;
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !*out_apart; p++) {
-        struct positions positions;
-        status = find_positions(pipeline, p, &positions, err);
-        if (status != STATUS_OK || positions.furthest == NONE ||
-            hash_equal(positions.plan, plan->hash)) {
+        struct hash128 last;
+        if (!find_last_plan(pipeline, p, &last) || hash_equal(last, plan->hash) ||
+            hash_equal(last, checked)) {
             continue;
         }
-        if (!hash_equal(positions.plan, older_hash)) {
-            plan_free(older);
-            older = NULL;
-            older_hash = positions.plan;
-            buffer_clear(out_text);
-            status = replayer_load_text(plan->systems, plan->system_count, older_hash, out_text,
-                                        err);
-            if (status == STATUS_OK) {
-                status = plan_from_text(bytes_of(out_text->data, out_text->size), plan->folder,
-                                        &older, err);
-            }
+        checked = last;
+        struct plan *older = NULL;
+        buffer_clear(out_text);
+        status = replayer_load_text(plan->systems, plan->system_count, last, out_text, err);
+        if (status == STATUS_OK) {
+            status = plan_from_text(bytes_of(out_text->data, out_text->size), plan->folder, &older,
+                                    err);
         }
         if (status == STATUS_OK) {
-            status = is_apart(pipeline, p, &positions, older, out_apart, err);
+            status = compare_left(pipeline, older, last, out_apart, err);
         }
+        plan_free(older);
     }
-    plan_free(older);
     return status;
 }

@@ -79,10 +79,12 @@ enum status first_start_check_join(const struct pipeline *pipeline,
  * noted is only warned of: it is advice. */
 void first_start_note_group(const struct pipeline *pipeline);
 
-/* recovery.c: R of all systems without claiming anything: what a start would refuse, and CONFIG
+/* recovery.c: R of all systems, as it is stored; nothing is judged of it. */
+enum status recovery_load(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* recovery.c: recovery_load() without claiming anything: what a start would refuse, and CONFIG
  * "progress.none" where it would begin. */
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
-/* recovery.c: R of all systems, first start or refusals, ownership. */
+/* recovery.c: after recovery_load(): first start or refusals, ownership. */
 enum status recovery_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* True when systems stand at different positions under another plan than this one; *out_plan_hash
  * is that plan. */
@@ -94,7 +96,7 @@ enum status recovery_refuse_left_out(const struct pipeline *pipeline,
  * set. A stop signal cuts it short. */
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 
-/* left_systems.c: *out_apart when a system that only the last plan names stands elsewhere than this
+/* left_systems.c: after recovery_load(): *out_apart when a system that only the last plan names stands elsewhere than this
  * plan's; *out_text is then that plan's, which must finish first. Nothing is claimed. */
 enum status left_systems_check(const struct pipeline *pipeline, struct buffer *out_text,
                                bool *out_apart, struct error *err) WEIR_MUST_USE;

@@ -23,9 +23,8 @@
 
 /* --- load --- */
 
-static enum status load_all(struct pipeline *pipeline, uint32_t *out_found, struct error *err)
+enum status recovery_load(struct pipeline *pipeline, struct error *err)
 {
-    *out_found = 0;
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         struct system *system = pipeline->plan->systems[s];
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
@@ -36,7 +35,6 @@ static enum status load_all(struct pipeline *pipeline, uint32_t *out_found, stru
             if (status != STATUS_OK) {
                 return status;
             }
-            *out_found += found;
             if (found && pipeline->source->ops->settle != NULL) {
                 pipeline->source->ops->settle(pipeline->source, p,
                                               pipeline->progresses[s][p].next_offset);
@@ -209,13 +207,10 @@ static enum status take_over_all(struct pipeline *pipeline, struct error *err)
 
 enum status recovery_claim(struct pipeline *pipeline, struct error *err)
 {
-    uint32_t found = 0;
-    enum status status = load_all(pipeline, &found, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
+    enum status status = STATUS_OK;
+    const struct progress *known = any_found(pipeline);
     pipeline->owner = random_u64() >> 1; /* fits SQL's signed integers */
-    if (found == 0) {
+    if (known == NULL) {
         status = check_none_lost(pipeline, err);
         status = status == STATUS_OK ? first_start(pipeline, err) : status;
         if (status == STATUS_OK) {
@@ -223,7 +218,6 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
         }
         return status;
     }
-    const struct progress *known = any_found(pipeline);
     memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
     memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
     if ((status = check_found(pipeline, err)) != STATUS_OK ||
@@ -236,43 +230,55 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
     return STATUS_OK;
 }
 
-/* What a start would refuse is refused by who only looks, in the same words. */
-static enum status inspect_missing(struct pipeline *pipeline, uint32_t found, struct error *err)
+/* The first place without R. */
+static bool find_missing(const struct pipeline *pipeline, uint32_t *out_s, uint32_t *out_p)
 {
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            if (!pipeline_is_found(pipeline_progress(pipeline, s, p))) {
+                *out_s = s;
+                *out_p = p;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What a start would refuse is refused by who only looks, in the same words. */
+static enum status inspect_missing(struct pipeline *pipeline, bool is_none_found,
+                                   struct error *err)
+{
+    uint32_t s = 0;
+    uint32_t p = 0;
+    if (!find_missing(pipeline, &s, &p)) {
+        return STATUS_OK;
+    }
     enum status status = check_none_lost(pipeline, err);
     if (status == STATUS_OK) {
-        status = found == 0 ? first_start_check(pipeline, err)
-                            : first_start_check_join(pipeline, err);
+        status = is_none_found ? first_start_check(pipeline, err)
+                               : first_start_check_join(pipeline, err);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    if (found == 0) {
+    if (is_none_found) {
         return error_set(err, STATUS_CONFIG, "progress.none",
                          "pipeline '%s' has not run here yet; run it first: weir run",
                          pipeline->plan->name);
     }
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        const struct system *system = pipeline->plan->systems[s];
-        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            if (!pipeline_is_found(pipeline_progress(pipeline, s, p))) {
-                return error_set(err, STATUS_CONFIG, "progress.none",
-                                 "pipeline '%s' has not run yet with '%s' [%s] of its source and "
-                                 "%s, where sink '%s' is; run it first: weir run",
-                                 pipeline->plan->name, pipeline->partitions[p].source->topic,
-                                 pipeline->partitions[p].source->label, system->name,
-                                 system->sinks[0]->name);
-            }
-        }
-    }
-    check(!"one is missing");
-    return STATUS_FATAL;
+    const struct system *system = pipeline->plan->systems[s];
+    return error_set(err, STATUS_CONFIG, "progress.none",
+                     "pipeline '%s' has not run yet with '%s' [%s] of its source and %s, where "
+                     "sink '%s' is; run it first: weir run",
+                     pipeline->plan->name, pipeline->partitions[p].source->topic,
+                     pipeline->partitions[p].source->label, system->name,
+                     system->sinks[0]->name);
 }
 
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
 {
-    uint32_t found = 0;
-    enum status status = load_all(pipeline, &found, err);
+    enum status status = recovery_load(pipeline, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -282,10 +288,7 @@ enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
         memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
         status = check_found(pipeline, err);
     }
-    if (status == STATUS_OK && found < pipeline->partition_count * pipeline->plan->system_count) {
-        status = inspect_missing(pipeline, found, err);
-    }
-    return status;
+    return status == STATUS_OK ? inspect_missing(pipeline, known == NULL, err) : status;
 }
 
 /* --- alignment --- */

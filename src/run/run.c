@@ -46,6 +46,9 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     struct pipeline pipeline;
     pipeline_init(&pipeline, plan, options, observer);
     enum status status = pipeline_open(&pipeline, err);
+    if (status == STATUS_OK) {
+        status = recovery_load(&pipeline, err);
+    }
     if (status == STATUS_OK && !is_last) {
         status = left_systems_check(&pipeline, out_plan_text, out_needs_align, err);
     }
