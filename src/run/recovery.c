@@ -1,8 +1,8 @@
 /*
  * Recovery: from what the systems say to a pipeline that can go on.
  *
- *   recovery_claim    R of every system and partition → first start (first_start.c), or the
- *                     refusals → ownership (compare-and-swap)
+ *   recovery_load     R of every system and partition
+ *   recovery_claim    first start (first_start.c), or the refusals → ownership (compare-and-swap)
  *   recovery_rebuild  newest snapshot or state_start → silent replay → state at the position of the
  *                     slowest system
  *
