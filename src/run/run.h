@@ -12,8 +12,10 @@
  *   worker.c     the loop: read, judge, hand rows to the committers, close epochs, snapshots
  *   committer.c  one thread per system: commits closed epochs
  *   accounting.c a batch's ledger, rows and dead letters into an epoch
- *   audit.c      the proof: input and outputs read again and compared with the ledger; beside it
- *                its rows, refused rows, segments and sums
+ *   rejudge.c    what was judged of a partition, judged again from its beginning; audit and trace use
+ *                it
+ *   audit.c      the proof: input and outputs read again and compared with the ledger; beside it its
+ *                ledgers, what should be there, rows, refused rows, segments and sums
  */
 #ifndef WEIR_RUN_RUN_H
 #define WEIR_RUN_RUN_H
