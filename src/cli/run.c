@@ -31,6 +31,12 @@ static void warning(void *context, const char *line)
     fprintf(stderr, "warning: %s\n", line);
 }
 
+static void notice(void *context, const char *line)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", line);
+}
+
 static void progress(void *context, uint64_t records, int64_t expected)
 {
     struct screen *screen = context;
@@ -72,8 +78,11 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
     }
     struct screen screen = {.plain_us = clock_monotonic_us()};
     bar_init(&screen.bar);
-    struct run_observer observer = {
-        .context = &screen, .talk = talk, .warning = warning, .progress = progress};
+    struct run_observer observer = {.context = &screen,
+                                    .talk = talk,
+                                    .warning = warning,
+                                    .notice = notice,
+                                    .progress = progress};
     struct run_options options = {
         .init = cli_given(arguments, "init"),
         .until_end = cli_given(arguments, "until-end"),

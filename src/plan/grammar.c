@@ -101,6 +101,24 @@ static const struct grammar_field state_fields[] = {
     {0},
 };
 
+static const char *const retry_ends[] = {"pause", "stop", NULL};
+
+static const struct grammar_field retry_fields[] = {
+    {.key = "initial", .type = GRAMMAR_DURATION,
+     .help = "the pause before the second try; 50ms unless set"},
+    {.key = "factor", .type = GRAMMAR_NUMBER,
+     .help = "each pause is so many times the one before; 2 unless set"},
+    {.key = "max", .type = GRAMMAR_DURATION,
+     .help = "no pause is longer; 2s unless set, or initial where that is more"},
+    {.key = "jitter", .type = GRAMMAR_PERCENT,
+     .help = "pauses are longer or shorter by up to this share; 20% unless set"},
+    {.key = "attempts", .type = GRAMMAR_INT, .minimum = 1, .maximum = 1000000,
+     .help = "so many tries, then `then`; without it weir tries for ever"},
+    {.key = "then", .type = GRAMMAR_CHOICE, .choices = retry_ends,
+     .help = "pause: wait for a restart or POST /resume; stop: exit 3. pause unless set"},
+    {0},
+};
+
 #define NO_CONNECTOR "this version reads and writes local logs, SQLite files and NDJSON files"
 
 static const struct grammar_field later_connectors[] = {
@@ -241,8 +259,8 @@ const struct grammar_field *plan_grammar(struct arena *arena)
          .help = "guarantee and pace"},
         {.key = "state", .type = GRAMMAR_MAP, .fields = state_fields,
          .help = "memory and snapshots of what is remembered"},
-        {.key = "retry", .type = GRAMMAR_ANY, .help = "what to do when a system is away",
-         .unsupported = "leave it out: weir repeats until the system is back, and says so"},
+        {.key = "retry", .type = GRAMMAR_MAP, .fields = retry_fields,
+         .help = "what to do when a system is away"},
         {.key = "http", .type = GRAMMAR_ANY, .help = "metrics and health",
          .unsupported = "leave it out: run prints its counts"},
         {.key = "contract", .type = GRAMMAR_ANY, .help = "Open Data Contract Standard",

@@ -4,25 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/time.h"
 #include "os/file.h"
 #include "plan/grammar.h"
 #include "plan/plan_private.h"
 
 #define FILE_BYTES_MAX (4u * 1024u * 1024u)
-
-/* Keys of the pipeline file that judge no record: they may change without making another plan. */
-static const char *const knobs[] = {"delivery", "state"};
-
-static bool is_knob(const char *key)
-{
-    for (size_t i = 0; i < sizeof knobs / sizeof knobs[0]; i++) {
-        if (strcmp(key, knobs[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON: in the order of the
  * file, which is that of columns, violations, fills and sinks. */
@@ -34,7 +20,7 @@ static void write_text(const struct doc *pipeline, const struct doc *schema, str
     judged.items = memory_alloc_zero(pipeline->count + 1, sizeof *judged.items);
     for (size_t i = 0; i < pipeline->count; i++) {
         const char *key = pipeline->keys[i]->text;
-        if (!is_knob(key) && strcmp(key, "schema") != 0) {
+        if (!plan_is_knob(key) && strcmp(key, "schema") != 0) {
             judged.keys[judged.count] = pipeline->keys[i];
             judged.items[judged.count++] = pipeline->items[i];
         }
@@ -71,7 +57,7 @@ static enum status read_doc(struct arena *arena, const char *path, doc_environme
     return status;
 }
 
-static const char *join_path(struct arena *arena, const char *folder, const char *path)
+const char *plan_join_path(struct arena *arena, const char *folder, const char *path)
 {
     return path[0] == '/' ? path : arena_printf(arena, "%s%s", folder, path);
 }
@@ -89,7 +75,7 @@ static enum status load_schema(struct plan_maker *maker, const struct doc *node,
                          "schema must be the name of a file or a JSON Schema in place, not %s",
                          doc_kind_name(node->kind));
     }
-    const char *path = join_path(maker->arena, maker->plan->folder, node->text);
+    const char *path = plan_join_path(maker->arena, maker->plan->folder, node->text);
     if (!file_exists(path)) {
         return doc_error(node, err, "config.missing_file",
                          "the schema file %s is not there; name an existing file, relative to the "
@@ -111,36 +97,6 @@ static enum status check_version(const struct doc *pipeline, struct error *err)
                          (long long)version->integer);
     }
     return STATUS_OK;
-}
-
-static enum status check_state_path(const struct doc *pipeline, struct error *err)
-{
-    const struct doc *state = doc_get(pipeline, "state");
-    const struct doc *path = state == NULL ? NULL : doc_get(state, "path");
-    return path == NULL || path->text_size > 0
-               ? STATUS_OK
-               : doc_error(path, err, "config.value",
-                           "the path of the folder of snapshots is empty; leave it out, or name "
-                           "one");
-}
-
-static void read_knobs(struct plan_maker *maker)
-{
-    struct plan *plan = maker->plan;
-    static const struct doc empty = {.kind = DOC_MAP};
-    const struct doc *delivery = doc_get(maker->pipeline, "delivery");
-    delivery = delivery == NULL ? &empty : delivery;
-    const char *guarantee = grammar_string(delivery, "guarantee", "exactly_once");
-    plan->guarantee = strcmp(guarantee, "exactly_once") == 0 ? GUARANTEE_EXACTLY_ONCE
-                                                             : GUARANTEE_AT_LEAST_ONCE;
-    plan->commit_interval_us = grammar_duration_us(delivery, "commit_interval", 100 * 1000);
-    const struct doc *state = doc_get(maker->pipeline, "state");
-    state = state == NULL ? &empty : state;
-    plan->state_memory_bytes = grammar_size_bytes(state, "memory", UINT64_C(256) << 20);
-    plan->snapshot_interval_us =
-        grammar_duration_us(state, "snapshot_interval", 30 * TIME_US_PER_SECOND);
-    const char *path = grammar_string(state, "path", NULL);
-    plan->state_folder = path == NULL ? NULL : join_path(maker->arena, plan->folder, path);
 }
 
 /* A source that cannot be read again cannot be accounted exactly once. */
@@ -165,13 +121,12 @@ static enum status make(struct plan_maker *maker, struct error *err)
     struct plan *plan = maker->plan;
     enum status status = check_version(maker->pipeline, err);
     if (status == STATUS_OK) {
-        status = check_state_path(maker->pipeline, err);
+        status = plan_read_knobs(maker, err);
     }
     if (status != STATUS_OK) {
         return status;
     }
     plan->name = grammar_string(maker->pipeline, "name", "");
-    read_knobs(maker);
     set_text(plan, maker->pipeline, maker->schema);
     if ((status = plan_make_source(maker, err)) != STATUS_OK ||
         (status = check_guarantee(maker, err)) != STATUS_OK ||

@@ -2,8 +2,8 @@
  * Plan: a pipeline file, read, checked and compiled. Making a plan opens no source and no sink:
  * it reads the pipeline file and its schema, and nothing else.
  *
- * The canonical text of a plan (what judges records: everything but the operating knobs
- * `delivery`, `state`; the schema inside it) is hashed; systems store the text under that hash
+ * The canonical text of a plan (what judges records: everything but the knobs of plan/knobs.c;
+ * the schema inside it) is hashed; systems store the text under that hash
  * beside R, so that replay, recovery and audit judge each row under the plan that judged it
  * first (plan_from_text).
  *
@@ -23,6 +23,19 @@
 #include "stage/stage.h"
 
 enum guarantee { GUARANTEE_EXACTLY_ONCE, GUARANTEE_AT_LEAST_ONCE };
+
+/* What is done when a system is away: try again after `initial_us`, each pause `factor` times the
+ * one before up to `longest_us`, all of them longer or shorter by up to `jitter`. */
+enum retry_end { RETRY_PAUSE, RETRY_STOP };
+#define RETRY_FOR_EVER 0u
+struct retry_policy {
+    int64_t initial_us;
+    double factor;
+    int64_t longest_us;
+    double jitter;          /* a share */
+    uint32_t attempts;      /* tries in all before `end`; RETRY_FOR_EVER */
+    enum retry_end end;
+};
 
 struct plan {
     struct arena *arena;
@@ -53,6 +66,7 @@ struct plan {
     uint64_t state_memory_bytes;
     int64_t snapshot_interval_us;   /* 0: only at a clean stop */
     const char *state_folder;       /* for snapshots; NULL: none are kept */
+    struct retry_policy retry;
 };
 
 /* CONFIG with file:line:column for every mistake. `environment` gives the values of ${NAME}

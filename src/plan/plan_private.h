@@ -22,8 +22,15 @@ enum status plan_make_source(struct plan_maker *maker, struct error *err) WEIR_M
 enum status plan_make_sinks(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* stages.c */
 enum status plan_make_stages(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* knobs.c: what paces and watches a run and judges no record; such a key may change without making
+ * another plan. */
+bool plan_is_knob(const char *key);
+enum status plan_read_knobs(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* columns.c */
 void plan_make_columns(struct plan_maker *maker);
+
+/* A path of the pipeline file; relative ones begin at its folder. */
+const char *plan_join_path(struct arena *arena, const char *folder, const char *path);
 
 /* The field that a node of the pipeline file names; CONFIG "config.unknown_field" with the nearest
  * right spelling. */

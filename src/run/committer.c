@@ -1,28 +1,33 @@
 #include "run/committer.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/time.h"
 #include "os/clock.h"
+#include "os/random.h"
 #include "os/thread.h"
 
-#define PAUSE_FIRST_US (50 * INT64_C(1000))
-#define PAUSE_MOST_US (2 * TIME_US_PER_SECOND)
+/* How soon a stop is noticed in a pause. */
+#define SLICE_US (250 * INT64_C(1000))
+/* A system that works and fails in turns is spoken of so often. */
+#define QUIET_US (10 * TIME_US_PER_SECOND)
 
 /* One of the two epochs. */
 struct slot {
     struct epoch epoch;
     /* [partition_count]; the epoch names those in use, compacted at the close */
     struct epoch_part *parts;
-    bool *in_use;             /* [partition_count] */
+    bool *in_use; /* [partition_count] */
     bool has_rows;
-    int64_t first_row_us;     /* when the first row came */
+    int64_t first_row_us; /* when the first row came */
 };
 
 struct committer {
     struct system *system;
     struct progress *progresses;
     uint32_t partition_count;
+    const struct retry_policy *policy;
     const struct run_observer *observer;
     int64_t *cursors;
     struct slot slots[2];
@@ -34,7 +39,8 @@ struct committer {
     struct condition changed;
     struct slot *closed; /* handed over, not answered yet */
     bool stopping;
-    struct error error;  /* of a commit that will not be repeated */
+    struct error error; /* of a commit that will not be repeated */
+    int64_t quiet_until_us;
 };
 
 static void slot_init(struct slot *slot, struct system *system, uint32_t partition_count)
@@ -42,8 +48,7 @@ static void slot_init(struct slot *slot, struct system *system, uint32_t partiti
     slot->parts = memory_alloc_zero(partition_count, sizeof *slot->parts);
     slot->in_use = memory_alloc_zero(partition_count, sizeof *slot->in_use);
     slot->epoch.parts = memory_alloc_zero(partition_count, sizeof *slot->epoch.parts);
-    slot->epoch.outboxes =
-        memory_alloc_zero(system->sink_count + 1, sizeof *slot->epoch.outboxes);
+    slot->epoch.outboxes = memory_alloc_zero(system->sink_count + 1, sizeof *slot->epoch.outboxes);
     for (uint32_t i = 0; i < system->sink_count; i++) {
         slot->epoch.outboxes[i] = system->sinks[i]->ops->outbox_new(system->sinks[i]);
     }
@@ -79,42 +84,145 @@ static void slot_fini(struct slot *slot, const struct system *system, uint32_t p
 
 /* --- the commit thread --- */
 
-static void warn(const struct committer *committer, const struct error *error)
+/* How the repetition of one epoch stands. */
+struct repetition {
+    uint32_t attempts; /* that failed */
+    int64_t first_us;  /* when the first of them did */
+    int64_t pause_us;
+    bool is_said;
+    bool is_last; /* a stop is asked for: what is tried now is tried once more only */
+};
+
+static void say(const struct committer *committer,
+                void (*line_out)(void *context, const char *line), const char *format, ...)
+    WEIR_PRINTF(3, 4);
+static void say(const struct committer *committer,
+                void (*line_out)(void *context, const char *line), const char *format, ...)
 {
+    if (line_out == NULL) {
+        return;
+    }
     char line[1024];
-    snprintf(line, sizeof line, "%s: %s (%s); repeating until it works", committer->system->name,
-             error->message, error->code);
-    if (committer->observer->warning != NULL) {
-        committer->observer->warning(committer->observer->context, line);
+    int size = snprintf(line, sizeof line, "%s: ", committer->system->name);
+    va_list arguments;
+    va_start(arguments, format);
+    if (size > 0 && (size_t)size < sizeof line) {
+        vsnprintf(line + size, sizeof line - (size_t)size, format, arguments);
+    }
+    va_end(arguments);
+    line_out(committer->observer->context, line);
+}
+
+/* Once for each time that a system is away. */
+static void say_trouble(struct committer *committer, struct repetition *repetition,
+                        const struct error *error)
+{
+    if (repetition->is_said || clock_monotonic_us() < committer->quiet_until_us) {
+        return;
+    }
+    repetition->is_said = true;
+    const struct retry_policy *policy = committer->policy;
+    if (policy->attempts == RETRY_FOR_EVER) {
+        say(committer, committer->observer->warning, "%s (%s); repeating until it works",
+            error->message, error->code);
+    } else {
+        say(committer, committer->observer->warning,
+            "%s (%s); trying %u times in all, then weir %s", error->message, error->code,
+            policy->attempts, policy->end == RETRY_PAUSE ? "pauses" : "stops");
     }
 }
 
-/* Holds the mutex. False when the run is being stopped. */
-static bool pause_before_retry(struct committer *committer, int64_t *pause_us)
+static void say_it_works(struct committer *committer, const struct repetition *repetition)
 {
-    condition_wait_us(&committer->changed, &committer->mutex, *pause_us);
-    *pause_us = *pause_us * 2 > PAUSE_MOST_US ? PAUSE_MOST_US : *pause_us * 2;
-    return !committer->stopping && !stop_requested();
+    if (repetition->is_said) {
+        int64_t now_us = clock_monotonic_us();
+        say(committer, committer->observer->notice, "works again after %.1f s",
+            (double)(now_us - repetition->first_us) / 1e6);
+        committer->quiet_until_us = now_us + QUIET_US;
+    }
+}
+
+/* Holds the mutex. False as soon as the run is to end. */
+static bool wait_unless_stopped(struct committer *committer, int64_t duration_us)
+{
+    int64_t end_us = clock_monotonic_us() + duration_us;
+    for (;;) {
+        int64_t left_us = end_us - clock_monotonic_us();
+        if (committer->stopping || stop_requested()) {
+            return false;
+        }
+        if (left_us <= 0) {
+            return true;
+        }
+        condition_wait_us(&committer->changed, &committer->mutex,
+                          left_us < SLICE_US ? left_us : SLICE_US);
+    }
+}
+
+/* Longer or shorter by up to the policy's share, so that many who lost one system do not come back
+ * to it together. */
+static int64_t jittered(const struct retry_policy *policy, int64_t pause_us)
+{
+    double unit = (double)(random_u64() >> 11) / (double)(UINT64_C(1) << 53);
+    return (int64_t)((double)pause_us * (1 + policy->jitter * (2 * unit - 1)));
+}
+
+/* All attempts were in vain: waits for the end of the run, and says so. Holds the mutex. */
+static void pause_until_stopped(struct committer *committer, const struct error *error)
+{
+    mutex_unlock(&committer->mutex);
+    say(committer, committer->observer->warning,
+        "%s (%s); paused after %u tries. Nothing is lost: mend it, then start weir again",
+        error->message, error->code, committer->policy->attempts);
+    mutex_lock(&committer->mutex);
+    while (wait_unless_stopped(committer, SLICE_US)) {
+    }
+}
+
+/* After a failure that may be repeated: pauses as the policy says. False when there is to be no
+ * other try. Holds the mutex. */
+static bool try_again(struct committer *committer, struct repetition *repetition,
+                      const struct error *error)
+{
+    const struct retry_policy *policy = committer->policy;
+    if (repetition->is_last || committer->stopping) {
+        return false;
+    }
+    if (policy->attempts != RETRY_FOR_EVER && repetition->attempts >= policy->attempts) {
+        if (policy->end == RETRY_STOP) {
+            return false;
+        }
+        pause_until_stopped(committer, error);
+        repetition->is_last = true;
+        return !committer->stopping;
+    }
+    repetition->is_last = !wait_unless_stopped(committer, jittered(policy, repetition->pause_us));
+    double next_us = (double)repetition->pause_us * policy->factor;
+    repetition->pause_us =
+        next_us > (double)policy->longest_us ? policy->longest_us : (int64_t)next_us;
+    return !committer->stopping;
 }
 
 /* Sends one epoch until it is answered for good. Called and left with the mutex held. */
 static void commit_closed(struct committer *committer)
 {
-    int64_t pause_us = PAUSE_FIRST_US;
-    bool warned = false;
+    struct repetition repetition = {.pause_us = committer->policy->initial_us};
     for (;;) {
         struct error err = {0};
         const struct epoch *epoch = &committer->closed->epoch;
         mutex_unlock(&committer->mutex);
-        enum status status = committer->system->ops->commit(committer->system, epoch,
-                                                            committer->progresses, &err);
-        if (status == STATUS_RETRY && !warned) {
-            warn(committer, &err);
-            warned = true;
+        enum status status =
+            committer->system->ops->commit(committer->system, epoch, committer->progresses, &err);
+        bool may_repeat = status == STATUS_RETRY || status == STATUS_ABORT;
+        if (status == STATUS_OK) {
+            say_it_works(committer, &repetition);
+        } else if (may_repeat) {
+            repetition.first_us =
+                repetition.attempts++ == 0 ? clock_monotonic_us() : repetition.first_us;
+            say_trouble(committer, &repetition, &err);
         }
         mutex_lock(&committer->mutex);
-        bool again = status == STATUS_RETRY || status == STATUS_ABORT;
-        if (!again || !pause_before_retry(committer, &pause_us)) {
+        if (!may_repeat || !try_again(committer, &repetition, &err)) {
             if (status != STATUS_OK) {
                 committer->error = err;
             }
@@ -154,12 +262,14 @@ static void committer_thread(void *context)
 /* --- the worker's side --- */
 
 struct committer *committer_start(struct system *system, struct progress *progresses,
-                                  uint32_t partition_count, const struct run_observer *observer)
+                                  uint32_t partition_count, const struct retry_policy *policy,
+                                  const struct run_observer *observer)
 {
     struct committer *committer = memory_alloc_zero(1, sizeof *committer);
     committer->system = system;
     committer->progresses = progresses;
     committer->partition_count = partition_count;
+    committer->policy = policy;
     committer->observer = observer;
     committer->cursors = memory_alloc_zero(partition_count, sizeof *committer->cursors);
     for (uint32_t p = 0; p < partition_count; p++) {

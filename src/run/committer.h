@@ -5,8 +5,10 @@
  *   open  ──(rows)──▶ open ──committer_close()──▶ closed ──system->ops->commit──▶ empty
  *
  * While epoch e commits, the worker fills e + 1; closing e + 1 waits until e is answered: that
- * is the backpressure. RETRY repeats the same epoch with a growing pause and one warning; FENCED
- * and FATAL end the run. An epoch's rows are kept until its commit is answered.
+ * is the backpressure. RETRY repeats the same epoch as the retry policy says, with one warning and
+ * one notice when it works again; at the end of its attempts the commit thread pauses, or the run
+ * ends. A stop that comes meanwhile gives the epoch one more try. FENCED and FATAL end the run. An
+ * epoch's rows are kept until its commit is answered.
  *
  * Threads: all functions from the worker's thread.
  */
@@ -21,7 +23,8 @@ struct committer;
 /* The system's session must be open and its ownership taken; `progresses` is R per partition of the
  * source and is the committer's until committer_stop(). */
 struct committer *committer_start(struct system *system, struct progress *progresses,
-                                  uint32_t partition_count, const struct run_observer *observer);
+                                  uint32_t partition_count, const struct retry_policy *policy,
+                                  const struct run_observer *observer);
 /* Waits for the commit that is under way, but not for its repetition: where another system failed
  * this one may be away for ever. Ends the thread; rows that are not committed are dropped (see
  * committer_drain()). Takes NULL. */

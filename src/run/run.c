@@ -27,7 +27,8 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     }
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->committers[s] = committer_start(plan->systems[s], pipeline->progresses[s],
-                                                  pipeline->partition_count, pipeline->observer);
+                                                  pipeline->partition_count, &plan->retry,
+                                                  pipeline->observer);
     }
     status = worker_run(pipeline, out_records, err);
     for (uint32_t s = 0; s < plan->system_count; s++) {
@@ -104,6 +105,7 @@ static enum status align(const struct plan *plan, struct bytes text,
     older->state_memory_bytes = plan->state_memory_bytes;
     older->snapshot_interval_us = plan->snapshot_interval_us;
     older->state_folder = plan->state_folder;
+    older->retry = plan->retry;
     struct run_options options = {.align_only = true};
     struct run_result result = {0};
     struct hash128 unused;

@@ -28,12 +28,14 @@
 #include "progress/progress.h"
 
 /* What a run tells while it goes on. All callbacks come from the thread that called run_pipeline(),
- * but `warning` may come from a committer's. NULL slots are skipped. */
+ * but `warning` and `notice` may come from a committer's. NULL slots are skipped. */
 struct run_observer {
     void *context;
     /* A line for people: "recovering …", "recovered …", "first start …". */
     void (*talk)(void *context, const char *line);
     void (*warning)(void *context, const char *line);
+    /* What was warned of is over. */
+    void (*notice)(void *context, const char *line);
     /* About ten times a second: records judged, and how many are known to be there (−1 where
      * unknown). */
     void (*progress)(void *context, uint64_t records, int64_t expected);
