@@ -14,11 +14,11 @@
 
 #include "base/time.h"
 #include "cli/dlq.h"
-#include "cli/json_items.h"
 #include "cli/letters.h"
 #include "cli/place.h"
 #include "cli/topic_writer.h"
 #include "codec/json.h"
+#include "codec/json_items.h"
 #include "os/clock.h"
 #include "os/thread.h"
 

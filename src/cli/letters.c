@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/time.h"
-#include "cli/json_items.h"
 #include "cli/lines.h"
 #include "codec/json.h"
+#include "codec/json_items.h"
 #include "locallog/locallog.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 30)

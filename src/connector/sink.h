@@ -87,6 +87,21 @@ struct dead_letter {
     const char *sink;         /* "" unless a sink refused it */
 };
 
+/* A row as it stands in a place. Texts and slices live until the visitor returns. */
+struct stored_row {
+    struct hash128 hash;          /* as append_*() computed it */
+    const char *origin_topic;     /* NULL or "" where the place does not say where it comes from */
+    const char *origin_partition;
+    int64_t origin_offset;        /* -1 then */
+    struct bytes text;            /* short, for people */
+    /* Where it stands: partition and offset of a topic; name of a part and number of the line, from
+     * 1; "" and the rowid of a table, 0 where rows have none. */
+    const char *part;
+    int64_t position;
+};
+typedef enum status stored_row_visitor(void *context, const struct stored_row *row,
+                                       struct error *err);
+
 /* What one epoch holds for one sink; made by the sink's ops, which alone know what is inside. */
 struct outbox {
     size_t size_bytes; /* memory it holds for rows; for the epoch's limit */
@@ -114,15 +129,9 @@ struct sink_ops {
     /* Whether the place is there at all, empty or not. NULL where R stands in the place itself, so
      * that both are lost together. Committer's session. */
     enum status (*is_there)(struct sink *sink, bool *out_there, struct error *err);
-    /* Every row that stands in the place now, in any order, for audit: its hash as append_*
-     * computed it, its origin where the place stores it (else offset −1), and a short text for
-     * people. */
+    /* Every row that stands in the place now, in any order, for audit and trace. Any session. */
     enum status (*scan)(struct sink *sink, const struct hash_secret *secret,
-                        enum status (*row)(void *context, struct hash128 hash,
-                                           const char *origin_topic, const char *origin_partition,
-                                           int64_t origin_offset, struct bytes text,
-                                           struct error *err),
-                        void *context, struct error *err);
+                        stored_row_visitor *row, void *context, struct error *err);
     /* For places that keep one row per key (upserts), else NULL: the hash of the row's key, and the
      * value of `newest_by` as it orders (text slices live in `arena`; VALUE_NULL without one). Of
      * two rows with one key the place keeps the one with the greater (order, topic, partition
@@ -176,6 +185,10 @@ struct system_ops {
     /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the
      * group's ownership (CONFIG "group.owned" at once when another process has it). */
     enum status (*open_session)(struct system *system, const char *pipeline, struct error *err);
+    /* Opens what looking needs, beside whoever runs: load, load_first, count_partitions, load_plan,
+     * load_segments, scan_rejects, and the sinks' is_there and scan. Owns nothing and writes
+     * nothing. CONFIG "progress.none" where no pipeline has run yet. close_session() ends it. */
+    enum status (*open_reader)(struct system *system, const char *pipeline, struct error *err);
     void (*close_session)(struct system *system);
     /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
     enum status (*load)(struct system *system, const struct source_partition *partition,

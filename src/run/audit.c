@@ -158,29 +158,28 @@ static enum status judge_all(struct audit *audit, struct error *err)
 
 /* --- what is there --- */
 
-static enum status take_row(void *context, struct hash128 hash, const char *origin_topic,
-                            const char *origin_partition, int64_t origin_offset,
-                            struct bytes text, struct error *err)
+static enum status take_row(void *context, const struct stored_row *stored, struct error *err)
 {
-    (void)text;
     (void)err;
     struct audit *audit = context;
     struct place *place = audit->scanned;
-    uint32_t partition = audit_partition_of(&audit->pipeline, origin_topic, origin_partition);
-    bool is_known = origin_topic != NULL && origin_topic[0] != '\0';
+    uint32_t partition =
+        audit_partition_of(&audit->pipeline, stored->origin_topic, stored->origin_partition);
+    bool is_known = stored->origin_topic != NULL && stored->origin_topic[0] != '\0';
     if (is_known && (partition == UINT32_MAX || audit->is_unjudged[partition])) {
         place->unjudged += !audit->collects;
         return STATUS_OK;
     }
-    struct audit_row row = {.hash = hash, .offset = origin_offset, .partition = partition};
+    struct audit_row row = {
+        .hash = stored->hash, .offset = stored->origin_offset, .partition = partition};
     if (audit->collects) {
-        if (place->fold != NULL || audit_is_of_pass(audit, hash)) {
+        if (place->fold != NULL || audit_is_of_pass(audit, row.hash)) {
             audit_rows_add(&place->actual, row);
         }
         return STATUS_OK;
     }
     place->actual_count++;
-    place->actual_sum = hash_add(place->actual_sum, hash);
+    place->actual_sum = hash_add(place->actual_sum, row.hash);
     if (is_known) {
         place->origin_count++;
         place->actual_origins = hash_add(place->actual_origins, audit_hash_with_origin(audit, &row));

@@ -14,7 +14,8 @@ static void expect(struct audit *audit, struct place *place, struct audit_row ro
     }
     place->expected_count++;
     place->expected_sum = hash_add(place->expected_sum, row.hash);
-    place->expected_origins = hash_add(place->expected_origins, audit_hash_with_origin(audit, &row));
+    place->expected_origins =
+        hash_add(place->expected_origins, audit_hash_with_origin(audit, &row));
 }
 
 /* The row's hash as the sink computes it, out of an append into a box that is thrown away. */
@@ -41,15 +42,15 @@ static void expect_row(struct audit *audit, struct place *place, struct sink *ju
 static void expect_rows(struct audit *audit, struct place *place, const struct plan *plan,
                         uint32_t number, const struct batch *batch)
 {
-    struct output_row out = {
-        .batch = batch, .origin = audit->pipeline.partitions[batch->partition].source};
+    struct output_row out = {.batch = batch,
+                             .origin = audit->pipeline.partitions[batch->partition].source};
     if (place->sink->ops->look_through != NULL) {
         place->sink->ops->look_through(plan->sinks[number], place->sink);
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {
         if ((batch->routes[row] >> number & 1) == 0 ||
             audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
-                        batch->records[row].offset) != NULL) {
+                               batch->records[row].offset) != NULL) {
             continue;
         }
         out.row = row;
@@ -63,13 +64,12 @@ static void expect_reject_letter(struct audit *audit, struct place *dlq, const s
                                  const struct batch *batch, uint32_t row,
                                  const struct audit_reject *reject)
 {
-    struct hash128 hash = audit_rejects_letter(
-        reject, plan, audit->pipeline.partitions[batch->partition].source, batch, row, dlq->outbox,
-        &audit->secret);
+    struct hash128 hash =
+        audit_rejects_letter(reject, plan, audit->pipeline.partitions[batch->partition].source,
+                             batch, row, dlq->outbox, &audit->secret);
     expect(audit, dlq,
-           (struct audit_row){.hash = hash,
-                              .offset = batch->records[row].offset,
-                              .partition = batch->partition});
+           (struct audit_row){
+               .hash = hash, .offset = batch->records[row].offset, .partition = batch->partition});
 }
 
 /* Of the rows that a sink refused. */
@@ -81,7 +81,7 @@ static void expect_reject_letters(struct audit *audit, struct place *dlq, const 
             (batch->routes[row] >> number & 1) == 0
                 ? NULL
                 : audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
-                              batch->records[row].offset);
+                                     batch->records[row].offset);
         if (reject != NULL) {
             expect_reject_letter(audit, dlq, plan, batch, row, reject);
         }
@@ -97,8 +97,7 @@ static bool is_alike(const struct sink *a, const struct sink *b)
 
 /* The place that a sink of any plan wrote to, by what and where it is: names and paths may
  * change. */
-static struct place *place_of(struct audit *audit, const struct plan *plan,
-                              const struct sink *sink)
+static struct place *place_of(struct audit *audit, const struct plan *plan, const struct sink *sink)
 {
     uint32_t home = audit_sums_home(audit->sums, plan, sink);
     for (uint32_t i = 0; i < audit->place_count; i++) {
@@ -123,8 +122,7 @@ static void note_gone(struct audit *audit, const struct sink *sink, uint64_t row
             return;
         }
     }
-    audit->gone = memory_realloc(audit->gone, size_mul(audit->gone_count + 1,
-                                                       sizeof *audit->gone));
+    audit->gone = memory_realloc(audit->gone, size_mul(audit->gone_count + 1, sizeof *audit->gone));
     audit->gone[audit->gone_count++] = (struct gone){.sink = sink, .rows = rows};
 }
 
@@ -133,12 +131,13 @@ void audit_tell_gone(struct audit *audit)
     for (uint32_t i = 0; i < audit->gone_count; i++) {
         const struct sink *sink = audit->gone[i].sink;
         audit->result->unverifiable++;
-        audit_find(audit,
-             "%s: %llu rows of an older plan went to %s %s, which is not what this file names: "
-             "they "
-             "cannot be verified",
-             sink->name, (unsigned long long)audit->gone[i].rows,
-             sink->system->ops->place(sink->system), sink->ops->address(sink));
+        audit_find(
+            audit,
+            "%s: %llu rows of an older plan went to %s %s, which is not what this file names: "
+            "they "
+            "cannot be verified",
+            sink->name, (unsigned long long)audit->gone[i].rows,
+            sink->system->ops->place(sink->system), sink->ops->address(sink));
     }
 }
 
@@ -167,9 +166,8 @@ static void expect_letter(void *context, const struct batch *batch, uint32_t row
     struct audit *audit = context;
     struct place *place = &audit->places[audit->place_count - 1];
     expect(audit, place,
-           (struct audit_row){.hash = hash,
-                              .offset = batch->records[row].offset,
-                              .partition = batch->partition});
+           (struct audit_row){
+               .hash = hash, .offset = batch->records[row].offset, .partition = batch->partition});
 }
 
 static bool is_in_place(const struct audit *audit, const struct place *place,

@@ -5,12 +5,12 @@
 #include "run/audit_private.h"
 
 void audit_differ(struct audit *audit, const char *system, uint32_t p, const char *what,
-                   struct buffer *difference)
+                  struct buffer *difference)
 {
     const struct source_partition *source = audit->pipeline.partitions[p].source;
     audit->result->differences++;
     audit_find(audit, "ledger of %s, %s [%s]: %s: %s", system, source->topic, source->label, what,
-         buffer_string(difference));
+               buffer_string(difference));
     buffer_clear(difference);
 }
 
@@ -100,7 +100,7 @@ static void compare_segments(struct audit *audit, uint32_t s, uint32_t p,
         if (left == right &&
             !ledger_equal(&a->items[i].ledger, &b->items[k].ledger, false, &difference)) {
             audit_differ(audit, audit->pipeline.plan->systems[s]->name, p,
-                   "differs from the other systems", &difference);
+                         "differs from the other systems", &difference);
         }
         i += left <= right;
         k += right <= left;
@@ -135,7 +135,7 @@ static enum status check_systems_agree(struct audit *audit, uint32_t p, struct e
 }
 
 void audit_check_segment(struct audit *audit, uint32_t s, uint32_t p,
-                          const struct audit_segment *stored, const struct ledger *counted)
+                         const struct audit_segment *stored, const struct ledger *counted)
 {
     struct buffer difference = {0};
     if (!ledger_equal(&stored->ledger, counted, false, &difference)) {
@@ -171,7 +171,7 @@ void audit_check_remembered(struct audit *audit, uint32_t p, const struct stage_
         }
         if (difference.size > 0) {
             audit_differ(audit, audit->pipeline.plan->systems[s]->name, p,
-                   "what it remembers, recomputed from the input", &difference);
+                         "what it remembers, recomputed from the input", &difference);
         }
         buffer_fini(&ours);
         buffer_fini(&theirs);
@@ -191,8 +191,8 @@ void audit_check_reject_counts(struct audit *audit)
         if (kept != ledger->sinks[i].rejected) {
             audit->result->differences++;
             audit_find(audit, "%s: the ledger counts %llu refused rows, and weir_rejects has %llu",
-                 ledger->sinks[i].name, (unsigned long long)ledger->sinks[i].rejected,
-                 (unsigned long long)kept);
+                       ledger->sinks[i].name, (unsigned long long)ledger->sinks[i].rejected,
+                       (unsigned long long)kept);
         }
     }
 }
@@ -216,4 +216,3 @@ enum status audit_check_ledgers(struct audit *audit, struct error *err)
     }
     return status;
 }
-

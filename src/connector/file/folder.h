@@ -101,11 +101,7 @@ void folder_sink_free(struct sink *sink);
 /* folder_scan.c: sink_ops.is_empty and .scan. */
 enum status folder_is_empty(struct sink *sink, bool *out_empty, struct error *err) WEIR_MUST_USE;
 enum status folder_scan(struct sink *sink, const struct hash_secret *secret,
-                        enum status (*row)(void *context, struct hash128 hash,
-                                           const char *origin_topic, const char *origin_partition,
-                                           int64_t origin_offset, struct bytes text,
-                                           struct error *err),
-                        void *context, struct error *err) WEIR_MUST_USE;
+                        stored_row_visitor *row, void *context, struct error *err) WEIR_MUST_USE;
 
 /* folder_store.c: paths in .weir, in `arena`. */
 const char *folder_sidecar_path(const struct folder_system *s, struct arena *arena,

@@ -10,15 +10,13 @@
 /* Of a line, for people. */
 #define TEXT_BYTES 200u
 
-typedef enum status (*row_visitor)(void *context, struct hash128 hash, const char *origin_topic,
-                                   const char *origin_partition, int64_t origin_offset,
-                                   struct bytes text, struct error *err);
-
 struct scan {
     const struct hash_secret *secret;
-    row_visitor row;
+    stored_row_visitor *row;
     void *context;
     struct letter_reader *letters; /* NULL: rows, whose origin the folder does not have */
+    const char *part;              /* name of the file that is being read */
+    int64_t line;                  /* in it, from 1 */
 };
 
 enum status folder_is_empty(struct sink *sink, bool *out_empty, struct error *err)
@@ -48,21 +46,27 @@ static struct bytes text_of(struct bytes line)
     return bytes_of(line.data, size);
 }
 
-static enum status scan_line(const struct scan *scan, struct bytes line, struct error *err)
+static enum status scan_line(struct scan *scan, struct bytes line, struct error *err)
 {
-    const char *topic = "";
-    const char *partition = "";
-    int64_t offset = -1;
+    struct stored_row row = {
+        .hash = hash_bytes(scan->secret, line.data, line.size),
+        .origin_topic = "",
+        .origin_partition = "",
+        .origin_offset = -1,
+        .text = text_of(line),
+        .part = scan->part,
+        .position = ++scan->line,
+    };
     if (scan->letters != NULL) {
-        letter_reader_origin(scan->letters, line, &topic, &partition, &offset);
+        letter_reader_origin(scan->letters, line, &row.origin_topic, &row.origin_partition,
+                             &row.origin_offset);
     }
-    return scan->row(scan->context, hash_bytes(scan->secret, line.data, line.size), topic,
-                     partition, offset, text_of(line), err);
+    return scan->row(scan->context, &row, err);
 }
 
 /* The whole lines of `block`; *out_taken gets how many bytes they have. The first `searched` hold
  * no newline. */
-static enum status scan_block(const struct scan *scan, struct bytes block, size_t searched,
+static enum status scan_block(struct scan *scan, struct bytes block, size_t searched,
                               size_t *out_taken, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -81,7 +85,7 @@ static enum status scan_block(const struct scan *scan, struct bytes block, size_
     return status;
 }
 
-static enum status scan_lines(const struct scan *scan, struct file_reader *reader,
+static enum status scan_lines(struct scan *scan, struct file_reader *reader,
                               struct error *err)
 {
     struct buffer block = {0};
@@ -109,7 +113,7 @@ static enum status scan_lines(const struct scan *scan, struct file_reader *reade
     return status;
 }
 
-static enum status scan_file(const struct scan *scan, const char *path, struct error *err)
+static enum status scan_file(struct scan *scan, const char *path, struct error *err)
 {
     struct file_reader *reader = NULL;
     enum status status = file_reader_open(path, &reader, err);
@@ -127,8 +131,8 @@ static bool is_of_rows(const char *name)
     return name[0] != '.' && size > suffix && strcmp(name + size - suffix, PART_SUFFIX) == 0;
 }
 
-enum status folder_scan(struct sink *sink, const struct hash_secret *secret, row_visitor row,
-                        void *context, struct error *err)
+enum status folder_scan(struct sink *sink, const struct hash_secret *secret,
+                        stored_row_visitor *row, void *context, struct error *err)
 {
     const struct folder_system *s = folder_of_system(sink->system);
     struct scan scan = {.secret = secret, .row = row, .context = context};
@@ -139,6 +143,8 @@ enum status folder_scan(struct sink *sink, const struct hash_secret *secret, row
     enum status status = folder_list(arena, s->place, &names, &count, err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         if (is_of_rows(names[i])) {
+            scan.part = names[i];
+            scan.line = 0;
             status = scan_file(&scan, folder_part_path(s, arena, names[i]), err);
         }
     }

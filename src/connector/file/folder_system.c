@@ -8,6 +8,8 @@
 #include "os/file.h"
 
 #define OWNERSHIP_BYTE 0u
+/* Commits of one partition are at least a sync apart, so that a few looks are enough. */
+#define READER_LOOKS 8u
 
 static const char *place_of(const struct system *system)
 {
@@ -62,6 +64,22 @@ static enum status open_session(struct system *system, const char *pipeline, str
     if (status == STATUS_OK) {
         status = folder_check_pipeline(s, err);
     }
+    if (status != STATUS_OK) {
+        close_session(system);
+    }
+    return status;
+}
+
+static enum status open_reader(struct system *system, const char *pipeline, struct error *err)
+{
+    struct folder_system *s = folder_of_system(system);
+    if (!folder_exists(s->hidden)) {
+        return error_set(err, STATUS_CONFIG, "progress.none",
+                         "pipeline '%s' has not run with the folder %s yet; run it first: weir run",
+                         pipeline, s->place);
+    }
+    s->pipeline = memory_copy_string(pipeline);
+    enum status status = folder_check_pipeline(s, err);
     if (status != STATUS_OK) {
         close_session(system);
     }
@@ -124,10 +142,10 @@ static enum status check_identity(const struct folder_system *s,
     return STATUS_OK;
 }
 
-static enum status load(struct system *system, const struct source_partition *partition,
-                        struct progress *progress, bool *out_found, struct error *err)
+static enum status load_once(const struct folder_system *s,
+                             const struct source_partition *partition, struct progress *progress,
+                             bool *out_found, struct error *err)
 {
-    const struct folder_system *s = folder_of_system(system);
     struct arena *arena = arena_new(1024);
     const char *label = part_label(arena, partition->topic, partition->topic_id, partition->label);
     struct sidecar newest = {0};
@@ -148,6 +166,25 @@ static enum status load(struct system *system, const struct source_partition *pa
     }
     sidecar_fini(&newest);
     arena_free(arena);
+    return status;
+}
+
+/* Who does not own the folder may look at it in the middle of a commit, and see a sidecar before its
+ * part, or a part before its sidecar: then a later look sees both. */
+static enum status load(struct system *system, const struct source_partition *partition,
+                        struct progress *progress, bool *out_found, struct error *err)
+{
+    const struct folder_system *s = folder_of_system(system);
+    uint32_t looks = s->lock != NULL ? 1 : READER_LOOKS;
+    struct error problem = {0};
+    enum status status = load_once(s, partition, progress, out_found, &problem);
+    for (uint32_t look = 1; status == STATUS_FATAL && look < looks; look++) {
+        error_clear(&problem);
+        status = load_once(s, partition, progress, out_found, &problem);
+    }
+    if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
+        *err = problem;
+    }
     return status;
 }
 
@@ -356,6 +393,7 @@ const struct system_ops folder_system_ops = {
     .kind = "file",
     .place = place_of,
     .open_session = open_session,
+    .open_reader = open_reader,
     .close_session = close_session,
     .load = load,
     .load_first = load_first,

@@ -519,21 +519,26 @@ struct found {
     uint64_t count;
     int64_t offset_sum;
     size_t text_bytes;
+    char part[256];
+    int64_t line;
 };
 
-static enum status take_row(void *context, struct hash128 hash, const char *topic,
-                            const char *partition, int64_t offset, struct bytes text,
-                            struct error *err)
+static enum status take_row(void *context, const struct stored_row *row, struct error *err)
 {
     (void)err;
     struct found *found = context;
-    found->sum = hash_add(found->sum, hash);
+    int64_t offset = row->origin_offset;
+    found->sum = hash_add(found->sum, row->hash);
     found->count++;
     found->offset_sum += offset;
-    found->text_bytes += text.size;
-    assert_true(bytes_is_utf8(text));
-    assert_string_equal(topic, offset < 0 ? "" : "raw \xf0\x9f\x9a\xb0");
-    assert_string_equal(partition, offset < 0 ? "" : "12");
+    found->text_bytes += row->text.size;
+    assert_true(bytes_is_utf8(row->text));
+    assert_string_equal(row->origin_topic, offset < 0 ? "" : "raw \xf0\x9f\x9a\xb0");
+    assert_string_equal(row->origin_partition, offset < 0 ? "" : "12");
+    /* Lines of one part after the other. */
+    found->line = strcmp(found->part, row->part) == 0 ? found->line + 1 : 1;
+    snprintf(found->part, sizeof found->part, "%s", row->part);
+    assert_int_equal(row->position, found->line);
     return STATUS_OK;
 }
 

@@ -445,10 +445,9 @@ static struct bytes find_header(const struct record *record, const char *name)
 
 struct scan {
     const struct hash_secret *secret;
-    enum status (*row)(void *context, struct hash128 hash, const char *origin_topic,
-                       const char *origin_partition, int64_t origin_offset, struct bytes text,
-                       struct error *err);
+    stored_row_visitor *row;
     void *context;
+    char label[16]; /* of the partition that is being read */
     struct buffer scratch;
 };
 
@@ -460,19 +459,24 @@ static const char *arena_text(struct arena *arena, struct bytes b)
 static enum status scan_record(struct scan *scan, const struct sink *sink, struct arena *arena,
                                const struct record *record, struct error *err)
 {
-    struct hash128 hash = hash_row(scan->secret, record->key, record->value, record->headers,
-                                   record->header_count, &scan->scratch);
-    const char *topic = NULL;
-    const char *partition = NULL;
-    int64_t offset = -1;
+    struct stored_row row = {
+        .hash = hash_row(scan->secret, record->key, record->value, record->headers,
+                         record->header_count, &scan->scratch),
+        .origin_offset = -1,
+        .text = record->value,
+        .part = scan->label,
+        .position = record->offset,
+    };
     if (sink->is_dlq) {
         const char *text = arena_text(arena, find_header(record, "weir.offset"));
-        topic = arena_text(arena, find_header(record, "weir.topic"));
-        partition = arena_text(arena, find_header(record, "weir.partition"));
-        offset = topic == NULL || partition == NULL || text == NULL ? -1 : atoll(text);
-        topic = offset < 0 ? NULL : topic;
+        const char *topic = arena_text(arena, find_header(record, "weir.topic"));
+        const char *partition = arena_text(arena, find_header(record, "weir.partition"));
+        bool is_whole = topic != NULL && partition != NULL && text != NULL && atoll(text) >= 0;
+        row.origin_topic = is_whole ? topic : NULL;
+        row.origin_partition = partition;
+        row.origin_offset = is_whole ? atoll(text) : -1;
     }
-    return scan->row(scan->context, hash, topic, partition, offset, record->value, err);
+    return scan->row(scan->context, &row, err);
 }
 
 static enum status scan_partition(struct scan *scan, const struct sink *sink,
@@ -490,6 +494,7 @@ static enum status scan_partition(struct scan *scan, const struct sink *sink,
     if (status != STATUS_OK) {
         return status;
     }
+    snprintf(scan->label, sizeof scan->label, "%u", partition);
     locallog_reader_seek(reader, first_offset);
     do {
         batch_reset(batch, 0, 0);
@@ -503,12 +508,7 @@ static enum status scan_partition(struct scan *scan, const struct sink *sink,
 }
 
 static enum status scan_rows(struct sink *sink, const struct hash_secret *secret,
-                             enum status (*row)(void *context, struct hash128 hash,
-                                                const char *origin_topic,
-                                                const char *origin_partition,
-                                                int64_t origin_offset, struct bytes text,
-                                                struct error *err),
-                             void *context, struct error *err)
+                             stored_row_visitor *row, void *context, struct error *err)
 {
     static const struct layout no_columns = {0};
     struct locallog *log = sqlite_system_log(sink->system);

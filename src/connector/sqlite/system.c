@@ -191,10 +191,51 @@ static enum status open_session(struct system *system, const char *pipeline, str
     return status;
 }
 
+/* The tables of schema_sql, for who may not make them. */
+static enum status check_tables(struct sqlite_system *s, struct error *err)
+{
+    static const char doing[] = "look for progress in";
+    sqlite3_stmt *statement = NULL;
+    enum status status =
+        sqlite_prepare(s->log,
+                       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN"
+                       " ('weir_progress', 'weir_start', 'weir_ledger', 'weir_plan',"
+                       " 'weir_rejects')",
+                       doing, &statement, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW) {
+        status = locallog_error(s->log, code, doing, err);
+    } else if (sqlite3_column_int(statement, 0) < 5) {
+        status = error_set(err, STATUS_CONFIG, "progress.none",
+                           "pipeline '%s' has not run with %s yet; run it first: weir run",
+                           s->pipeline, s->place);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static enum status open_reader(struct system *system, const char *pipeline, struct error *err)
+{
+    struct sqlite_system *s = sqlite_system(system);
+    s->pipeline = memory_copy_string(pipeline);
+    enum status status = locallog_open(s->place, LOCALLOG_READ, &s->log, err);
+    if (status == STATUS_OK) {
+        status = check_tables(s, err);
+    }
+    if (status != STATUS_OK) {
+        close_session(system);
+    }
+    return status;
+}
+
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
     .place = place_of,
     .open_session = open_session,
+    .open_reader = open_reader,
     .close_session = close_session,
     .load = sqlite_load,
     .load_first = sqlite_load_first,

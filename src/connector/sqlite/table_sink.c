@@ -360,14 +360,23 @@ static void write_row_text(const struct value *values, uint32_t count, struct bu
     }
 }
 
+/* The rowid stands last, where rows have one: those of views and of tables without rowid do not. */
 static enum status prepare_scan(struct table_sink *s, struct locallog *log,
-                                sqlite3_stmt **out, struct error *err)
+                                sqlite3_stmt **out, bool *out_has_rowid, struct error *err)
 {
     struct buffer sql = {0};
     buffer_append_string(&sql, "SELECT ");
     table_write_columns(s, s->has_origin, &sql);
-    buffer_printf(&sql, " FROM %s", s->quoted);
-    enum status status = sqlite_prepare(log, buffer_string(&sql), "read a table of", out, err);
+    size_t size = sql.size;
+    buffer_printf(&sql, ", _rowid_ FROM %s", s->quoted);
+    *out_has_rowid = sqlite3_prepare_v2(locallog_database(log), buffer_string(&sql), -1, out,
+                                        NULL) == SQLITE_OK;
+    enum status status = STATUS_OK;
+    if (!*out_has_rowid) {
+        sql.size = size;
+        buffer_printf(&sql, " FROM %s", s->quoted);
+        status = sqlite_prepare(log, buffer_string(&sql), "read a table of", out, err);
+    }
     buffer_fini(&sql);
     return status;
 }
@@ -389,23 +398,19 @@ static bool has_origin(sqlite3_stmt *statement, int first)
 }
 
 static enum status scan_rows(struct sink *sink, const struct hash_secret *secret,
-                             enum status (*row)(void *context, struct hash128 hash,
-                                                const char *origin_topic,
-                                                const char *origin_partition,
-                                                int64_t origin_offset, struct bytes text,
-                                                struct error *err),
-                             void *context, struct error *err)
+                             stored_row_visitor *row, void *context, struct error *err)
 {
     struct table_sink *s = table_sink(sink);
     struct locallog *log = sqlite_system_log(sink->system);
     sqlite3_stmt *statement = NULL;
     bool exists = false;
+    bool has_rowid = false;
     enum status status = is_there(sink, &exists, err);
     if (status == STATUS_OK && exists) {
         status = table_check_columns(s, log, err);
     }
     if (status == STATUS_OK && exists) {
-        status = prepare_scan(s, log, &statement, err);
+        status = prepare_scan(s, log, &statement, &has_rowid, err);
     }
     if (status != STATUS_OK || !exists) {
         return status;
@@ -419,13 +424,19 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
         }
         int first = sink->is_dlq ? LETTER_TOPIC : (int)s->column_count;
         bool known = (sink->is_dlq || s->has_origin) && has_origin(statement, first);
-        struct hash128 hash = value_hash(secret, values, s->column_count);
         write_row_text(values, s->column_count, &text);
-        status = row(context, hash,
-                     known ? column_text(statement, first) : NULL,
-                     known ? column_text(statement, first + 1) : NULL,
-                     known ? sqlite3_column_int64(statement, first + 2) : -1,
-                     bytes_of(text.data, text.size), err);
+        struct stored_row stored = {
+            .hash = value_hash(secret, values, s->column_count),
+            .origin_topic = known ? column_text(statement, first) : NULL,
+            .origin_partition = known ? column_text(statement, first + 1) : NULL,
+            .origin_offset = known ? sqlite3_column_int64(statement, first + 2) : -1,
+            .text = bytes_of(text.data, text.size),
+            .part = "",
+            .position = has_rowid ? sqlite3_column_int64(statement,
+                                                         sqlite3_column_count(statement) - 1)
+                                  : 0,
+        };
+        status = row(context, &stored, err);
     }
     if (status == STATUS_OK && code != SQLITE_DONE) {
         status = locallog_error(log, code, "read a table of", err);

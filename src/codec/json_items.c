@@ -1,4 +1,4 @@
-#include "cli/json_items.h"
+#include "codec/json_items.h"
 
 #include "base/status.h"
 

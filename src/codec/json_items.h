@@ -1,7 +1,7 @@
 /* The items of a JSON array or object, one after the other, as raw JSON: for the small lists that
  * weir itself wrote. */
-#ifndef WEIR_CLI_JSON_ITEMS_H
-#define WEIR_CLI_JSON_ITEMS_H
+#ifndef WEIR_CODEC_JSON_ITEMS_H
+#define WEIR_CODEC_JSON_ITEMS_H
 
 #include <stdbool.h>
 
