@@ -277,6 +277,9 @@ class Node:
             time.sleep(0.02)
             if self.process is not None:
                 self.process.poll()
+        if self.process is not None:
+            # Its first thread may be gone before those that hold its sockets.
+            self.process.wait()
         return True
 
     def kill(self):

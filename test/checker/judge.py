@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 from checker import content
 from checker.content import UNREADABLE
+from checker.kafka_topic import PREFIX as KAFKA
+from checker.kafka_topic import KafkaTopic
 from checker.log import Broken, Topic, connect, partition_of
 
 # A form of plain values in which equal ones are equal bytes: it has no references between them.
@@ -30,7 +32,8 @@ NAMES = {"source_topic": "raw_iot_data", "validated_topic": "validated_iot_data"
 
 
 class Places(namedtuple("Places", (*FILES, *NAMES), defaults=tuple(NAMES.values()))):
-    """Where things are: files, topics, table."""
+    """Where things are: files or Kafka clusters ("kafka://host:port"), topics, table. The table may
+    be None: then the pipeline has none."""
 
     @classmethod
     def all_in(cls, path):
@@ -38,7 +41,16 @@ class Places(namedtuple("Places", (*FILES, *NAMES), defaults=tuple(NAMES.values(
 
     def systems(self):
         """The files with outputs, each of which has progress tables."""
-        return sorted({str(self.validated), str(self.dead), str(self.table)})
+        return sorted({str(place) for place in (self.validated, self.dead, self.table)
+                       if place is not None and not is_kafka(place)})
+
+
+def is_kafka(place):
+    return str(place).startswith(KAFKA)
+
+
+def open_topic(place, name):
+    return KafkaTopic(place, name) if is_kafka(place) else Topic(place, name)
 
 
 class Result:
@@ -86,7 +98,7 @@ class Source:
     """The input, by global number: the partitions one after the other, each in its order."""
 
     def __init__(self, places):
-        topic = Topic(places.source, places.source_topic)
+        topic = open_topic(places.source, places.source_topic)
         self.topic = topic.name
         self.partitions = topic.partitions
         self.keys, self.values, self.starts = [], [], []
@@ -200,7 +212,7 @@ class Validated:
 
     def read(self, places, total):
         source, result = self.source, self.result
-        self.topic = Topic(places.validated, places.validated_topic)
+        self.topic = open_topic(places.validated, places.validated_topic)
         last_of_key = {}
         for partition in range(self.topic.partitions):
             for base, records in self.topic.batches(partition):
@@ -314,7 +326,7 @@ def origin_of_letter(tags, source):
 def judge_letters(places, source, truth, result, total):
     seen = bytearray(source.count())
     with result.reading("the dead letters"):
-        topic = Topic(places.dead, places.dead_topic)
+        topic = open_topic(places.dead, places.dead_topic)
         for partition in range(topic.partitions):
             for base, records in topic.batches(partition):
                 for index, record in enumerate(records):
@@ -445,7 +457,8 @@ def judge(places, truth_path):
         validated.read(places, total)
     validated.find_lost()
     judge_letters(places, source, truth, result, total)
-    judge_table(places, source, truth, validated, result, total)
+    if places.table is not None:
+        judge_table(places, source, truth, validated, result, total)
     judge_counts(places, source, truth, result)
     result.hash = total.text()
     return result
@@ -475,7 +488,7 @@ def judge_conservation(places):
 
 
 def conserve_letters(places, source, result, letters):
-    topic = Topic(places.dead, places.dead_topic)
+    topic = open_topic(places.dead, places.dead_topic)
     for partition in range(topic.partitions):
         for base, records in topic.batches(partition):
             for key, value, headers in records:
@@ -492,7 +505,7 @@ def conserve_letters(places, source, result, letters):
 
 
 def count_ids(places, result, ids):
-    topic = Topic(places.validated, places.validated_topic)
+    topic = open_topic(places.validated, places.validated_topic)
     for partition in range(topic.partitions):
         for base, records in topic.batches(partition):
             for _, value, _ in records:
@@ -558,11 +571,11 @@ def output_hash(places):
     total = Sum()
     for name, path, topic_name in (("validated", places.validated, places.validated_topic),
                                    ("dead", places.dead, places.dead_topic)):
-        topic = Topic(path, topic_name)
+        topic = open_topic(path, topic_name)
         for partition in range(topic.partitions):
             for _, records in topic.batches(partition):
                 for key, value, headers in records:
                     total.add(record_bytes(name, key, value, headers))
-    for row in table_rows(places):
+    for row in table_rows(places) if places.table is not None else ():
         total.add(marshal.dumps(row, MARSHAL_FORM))
     return total.text()

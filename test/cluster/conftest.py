@@ -1,0 +1,42 @@
+"""Real brokers for the tests of this folder; skipped where they cannot be had, saying why."""
+import sys
+from pathlib import Path
+
+import pytest
+
+from checker import kafka_topic
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "script/services"))
+
+from kafka_cluster import Cluster, Unavailable  # noqa: E402
+
+
+def started(folder, **options):
+    try:
+        kafka_topic.client()
+        return Cluster(folder, **options).start()
+    except (ImportError, Unavailable) as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def broker(build_dir):
+    """One node, shared by all tests: every test has topics and pipeline names of its own."""
+    cluster = started(build_dir / "services/kafka-test")
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def own_broker(tmp_path):
+    """One node that the test may kill."""
+    cluster = started(tmp_path / "kafka")
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def three_brokers(tmp_path):
+    cluster = started(tmp_path / "kafka", nodes=3)
+    yield cluster
+    cluster.stop()
