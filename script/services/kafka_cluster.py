@@ -19,14 +19,16 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from service import (ROOT, Unavailable, cache_folder, free_ports, install, is_open, start_time,
+                     wait_gone)
+from service import say as say_as
+
 KAFKA = "4.1.1"
 LOG4J = "2.24.3"
 ARTIFACTS = (("org.apache.kafka", "kafka_2.13", KAFKA),
@@ -53,41 +55,18 @@ DEPENDENCY = ("<dependency><groupId>{}</groupId><artifactId>{}</artifactId>"
               "<version>{}</version></dependency>")
 
 
-class Unavailable(Exception):
-    """Brokers cannot be had here; the text says what is missing."""
-
-
 def say(*words):
-    print("script/services/kafka:", *words, file=sys.stderr, flush=True)
+    say_as("kafka", *words)
 
 
 # --- the jars ---
-
-def cache_folder():
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(home) / "weir"
-
-
-def install(*packages):
-    """Through apt, as root or through sudo."""
-    if shutil.which("apt-get") is None or (os.geteuid() != 0 and shutil.which("sudo") is None):
-        raise Unavailable(f"install {', '.join(packages)} first")
-    say("installing:", *packages)
-    root = [] if os.geteuid() == 0 else ["sudo"]
-    for command in (("update",), ("install", "--no-install-recommends", *packages)):
-        done = subprocess.run([*root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q",
-                               "-y", "-o", "DPkg::Lock::Timeout=300", *command],
-                              capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Unavailable(f"apt-get could not install {', '.join(packages)}: {done.stderr[-2000:]}")
-
 
 def jars():
     """The class path of Kafka's jars, fetched when they are not there yet."""
     pom = POM.format("".join(DEPENDENCY.format(*artifact) for artifact in ARTIFACTS))
     folder = cache_folder() / f"kafka-{KAFKA}-{hashlib.sha256(pom.encode()).hexdigest()[:12]}"
     if shutil.which("java") is None:
-        install("openjdk-17-jre-headless")
+        install("kafka", "openjdk-17-jre-headless")
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / "kafka.lock", "w") as lock:
@@ -99,7 +78,7 @@ def jars():
 
 def fetch_jars(pom, folder):
     if shutil.which("mvn") is None:
-        install("maven")
+        install("kafka", "maven")
     say(f"fetching Kafka {KAFKA} through Maven (once)")
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -125,32 +104,6 @@ def tool(name, *arguments):
 
 
 # --- processes ---
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
-def start_time(pid):
-    """Tells a process from a later one under the same id; None when there is none, or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def is_open(port):
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
 
 class Node:
     """One broker and controller. `state` is what the folder's cluster.json keeps of it."""
@@ -270,13 +223,9 @@ class Node:
             os.kill(self.state["pid"], number)
 
     def wait_gone(self, timeout_s=60):
-        deadline = time.monotonic() + timeout_s
-        while self.is_alive():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-            if self.process is not None:
-                self.process.poll()
+        if self.state.get("start_time") is not None and not wait_gone(
+                self.state["pid"], self.state["start_time"], timeout_s):
+            return False
         if self.process is not None:
             # Its first thread may be gone before those that hold its sockets.
             self.process.wait()
