@@ -86,6 +86,9 @@ class Postgres:
         """Makes it first when the folder is not there."""
         if not self.data.exists():
             self.make()
+        if self.is_alive():
+            raise Unavailable(f"a server of {self.folder} runs already:"
+                              " script/services/postgres down")
         log = self.folder / "server.log"
         self.run(self.bin / "pg_ctl", "-D", self.data, "-l", log, "-w", "-s", "-t",
                  START_TIMEOUT_S, "-o",
@@ -154,9 +157,6 @@ def main():
         server = Postgres(arguments.folder)
         if arguments.verb == "down":
             server.stop()
-        elif server.is_alive():
-            raise Unavailable(f"a server of {arguments.folder} runs already:"
-                              " script/services/postgres down")
         else:
             print(f"dsn: {server.start().dsn}")
     except Unavailable as error:
