@@ -5,100 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connector/reject.h"
-
-static void attempt_fini(struct attempt *attempt)
-{
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        progress_fini(&attempt->next[i]);
-        for (uint32_t k = 0; k < attempt->epoch->parts[i].step.segment_count; k++) {
-            ledger_fini(&attempt->segments[i][k]);
-        }
-        memory_free(attempt->segments[i]);
-    }
-    for (uint32_t i = 0; i < attempt->reject_count; i++) {
-        memory_free((void *)(uintptr_t)attempt->rejects[i].record.headers);
-    }
-    memory_free(attempt->segments);
-    memory_free(attempt->next);
-    memory_free(attempt->rejects);
-}
-
-/* R and segment deltas as they are if no row is refused. */
-static void attempt_init(struct attempt *attempt, const struct epoch *epoch,
-                         const struct progress *progresses)
-{
-    *attempt = (struct attempt){.epoch = epoch};
-    attempt->next = memory_alloc_zero(epoch->part_count, sizeof *attempt->next);
-    attempt->segments = memory_alloc_zero(epoch->part_count, sizeof *attempt->segments);
-    for (uint32_t i = 0; i < epoch->part_count; i++) {
-        const struct epoch_part *part = &epoch->parts[i];
-        progress_copy(&attempt->next[i], &progresses[part->partition]);
-        progress_apply(&attempt->next[i], &part->step);
-        attempt->segments[i] =
-            memory_alloc_zero(part->step.segment_count + 1, sizeof **attempt->segments);
-        for (uint32_t k = 0; k < part->step.segment_count; k++) {
-            ledger_copy(&attempt->segments[i][k], &part->step.segments[k].delta);
-        }
-    }
-}
-
-static uint32_t part_of(const struct attempt *attempt, uint32_t source_partition)
-{
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        if (attempt->epoch->parts[i].partition == source_partition) {
-            return i;
-        }
-    }
-    check(!"a row of a partition that the epoch does not have");
-    return 0;
-}
-
-/* Which segment of the part an offset belongs to. */
-static uint32_t segment_of(const struct progress_step *step, int64_t offset)
-{
-    uint32_t segment = 0;
-    while (segment + 1 < step->segment_count &&
-           step->segments[segment + 1].first_offset <= offset) {
-        segment++;
-    }
-    return segment;
-}
-
-void attempt_extend_range(struct attempt *attempt, const char *sink_name,
-                          uint32_t source_partition, uint32_t output_partition,
-                          int64_t first_offset, int64_t last_offset)
-{
-    uint32_t part = part_of(attempt, source_partition);
-    const struct progress_step *step = &attempt->epoch->parts[part].step;
-    ledger_sink_extend_range(ledger_sink(&attempt->next[part].ledger, sink_name),
-                             output_partition, first_offset, last_offset);
-    for (uint32_t k = 0; k < step->segment_count; k++) {
-        if (ledger_find_sink(&attempt->segments[part][k], sink_name) != NULL) {
-            ledger_sink_extend_range(ledger_sink(&attempt->segments[part][k], sink_name),
-                                     output_partition, first_offset, last_offset);
-        }
-    }
-}
-
-void attempt_add_reject(struct attempt *attempt, const struct reject *reject)
-{
-    if (attempt->reject_count == attempt->reject_capacity) {
-        attempt->reject_capacity = attempt->reject_capacity * 2 + 16;
-        attempt->rejects = memory_realloc(
-            attempt->rejects, size_mul(attempt->reject_capacity, sizeof *attempt->rejects));
-    }
-    attempt->rejects[attempt->reject_count++] = *reject;
-}
-
-static void book_reject(struct ledger *ledger, const struct reject *reject)
-{
-    struct ledger_sink *sink = ledger_sink(ledger, reject->sink->name);
-    sink->written--;
-    sink->rejected++;
-    sink->sum = hash_sub(sink->sum, reject->hash);
-}
-
 static enum status store_reject(struct sqlite_system *s, const struct reject *reject,
                                 struct error *err)
 {
@@ -114,47 +20,6 @@ static enum status store_reject(struct sqlite_system *s, const struct reject *re
     return sqlite_step_done(s->log, s->write_reject, "store a refused row in", err);
 }
 
-static struct sink *dlq_for_rejects(const struct system *system)
-{
-    for (uint32_t i = 0; i < system->sink_count; i++) {
-        if (system->sinks[i]->is_dlq && system->sinks[i]->takes_rejects) {
-            return system->sinks[i];
-        }
-    }
-    return NULL;
-}
-
-static void append_reject_letter(struct sqlite_system *s, struct sink *dlq, struct outbox *outbox,
-                                 struct attempt *attempt, const struct reject *reject,
-                                 const struct hash_secret *secret)
-{
-    struct buffer violations = {0};
-    struct dead_letter letter;
-    struct refused_row row = {
-        .record = &reject->record,
-        .origin = reject->origin,
-        .attempt = reject->attempt,
-        .sink = reject->sink->name,
-        .code = reject->code,
-        .message = reject->message,
-        .pipeline = s->pipeline,
-        .plan_hash = dlq->shape->plan_hash,
-    };
-    reject_letter(&row, &violations, &letter);
-    struct ledger_sink delta = {0};
-    dlq->ops->append_dead_letter(dlq, outbox, reject->source_partition, &letter, secret, &delta);
-    uint32_t part = part_of(attempt, reject->source_partition);
-    uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->record.offset);
-    struct ledger *ledgers[] = {&attempt->next[part].ledger, &attempt->segments[part][segment]};
-    for (uint32_t i = 0; i < 2; i++) {
-        struct ledger_sink *sink = ledger_sink(ledgers[i], dlq->name);
-        sink->routed++;
-        sink->written += delta.written;
-        sink->sum = hash_add(sink->sum, delta.sum);
-    }
-    buffer_fini(&violations);
-}
-
 /* Refused rows: booked, stored, and sent to the dead letters. */
 static enum status write_rejects(struct system *system, struct attempt *attempt,
                                  struct error *err)
@@ -163,31 +28,22 @@ static enum status write_rejects(struct system *system, struct attempt *attempt,
     if (attempt->reject_count == 0) {
         return STATUS_OK;
     }
-    struct sink *dlq = dlq_for_rejects(system);
-    struct outbox *outbox = dlq == NULL ? NULL : dlq->ops->outbox_new(dlq);
+    attempt_book_rejects(attempt);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
-        const struct reject *reject = &attempt->rejects[i];
-        uint32_t part = part_of(attempt, reject->source_partition);
-        uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->record.offset);
-        book_reject(&attempt->next[part].ledger, reject);
-        book_reject(&attempt->segments[part][segment], reject);
-        status = store_reject(s, reject, err);
-        if (dlq != NULL && status == STATUS_OK) {
-            struct hash_secret secret;
-            hash_secret_init(&secret, attempt->next[part].hash_key);
-            append_reject_letter(s, dlq, outbox, attempt, reject, &secret);
-        }
+        status = store_reject(s, &attempt->rejects[i], err);
     }
-    if (dlq != NULL) {
-        bool redo = false;
-        if (status == STATUS_OK) {
-            sqlite_sink(dlq)->work->finish(dlq, outbox);
-            status = sqlite_sink(dlq)->work->write(dlq, outbox, s->log, attempt, &redo, err);
-        }
-        check(!redo);
-        dlq->ops->outbox_free(outbox);
+    struct sink *dlq = attempt_dlq(system);
+    if (dlq == NULL || status != STATUS_OK) {
+        return status;
     }
+    struct outbox *outbox = dlq->ops->outbox_new(dlq);
+    attempt_append_letters(attempt, dlq, outbox, s->pipeline);
+    bool redo = false;
+    sqlite_sink(dlq)->work->finish(dlq, outbox);
+    status = sqlite_sink(dlq)->work->write(dlq, outbox, s->log, attempt, &redo, err);
+    check(!redo);
+    dlq->ops->outbox_free(outbox);
     return status;
 }
 
@@ -351,16 +207,6 @@ static enum status write_epoch(struct system *system, struct attempt *attempt, b
     return status;
 }
 
-static void take_attempt(struct attempt *attempt, struct progress *progresses)
-{
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        struct progress *old = &progresses[attempt->epoch->parts[i].partition];
-        progress_fini(old);
-        *old = attempt->next[i];
-        attempt->next[i] = (struct progress){0};
-    }
-}
-
 enum status sqlite_commit(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, struct error *err)
 {
@@ -377,7 +223,7 @@ enum status sqlite_commit(struct system *system, const struct epoch *epoch,
         attempt_init(&attempt, epoch, progresses);
         enum status status = write_epoch(system, &attempt, &redo, err);
         if (status == STATUS_OK && !redo) {
-            take_attempt(&attempt, progresses);
+            attempt_take(&attempt, progresses);
         }
         attempt_fini(&attempt);
         if (status != STATUS_OK || !redo) {

@@ -16,6 +16,7 @@
 #ifndef WEIR_CONNECTOR_SQLITE_SYSTEM_H
 #define WEIR_CONNECTOR_SQLITE_SYSTEM_H
 
+#include "connector/attempt.h"
 #include "connector/sink.h"
 #include "connector/source.h"
 #include "locallog/locallog.h"
@@ -36,28 +37,6 @@ struct sqlite_system {
     struct sqlite3_stmt *read_segment;
     struct sqlite3_stmt *write_segment;
     struct sqlite3_stmt *write_reject;
-};
-
-/* A row that a table refused, on its way to weir_rejects and the dead letters. Slices point into
- * the table's outbox; `record.headers` is the attempt's. */
-struct reject {
-    const struct sink *sink;
-    const struct source_partition *origin;
-    uint32_t source_partition;
-    struct record record; /* offset, timestamp, key, value and headers */
-    uint32_t attempt;     /* of the dead letter */
-    struct hash128 hash;  /* as it stands in the sink's sum */
-    const char *code;     /* "sink.constraint_check", … */
-    char message[200];
-};
-
-/* One attempt at one epoch: R and segments as they will be. */
-struct attempt {
-    const struct epoch *epoch;
-    struct progress *next;          /* [part_count] */
-    struct ledger **segments;       /* [part][segment of the step]: cumulative */
-    struct reject *rejects;
-    uint32_t reject_count, reject_capacity;
 };
 
 /* What system.c and commit.c ask of a sink of the file. */
@@ -104,13 +83,6 @@ void sqlite_system_add(struct system *system, struct sqlite_sink *sink);
 struct locallog *sqlite_system_log(const struct system *system);
 
 /* --- commit.c --- */
-
-/* The output range of rows of one source partition, into R and the segments. */
-void attempt_extend_range(struct attempt *attempt, const char *sink_name,
-                          uint32_t source_partition, uint32_t output_partition,
-                          int64_t first_offset, int64_t last_offset);
-/* Takes the headers over. */
-void attempt_add_reject(struct attempt *attempt, const struct reject *reject);
 
 /* system_ops.commit */
 enum status sqlite_commit(struct system *system, const struct epoch *epoch,

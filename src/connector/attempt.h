@@ -1,0 +1,62 @@
+/*
+ * Attempt: one try at committing an epoch, as R and ledger segments will stand if it succeeds. What
+ * all transactional systems do alike is here; how rows get into a place is theirs.
+ *
+ * Life: attempt_init → the system writes rows: attempt_extend_range() where outputs have offsets,
+ * attempt_add_reject() for each row that its place refuses → attempt_book_rejects(),
+ * attempt_append_letters() → the system writes segments and R and commits → attempt_take() when the
+ * commit is answered → attempt_fini. An epoch that is sent again begins with a new attempt.
+ *
+ * Threads: an attempt belongs to the committer's thread.
+ */
+#ifndef WEIR_CONNECTOR_ATTEMPT_H
+#define WEIR_CONNECTOR_ATTEMPT_H
+
+#include "connector/sink.h"
+#include "connector/source.h"
+
+/* A row that a place refused. Slices point into the sink's outbox; `record.headers` is the
+ * attempt's. */
+struct reject {
+    const struct sink *sink;
+    const struct source_partition *origin;
+    uint32_t source_partition;
+    struct record record; /* offset, timestamp, key, value and headers */
+    uint32_t attempt;     /* of the dead letter */
+    struct hash128 hash;  /* as it stands in the sink's sum */
+    const char *code;     /* "sink.constraint_check", … */
+    char message[200];
+};
+
+struct attempt {
+    const struct epoch *epoch;
+    struct progress *next;          /* [part_count]: R */
+    struct ledger **segments;       /* [part][segment of the step]: what the epoch adds */
+    struct reject *rejects;
+    uint32_t reject_count, reject_capacity;
+};
+
+/* R and segment deltas as they are if no row is refused. */
+void attempt_init(struct attempt *attempt, const struct epoch *epoch,
+                  const struct progress *progresses);
+void attempt_fini(struct attempt *attempt);
+
+/* The output range of rows of one source partition, into R and the segments. */
+void attempt_extend_range(struct attempt *attempt, const char *sink_name,
+                          uint32_t source_partition, uint32_t output_partition,
+                          int64_t first_offset, int64_t last_offset);
+/* Takes the headers over. */
+void attempt_add_reject(struct attempt *attempt, const struct reject *reject);
+/* Refused rows are not written but rejected, in R and in the segments. Once per attempt. */
+void attempt_book_rejects(struct attempt *attempt);
+
+/* The sink of the system that dead letters of refused rows go to; NULL when there is none. */
+struct sink *attempt_dlq(const struct system *system);
+/* A dead letter for each refused row into an outbox of `dlq`, booked too. */
+void attempt_append_letters(struct attempt *attempt, struct sink *dlq, struct outbox *outbox,
+                            const char *pipeline);
+
+/* The commit was answered: R of the epoch's partitions becomes what the attempt says. */
+void attempt_take(struct attempt *attempt, struct progress *progresses);
+
+#endif
