@@ -33,7 +33,7 @@ static enum status open_source(struct pipeline *pipeline, struct error *err)
     return status;
 }
 
-static enum status open_systems(struct pipeline *pipeline, struct error *err)
+static enum status open_systems(struct pipeline *pipeline, bool do_own, struct error *err)
 {
     struct plan *plan = pipeline->plan;
     pipeline->progresses =
@@ -45,8 +45,9 @@ static enum status open_systems(struct pipeline *pipeline, struct error *err)
                                                    sizeof **pipeline->progresses);
     }
     for (uint32_t s = 0; s < plan->system_count; s++) {
-        enum status status =
-            plan->systems[s]->ops->open_session(plan->systems[s], plan->name, err);
+        const struct system_ops *ops = plan->systems[s]->ops;
+        enum status status = (do_own ? ops->open_session : ops->open_reader)(plan->systems[s],
+                                                                             plan->name, err);
         if (status != STATUS_OK) {
             return status;
         }
@@ -86,7 +87,13 @@ enum status pipeline_open(struct pipeline *pipeline, struct error *err)
     if (status == STATUS_OK) {
         status = open_source(pipeline, err);
     }
-    return status == STATUS_OK ? open_systems(pipeline, err) : status;
+    return status == STATUS_OK ? open_systems(pipeline, true, err) : status;
+}
+
+enum status pipeline_open_reader(struct pipeline *pipeline, struct error *err)
+{
+    enum status status = open_source(pipeline, err);
+    return status == STATUS_OK ? open_systems(pipeline, false, err) : status;
 }
 
 void pipeline_close(struct pipeline *pipeline)

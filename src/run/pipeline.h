@@ -48,6 +48,8 @@ void pipeline_warn(const struct pipeline *pipeline, const char *format, ...) WEI
 void pipeline_init(struct pipeline *pipeline, struct plan *plan,
                    const struct run_options *options, const struct run_observer *observer);
 enum status pipeline_open(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* The same to look only, beside whoever runs: owns nothing, writes nothing. */
+enum status pipeline_open_reader(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 void pipeline_close(struct pipeline *pipeline);
 /* Adds up R's ledgers: verdicts once, sinks of every system. */
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out);
