@@ -9,8 +9,9 @@
 
 #include "connector/sqlite/system.h"
 #include "connector/sqlite/table_feed.h"
-#include "connector/sqlite/table_rows.h"
 #include "connector/sqlite/table_types.h"
+#include "connector/table/keys.h"
+#include "connector/table/rows.h"
 
 /* A column as it stands in the table. */
 struct column_out {
@@ -28,13 +29,9 @@ struct table_sink {
     const char *table;
     const char *quoted;
     const char *address;     /* in small letters */
-    const char *rule;
     struct column_out *columns;
     uint32_t column_count;
-    bool is_upsert;
-    uint32_t *keys;          /* indexes of columns */
-    uint32_t key_count;
-    uint32_t newest_by;      /* index of a column, FIELD_NONE */
+    struct table_keys keys;
     struct value *values;    /* scratch of append_row, [column_count] */
 
     /* What table_prepare() found: */

@@ -8,7 +8,7 @@
 #ifndef WEIR_CONNECTOR_SQLITE_TABLE_FEED_H
 #define WEIR_CONNECTOR_SQLITE_TABLE_FEED_H
 
-#include "connector/sqlite/table_rows.h"
+#include "connector/table/rows.h"
 
 struct sqlite3;
 

@@ -39,9 +39,9 @@ static enum status create_table(struct table_sink *s, struct locallog *log, stru
         buffer_append_string(&sql, ", _weir_topic TEXT, _weir_partition INTEGER,"
                                    " _weir_offset INTEGER");
     }
-    for (uint32_t i = 0; i < s->key_count; i++) {
+    for (uint32_t i = 0; i < s->keys.count; i++) {
         buffer_printf(&sql, "%s%s%s", i == 0 ? ", PRIMARY KEY (" : ", ",
-                      s->columns[s->keys[i]].quoted, i + 1 == s->key_count ? ")" : "");
+                      s->columns[s->keys.columns[i]].quoted, i + 1 == s->keys.count ? ")" : "");
     }
     buffer_append_string(&sql, ") STRICT");
     enum status status = locallog_begin(log, err);
@@ -162,8 +162,8 @@ enum status table_check_columns(struct table_sink *s, struct locallog *log, stru
 static enum status refuse_collations(const struct table_sink *s, struct locallog *log,
                                      struct error *err)
 {
-    for (uint32_t i = 0; s->is_upsert && i <= s->key_count; i++) {
-        uint32_t column = i < s->key_count ? s->keys[i] : s->newest_by;
+    for (uint32_t i = 0; s->keys.is_upsert && i <= s->keys.count; i++) {
+        uint32_t column = i < s->keys.count ? s->keys.columns[i] : s->keys.newest_by;
         const char *collation = NULL;
         if (column == FIELD_NONE ||
             sqlite3_table_column_metadata(locallog_database(log), NULL, s->table,
@@ -227,7 +227,7 @@ static enum status check_types(struct table_sink *s, struct locallog *log, struc
  * of two rows of one key stays. */
 static enum status refuse_no_origin(const struct table_sink *s, struct error *err)
 {
-    if (!s->is_upsert || s->has_origin) {
+    if (!s->keys.is_upsert || s->has_origin) {
         return STATUS_OK;
     }
     return error_set(err, STATUS_CONFIG, "sink.no_origin",
@@ -266,7 +266,7 @@ static enum status look_at_table(struct table_sink *s, struct locallog *log, str
         s->has_trigger = sqlite3_column_int(statement, 1) != 0;
         s->is_plain = !s->has_trigger && sqlite3_column_int(statement, 2) != 0;
         s->is_unordered =
-            s->is_plain && s->is_upsert && sqlite3_column_int(statement, 3) == 1;
+            s->is_plain && s->keys.is_upsert && sqlite3_column_int(statement, 3) == 1;
     } else if (code == SQLITE_DONE) {
         status = error_set(err, STATUS_FATAL, "sink.missing_table",
                            "table %s is not there any more: bring it back as it was, or audit "
@@ -316,8 +316,8 @@ static enum status refuse_clauses(struct table_sink *s, struct locallog *log, st
  * as, and a row that was there before weir came is the least of its newest_by. */
 static void write_wins(const struct table_sink *s, struct buffer *sql)
 {
-    if (s->newest_by != FIELD_NONE) {
-        const char *n = s->columns[s->newest_by].quoted;
+    if (s->keys.newest_by != FIELD_NONE) {
+        const char *n = s->columns[s->keys.newest_by].quoted;
         buffer_printf(sql,
                       "(excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s > t.%s"
                       " OR (excluded.%s IS t.%s AND ",
@@ -334,9 +334,9 @@ static void write_wins(const struct table_sink *s, struct buffer *sql)
 
 static void write_upsert(const struct table_sink *s, struct buffer *sql)
 {
-    for (uint32_t i = 0; i < s->key_count; i++) {
+    for (uint32_t i = 0; i < s->keys.count; i++) {
         buffer_printf(sql, "%s%s", i == 0 ? " ON CONFLICT (" : ", ",
-                      s->columns[s->keys[i]].quoted);
+                      s->columns[s->keys.columns[i]].quoted);
     }
     buffer_append_string(sql, ") DO UPDATE SET ");
     for (uint32_t i = 0; i < s->column_count; i++) {
@@ -361,8 +361,8 @@ static int prepare_lookup(struct table_sink *s, struct locallog *log)
         buffer_printf(&sql, "?%u AS %s%s", s->column_count + i + 1, origin[i], i < 2 ? ", " : "");
     }
     buffer_printf(&sql, ") AS excluded JOIN %s AS t ON ", s->quoted);
-    for (uint32_t i = 0; i < s->key_count; i++) {
-        const char *key = s->columns[s->keys[i]].quoted;
+    for (uint32_t i = 0; i < s->keys.count; i++) {
+        const char *key = s->columns[s->keys.columns[i]].quoted;
         buffer_printf(&sql, "%st.%s = excluded.%s", i == 0 ? "" : " AND ", key, key);
     }
     buffer_append_string(&sql, " WHERE NOT coalesce(");
@@ -394,7 +394,7 @@ static int prepare_statement(const struct table_sink *s, struct locallog *log, c
     buffer_printf(&sql, "INSERT %sINTO %s AS t (", s->has_trigger ? "" : "OR ABORT ", s->quoted);
     table_write_columns(s, s->has_origin, &sql);
     buffer_printf(&sql, ") %s", rows);
-    if (s->is_upsert) {
+    if (s->keys.is_upsert) {
         write_upsert(s, &sql);
     }
     int code = sqlite3_prepare_v3(locallog_database(log), buffer_string(&sql), -1,
@@ -436,13 +436,13 @@ static enum status prepare_statements(struct table_sink *s, struct locallog *log
     if (code == SQLITE_OK && s->is_plain) {
         code = prepare_insert_all(s, log);
     }
-    if (code == SQLITE_OK && s->is_upsert && s->has_trigger) {
+    if (code == SQLITE_OK && s->keys.is_upsert && s->has_trigger) {
         code = prepare_lookup(s, log);
     }
     if (code == SQLITE_OK) {
         return STATUS_OK;
     }
-    if (s->is_upsert && !s->is_view && code == SQLITE_ERROR &&
+    if (s->keys.is_upsert && !s->is_view && code == SQLITE_ERROR &&
         strstr(sqlite3_errmsg(locallog_database(log)), "ON CONFLICT clause") != NULL) {
         return error_set(err, STATUS_CONFIG, "sink.no_unique_key",
                          "table %s cannot be upserted into: %s; its key columns need a PRIMARY KEY "

@@ -8,7 +8,7 @@
 #ifndef WEIR_CONNECTOR_SQLITE_TABLE_ORDER_H
 #define WEIR_CONNECTOR_SQLITE_TABLE_ORDER_H
 
-#include "connector/sqlite/table_rows.h"
+#include "connector/table/rows.h"
 
 /* Both fill in the outbox's places. As they came: */
 void table_order_of_arrival(struct table_outbox *outbox);

@@ -24,41 +24,21 @@
 
 #include "base/time.h"
 #include "codec/json.h"
-#include "connector/letter_json.h"
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/table.h"
 #include "connector/sqlite/table_columns.h"
 #include "connector/sqlite/table_order.h"
-
-static const char *const modes[] = {"append", "upsert", NULL};
+#include "connector/table/letter.h"
 
 static const struct grammar_field table_sink_fields[] = {
     {.key = "path", .type = GRAMMAR_STRING, .required = true, .help = "the SQLite file"},
     {.key = "table", .type = GRAMMAR_STRING, .required = true,
      .help = "the table; made when it is not there"},
-    {.key = "mode", .type = GRAMMAR_CHOICE, .choices = modes, .help = "append unless set"},
+    {.key = "mode", .type = GRAMMAR_CHOICE, .choices = table_keys_modes, .help = "append unless set"},
     {.key = "key", .type = GRAMMAR_STRINGS, .help = "upsert: the columns that name a row"},
     {.key = "newest_by", .type = GRAMMAR_STRING,
      .help = "upsert: the column whose greater value wins"},
     {0},
-};
-
-/* The columns of a dead letter in a table. */
-enum letter_column {
-    LETTER_KEY, LETTER_VALUE, LETTER_VALUE_BASE64, LETTER_HEADERS, LETTER_REASON, LETTER_FIELD,
-    LETTER_DETAIL, LETTER_VIOLATIONS, LETTER_TOPIC, LETTER_PARTITION, LETTER_OFFSET,
-    LETTER_TIMESTAMP, LETTER_PIPELINE, LETTER_PLAN, LETTER_ATTEMPT, LETTER_SINK, LETTER_COUNT,
-};
-static const struct {
-    const char *name;
-    const char *declared;
-} letter_columns[LETTER_COUNT] = {
-    {"key", "ANY"},          {"value", "TEXT"},      {"value_base64", "TEXT"},
-    {"headers", "TEXT"},     {"reason", "TEXT NOT NULL"}, {"field", "TEXT"},
-    {"detail", "TEXT"},      {"violations", "TEXT"}, {"topic", "TEXT NOT NULL"},
-    {"partition", "TEXT NOT NULL"}, {"offset", "INTEGER NOT NULL"}, {"timestamp", "TEXT"},
-    {"pipeline", "TEXT"},    {"plan", "TEXT"},       {"attempt", "INTEGER"},
-    {"sink", "TEXT"},
 };
 
 /* --- outbox --- */
@@ -173,56 +153,6 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
 
 /* --- dead letters --- */
 
-static struct value text_value(struct bytes text)
-{
-    return bytes_is_none(text) ? (struct value){.type = VALUE_NULL}
-                               : (struct value){.type = VALUE_TEXT, .text = text};
-}
-
-static bool is_plain_text(struct bytes value)
-{
-    return bytes_is_utf8(value) && memchr(value.data, '\0', value.size) == NULL;
-}
-
-static void letter_values(struct arena *arena, const struct dead_letter *letter,
-                          struct value *values)
-{
-    bool is_text = bytes_is_none(letter->value) || letter->value.size == 0 ||
-                   is_plain_text(letter->value);
-    struct buffer headers = {0};
-    char timestamp[TIME_TEXT_BYTES];
-    letter_json_headers(letter, &headers);
-    values[LETTER_KEY] = text_value(letter->key);
-    values[LETTER_VALUE] = is_text ? text_value(letter->value) : (struct value){0};
-    values[LETTER_VALUE_BASE64] = (struct value){0};
-    if (!is_text) {
-        char *text = arena_alloc(arena, 4 * ((letter->value.size + 2) / 3) + 1);
-        size_t size = base64_encode(letter->value, text);
-        values[LETTER_VALUE_BASE64] = text_value(bytes_of(text, size));
-    }
-    values[LETTER_HEADERS] =
-        text_value(bytes_of(arena_copy(arena, headers.data, headers.size), headers.size));
-    values[LETTER_REASON] = text_value(bytes_of_string(letter->reason));
-    values[LETTER_FIELD] = text_value(bytes_of_string(letter->field));
-    values[LETTER_DETAIL] = text_value(letter->detail);
-    values[LETTER_VIOLATIONS] = text_value(letter->violations);
-    values[LETTER_TOPIC] = text_value(bytes_of_string(letter->topic));
-    values[LETTER_PARTITION] = text_value(bytes_of_string(letter->partition));
-    values[LETTER_OFFSET] = (struct value){.type = VALUE_INT64, .integer = letter->offset};
-    values[LETTER_TIMESTAMP] = (struct value){0};
-    if (letter->timestamp_us != TIME_NEVER) {
-        size_t size = time_format(letter->timestamp_us, timestamp);
-        values[LETTER_TIMESTAMP] =
-            text_value(bytes_of(arena_copy(arena, timestamp, size), size));
-    }
-    values[LETTER_PIPELINE] = text_value(bytes_of_string(letter->pipeline));
-    values[LETTER_PLAN] = text_value(bytes_of_string(letter->plan));
-    values[LETTER_ATTEMPT] = (struct value){.type = VALUE_INT64, .integer = letter->attempt};
-    values[LETTER_SINK] =
-        letter->sink[0] == '\0' ? (struct value){0} : text_value(bytes_of_string(letter->sink));
-    buffer_fini(&headers);
-}
-
 static void append_dead_letter(struct sink *sink, struct outbox *outbox,
                                uint32_t source_partition, const struct dead_letter *letter,
                                const struct hash_secret *secret, struct ledger_sink *delta)
@@ -230,7 +160,7 @@ static void append_dead_letter(struct sink *sink, struct outbox *outbox,
     (void)sink;
     struct arena *arena = arena_new(4096);
     struct value values[LETTER_COUNT];
-    letter_values(arena, letter, values);
+    table_letter_values(arena, letter, values);
     struct table_row head = {
         .source_partition = source_partition,
         .offset = letter->offset,
@@ -248,7 +178,7 @@ static void finish(struct sink *sink, struct outbox *outbox)
 {
     struct table_sink *s = table_sink(sink);
     if (s->is_unordered) {
-        table_order_by_key(table_outbox(outbox), s->keys[0]);
+        table_order_by_key(table_outbox(outbox), s->keys.columns[0]);
     } else {
         table_order_of_arrival(table_outbox(outbox));
     }
@@ -452,20 +382,20 @@ static void key_row(struct sink *sink, const struct output_row *row,
                     struct hash128 *out_key, struct value *out_order)
 {
     struct table_sink *s = table_sink(sink);
-    struct value keys[16];
-    for (uint32_t i = 0; i < s->key_count; i++) {
-        keys[i] = stored_value(&sink->shape->columns[s->keys[i]], row->batch, row->row);
+    struct value keys[TABLE_KEYS_MAX];
+    for (uint32_t i = 0; i < s->keys.count; i++) {
+        keys[i] = stored_value(&sink->shape->columns[s->keys.columns[i]], row->batch, row->row);
     }
     (void)arena;
-    *out_key = value_hash(secret, keys, s->key_count);
-    if (s->newest_by != FIELD_NONE) {
-        *out_order = stored_value(&sink->shape->columns[s->newest_by], row->batch, row->row);
+    *out_key = value_hash(secret, keys, s->keys.count);
+    if (s->keys.newest_by != FIELD_NONE) {
+        *out_order = stored_value(&sink->shape->columns[s->keys.newest_by], row->batch, row->row);
     }
 }
 
 static bool is_keyed(const struct sink *sink)
 {
-    return table_sink(sink)->is_upsert;
+    return table_sink(sink)->keys.is_upsert;
 }
 
 /* SQLite does not tell capitals. */
@@ -476,7 +406,7 @@ static const char *address(const struct sink *sink)
 
 static const char *rule(const struct sink *sink)
 {
-    return table_sink(sink)->rule;
+    return table_sink(sink)->keys.rule;
 }
 
 /* Which column of its own stands in each column of another. */
@@ -507,7 +437,7 @@ static void look_through(struct sink *sink, const struct sink *now)
 
 static const char *guarantee(const struct sink *sink)
 {
-    return table_sink(sink)->is_upsert ? "exactly once (upsert by key)" : "exactly once";
+    return table_sink(sink)->keys.is_upsert ? "exactly once (upsert by key)" : "exactly once";
 }
 
 static const struct sink_ops table_sink_ops = {
@@ -569,6 +499,20 @@ static enum cells cells_of(const struct output_column *column)
     return column->is_time ? CELLS_TIME : CELLS_TEXT;
 }
 
+static const char *declared_type_of_letter(uint32_t column)
+{
+    bool required = table_letter_columns[column].required;
+    switch (table_letter_columns[column].type) {
+    case LETTER_BYTES:
+        break;
+    case LETTER_TEXT:
+        return required ? "TEXT NOT NULL" : "TEXT";
+    case LETTER_INTEGER:
+        return required ? "INTEGER NOT NULL" : "INTEGER";
+    }
+    return required ? "ANY NOT NULL" : "ANY";
+}
+
 static enum cells cells_of_letter(uint32_t column)
 {
     switch (column) {
@@ -589,77 +533,14 @@ static void take_columns(struct table_sink *s, const struct output_shape *shape)
     s->columns = arena_alloc_zero(s->arena, s->column_count + 1, sizeof *s->columns);
     s->values = memory_alloc_zero(s->column_count + 1, sizeof *s->values);
     for (uint32_t i = 0; i < s->column_count; i++) {
-        const char *name = is_dlq ? letter_columns[i].name : shape->columns[i].name;
+        const char *name = is_dlq ? table_letter_columns[i].name : shape->columns[i].name;
         s->columns[i] = (struct column_out){
             .name = name,
             .quoted = sqlite_quote(s->arena, name),
-            .declared =
-                is_dlq ? letter_columns[i].declared : declared_type(&shape->columns[i]),
+            .declared = is_dlq ? declared_type_of_letter(i) : declared_type(&shape->columns[i]),
             .cells = is_dlq ? cells_of_letter(i) : cells_of(&shape->columns[i]),
         };
     }
-}
-
-static enum status find_column(const struct table_sink *s, const struct doc *name, uint32_t *out,
-                               struct error *err)
-{
-    for (uint32_t i = 0; i < s->column_count; i++) {
-        if (strcmp(s->columns[i].name, name->text) == 0) {
-            *out = i;
-            return STATUS_OK;
-        }
-    }
-    const char **names = arena_alloc_zero(s->arena, s->column_count + 1, sizeof *names);
-    for (uint32_t i = 0; i < s->column_count; i++) {
-        names[i] = s->columns[i].name;
-    }
-    const char *nearest = string_nearest(name->text, names, s->column_count);
-    return doc_error(name, err, "config.unknown_field",
-                     "the rows of this table have no column '%s'%s%s%s", name->text,
-                     nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
-                     nearest == NULL ? "" : "'?");
-}
-
-#define KEYS_MAX 16
-
-static enum status take_keys(struct table_sink *s, const struct doc *config,
-                             const struct output_shape *shape, struct error *err)
-{
-    const struct doc *key = doc_get(config, "key");
-    const struct doc *newest_by = doc_get(config, "newest_by");
-    s->newest_by = FIELD_NONE;
-    s->is_upsert = strcmp(grammar_string(config, "mode", "append"), "upsert") == 0;
-    if (!s->is_upsert || s->base.sink.is_dlq) {
-        const struct doc *extra = key != NULL ? key : newest_by;
-        extra = s->is_upsert ? doc_get(config, "mode") : extra;
-        return extra == NULL ? STATUS_OK
-                             : doc_error(extra, err, "config.value",
-                                         "key and newest_by belong to 'mode: upsert', and dead "
-                                         "letters are always appended");
-    }
-    if (key == NULL) {
-        return doc_error(config, err, "config.missing_key",
-                         "mode upsert needs a key: which columns name a row?");
-    }
-    s->key_count = key->kind == DOC_LIST ? (uint32_t)key->count : 1;
-    if (s->key_count == 0 || s->key_count > KEYS_MAX) {
-        return doc_error(key, err, "config.value", "a key has 1 to %d columns", KEYS_MAX);
-    }
-    s->keys = arena_alloc_zero(s->arena, s->key_count, sizeof *s->keys);
-    for (uint32_t i = 0; i < s->key_count; i++) {
-        const struct doc *name = key->kind == DOC_LIST ? key->items[i] : key;
-        enum status status = find_column(s, name, &s->keys[i], err);
-        if (status == STATUS_OK && !shape->columns[s->keys[i]].required) {
-            status = doc_error(name, err, "config.value",
-                               "'%s' may be null, and a null never equals a key; make it required "
-                               "in the schema",
-                               name->text);
-        }
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    return newest_by == NULL ? STATUS_OK : find_column(s, newest_by, &s->newest_by, err);
 }
 
 static enum status check_table_name(const struct doc *config, const struct system *system,
@@ -692,17 +573,6 @@ static void name_place(struct table_sink *s)
         *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
     }
     s->address = address;
-    s->rule = s->base.sink.is_dlq ? "dead letters" : "rows";
-    if (s->is_upsert) {
-        const char *keys = "";
-        for (uint32_t i = 0; i < s->key_count; i++) {
-            keys = arena_printf(s->arena, "%s%s%s", keys, i == 0 ? "" : ", ",
-                                s->columns[s->keys[i]].name);
-        }
-        s->rule = arena_printf(s->arena, "one row per (%s), the newest by %s", keys,
-                               s->newest_by == FIELD_NONE ? "offset"
-                                                          : s->columns[s->newest_by].name);
-    }
 }
 
 static enum status sink_add(struct system *system, const char *name, bool is_dlq,
@@ -724,7 +594,7 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
     s->table = arena_copy_string(s->arena, grammar_string(config, "table", ""));
     s->quoted = sqlite_quote(s->arena, s->table);
     take_columns(s, shape);
-    status = take_keys(s, config, shape, err);
+    status = table_keys_read(s->arena, config, is_dlq, shape, &s->keys, err);
     if (status != STATUS_OK) {
         free_sink(&s->base.sink);
         return status;

@@ -10,7 +10,7 @@
 #define WEIR_CONNECTOR_SQLITE_TABLE_TYPES_H
 
 #include "base/bytes.h"
-#include "connector/sqlite/table_rows.h"
+#include "connector/table/rows.h"
 
 enum affinity {
     AFFINITY_NONE, /* BLOB, no type, ANY of a STRICT table: nothing changes */

@@ -1,4 +1,4 @@
-#include "connector/sqlite/table_rows.h"
+#include "connector/table/rows.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
  * dead letter if the table refuses the row. A marked row was refused in an attempt that it took
  * with it; the next attempt writes the others only.
  */
-#ifndef WEIR_CONNECTOR_SQLITE_TABLE_ROWS_H
-#define WEIR_CONNECTOR_SQLITE_TABLE_ROWS_H
+#ifndef WEIR_CONNECTOR_TABLE_ROWS_H
+#define WEIR_CONNECTOR_TABLE_ROWS_H
 
 #include "batch/value.h"
 #include "connector/sink.h"
@@ -16,7 +16,7 @@
 #define TABLE_ROW_UNMARKED UINT32_MAX
 #define TABLE_MARK_MESSAGE_BYTES 200u
 
-/* One value as SQLite stores it. */
+/* One value as it is stored. */
 struct table_cell {
     uint32_t type;       /* enum value_type: NULL, INT64, DOUBLE, TEXT */
     uint32_t size_bytes; /* of a text */

@@ -1,0 +1,30 @@
+/*
+ * How rows of a table are told apart: the keys `mode`, `key` and `newest_by` of a table sink, the
+ * same for all databases. Append keeps every row; upsert keeps of the rows with one key the one
+ * with the greater (newest_by, topic, partition, offset), whatever the order of arrival; null is
+ * the least newest_by.
+ */
+#ifndef WEIR_CONNECTOR_TABLE_KEYS_H
+#define WEIR_CONNECTOR_TABLE_KEYS_H
+
+#include "connector/sink.h"
+
+#define TABLE_KEYS_MAX 16u
+
+struct table_keys {
+    bool is_upsert;
+    uint32_t columns[TABLE_KEYS_MAX]; /* indexes in the shape's columns */
+    uint32_t count;
+    uint32_t newest_by; /* index of a column, FIELD_NONE */
+    const char *rule;   /* in words, for sink_ops.rule */
+};
+
+/* For the grammar of `mode`. */
+extern const char *const table_keys_modes[];
+
+/* From a sink's checked configuration. CONFIG with its place. */
+enum status table_keys_read(struct arena *arena, const struct doc *config, bool is_dlq,
+                            const struct output_shape *shape, struct table_keys *out,
+                            struct error *err) WEIR_MUST_USE;
+
+#endif
