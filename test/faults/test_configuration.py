@@ -94,7 +94,6 @@ MISTAKES = {
                  "leave it out"),
     "http": ("dlq:", "http: {listen: 127.0.0.1:9600}\ndlq:", "20:1", "config.unsupported",
              "leave it out"),
-    "retry": ("dlq:", "retry: {initial: 1s}\ndlq:", "20:1", "config.unsupported", "leave it out"),
     "contract": ("dlq:", "contract: c.yaml\ndlq:", "20:1", "config.unsupported", "leave it out"),
     "cadence of one sink": ("{path: out}", "{path: out}\n    batch: {interval: 1s}", "20:5",
                             "config.unsupported", "commit_interval"),
