@@ -22,6 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Lines of a failed unit test that are shown; the rest is in Meson's log.
 SHOWN_LINES = 60
+# Suites whose tests draw from a seed and say which, and how many rounds they made.
+RANDOM_SUITES = ("property", "torture")
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 
@@ -93,6 +95,13 @@ def show_failure(kind, test, counts):
         say(f"    … {len(lines) - SHOWN_LINES} more lines in build/{kind}/meson-logs/testlog.txt")
 
 
+def show_notes(test):
+    """What a test with randomness says of itself: its seed, its rounds."""
+    for line in test.get("stdout", "").splitlines():
+        if line.strip() and not line.startswith("["):
+            say(f"    {test['name'].split(' / ')[-1]}: {line}")
+
+
 def show_skips(kind, test, counts):
     """A test that is skipped says why, in a line that begins with "skipped: "."""
     reasons = re.findall(r"^skipped: (.*)", test.get("stdout", ""), re.MULTILINE)
@@ -126,6 +135,8 @@ def run_unit_tests(kind, suite):
         total = add(total, counts)
         if counts.failed:
             show_failure(kind, test, counts)
+        elif suite in RANDOM_SUITES:
+            show_notes(test)
         elif counts.skipped:
             show_skips(kind, test, counts)
     if not tests or (done.returncode != 0) != (total.failed > 0):
@@ -206,7 +217,8 @@ def run_everything(results, long_run):
         if is_set_up(kind):
             run_step(results, f"{suite} {kind}", run_unit_tests, kind, suite)
             if suite == "unit" and kind != "tsan":
-                run_step(results, f"property {kind}", run_unit_tests, kind, "property")
+                for more in RANDOM_SUITES:
+                    run_step(results, f"{more} {kind}", run_unit_tests, kind, more)
 
     if long_run:
         os.environ["WEIR_LONG"] = "1"
