@@ -22,13 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/time.h"
-#include "codec/json.h"
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/table.h"
 #include "connector/sqlite/table_columns.h"
 #include "connector/sqlite/table_order.h"
 #include "connector/table/letter.h"
+#include "connector/table/value.h"
 
 static const struct grammar_field table_sink_fields[] = {
     {.key = "path", .type = GRAMMAR_STRING, .required = true, .help = "the SQLite file"},
@@ -61,61 +60,6 @@ static void outbox_free(struct outbox *outbox)
 
 /* --- values --- */
 
-/* "2026-01-31T12:34:56.000000Z": fixed width, so that texts sort by time. */
-static struct bytes fixed_time(struct arena *arena, struct bytes text)
-{
-    /* A text of this form is either what it would become, or no time: it stays. (Second 60 is the
-     * next minute.) */
-    if (text.size == 27 && text.data[10] == 'T' && text.data[19] == '.' && text.data[26] == 'Z' &&
-        text.data[17] != '6') {
-        return text;
-    }
-    int64_t time_us = 0;
-    if (!time_parse_rfc3339(text, &time_us)) {
-        return text;
-    }
-    char whole[TIME_TEXT_BYTES];
-    int64_t fraction_us = time_us % TIME_US_PER_SECOND;
-    fraction_us += fraction_us < 0 ? TIME_US_PER_SECOND : 0;
-    time_format(time_us - fraction_us, whole);
-    char *out = arena_alloc(arena, 28);
-    memcpy(out, whole, 19);
-    out[19] = '.';
-    for (int i = 25; i > 19; i--) {
-        out[i] = (char)('0' + fraction_us % 10);
-        fraction_us /= 10;
-    }
-    out[26] = 'Z';
-    return bytes_of(out, 27);
-}
-
-/* As SQLite stores it and gives it back. */
-static struct value stored_value(const struct output_column *column, const struct batch *batch,
-                                 uint32_t row)
-{
-    struct value value = column->field == FIELD_NONE
-                             ? batch->set_values[column->set_index][row]
-                             : batch_value(batch, column->field, row);
-    switch (value.type) {
-    case VALUE_BOOL:
-        return (struct value){.type = VALUE_INT64, .integer = value.boolean};
-    case VALUE_JSON:
-        value.type = VALUE_TEXT;
-        return value;
-    case VALUE_TEXT:
-        if (column->is_time) {
-            value.text = fixed_time(batch->arena, value.text);
-        }
-        return value;
-    case VALUE_DOUBLE:
-        return value.real != value.real ? (struct value){.type = VALUE_NULL} : value;
-    case VALUE_NULL:
-    case VALUE_INT64:
-        break;
-    }
-    return value;
-}
-
 static struct hash128 hash_values(const struct table_sink *s, const struct hash_secret *secret)
 {
     if (s->seen_by == NULL) {
@@ -136,7 +80,7 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
     const struct record *record = &batch->records[row->row];
     const struct replay_origin *replay = batch_replay(batch, row->row);
     for (uint32_t i = 0; i < s->column_count; i++) {
-        s->values[i] = stored_value(&sink->shape->columns[i], batch, row->row);
+        s->values[i] = table_value(&sink->shape->columns[i], batch, row->row);
     }
     struct table_row head = {
         .source_partition = batch->partition,
@@ -278,18 +222,6 @@ static struct value column_value(sqlite3_stmt *statement, int index)
     };
 }
 
-/* What people see of a row: its first columns. */
-static void write_row_text(const struct value *values, uint32_t count, struct buffer *out)
-{
-    buffer_clear(out);
-    for (uint32_t i = 0; i < count && i < 4; i++) {
-        if (i > 0) {
-            buffer_append_string(out, ", ");
-        }
-        json_write_value(out, &values[i]);
-    }
-}
-
 /* The rowid stands last, where rows have one: those of views and of tables without rowid do not. */
 static enum status prepare_scan(struct table_sink *s, struct locallog *log,
                                 sqlite3_stmt **out, bool *out_has_rowid, struct error *err)
@@ -354,7 +286,7 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
         }
         int first = sink->is_dlq ? LETTER_TOPIC : (int)s->column_count;
         bool known = (sink->is_dlq || s->has_origin) && has_origin(statement, first);
-        write_row_text(values, s->column_count, &text);
+        table_value_text(values, s->column_count, &text);
         struct stored_row stored = {
             .hash = value_hash(secret, values, s->column_count),
             .origin_topic = known ? column_text(statement, first) : NULL,
@@ -384,12 +316,12 @@ static void key_row(struct sink *sink, const struct output_row *row,
     struct table_sink *s = table_sink(sink);
     struct value keys[TABLE_KEYS_MAX];
     for (uint32_t i = 0; i < s->keys.count; i++) {
-        keys[i] = stored_value(&sink->shape->columns[s->keys.columns[i]], row->batch, row->row);
+        keys[i] = table_value(&sink->shape->columns[s->keys.columns[i]], row->batch, row->row);
     }
     (void)arena;
     *out_key = value_hash(secret, keys, s->keys.count);
     if (s->keys.newest_by != FIELD_NONE) {
-        *out_order = stored_value(&sink->shape->columns[s->keys.newest_by], row->batch, row->row);
+        *out_order = table_value(&sink->shape->columns[s->keys.newest_by], row->batch, row->row);
     }
 }
 
