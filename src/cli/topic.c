@@ -1,35 +1,15 @@
-/* weir topic: make, list, describe and delete topics of a local log. */
-#include <sqlite3.h>
+/* weir topic: make, change, delete, trim and verify topics of a local log. */
 #include <string.h>
 
 #include "base/time.h"
-#include "cli/place.h"
+#include "cli/topic.h"
 #include "cli/verbs.h"
-#include "codec/json.h"
-#include "locallog/locallog.h"
+#include "os/thread.h"
 
 #define PARTITIONS_OTHERWISE 3
 
-static enum status prepare(struct locallog *log, const char *sql, sqlite3_stmt **out,
-                           struct error *err)
-{
-    int answer = sqlite3_prepare_v2(locallog_database(log), sql, -1, out, NULL);
-    return answer == SQLITE_OK ? STATUS_OK : locallog_error(log, answer, "read", err);
-}
-
-/* The next row; false at the end and after a failure. */
-static bool next_row(struct locallog *log, sqlite3_stmt *statement, enum status *status,
-                     struct error *err)
-{
-    int answer = sqlite3_step(statement);
-    if (answer != SQLITE_ROW && answer != SQLITE_DONE) {
-        *status = locallog_error(log, answer, "read", err);
-    }
-    return answer == SQLITE_ROW;
-}
-
-static enum status find_topic(struct locallog *log, const struct place *place,
-                              struct locallog_topic *out, struct error *err)
+enum status topic_find(struct locallog *log, const struct place *place, struct locallog_topic *out,
+                       struct error *err)
 {
     bool found = false;
     enum status status = locallog_topic_find(log, place->name, out, &found, err);
@@ -41,260 +21,168 @@ static enum status find_topic(struct locallog *log, const struct place *place,
     return status;
 }
 
+/* --- what a topic keeps --- */
+
+void topic_describe_retention(const struct locallog_retention *retention, struct buffer *out)
+{
+    static const struct {
+        const char *unit;
+        int64_t bytes;
+    } units[] = {{"GiB", INT64_C(1) << 30}, {"MiB", INT64_C(1) << 20}, {"KiB", INT64_C(1) << 10},
+                 {"B", 1}};
+    if (retention->age_us == 0 && retention->bytes == 0) {
+        buffer_append_string(out, "all");
+        return;
+    }
+    if (retention->age_us > 0) {
+        char age[64];
+        duration_format(retention->age_us, age, sizeof age);
+        buffer_append_string(out, age);
+    }
+    for (size_t i = 0; retention->bytes > 0; i++) {
+        if (retention->bytes % units[i].bytes == 0) {
+            buffer_printf(out, "%s%lld%s", retention->age_us > 0 ? ", " : "",
+                          (long long)(retention->bytes / units[i].bytes), units[i].unit);
+            return;
+        }
+    }
+}
+
+/* What the options say, in place of what holds; "unlimited" takes a limit away. */
+static enum status read_retention(const struct cli_arguments *arguments,
+                                  struct locallog_retention *retention, struct error *err)
+{
+    const char *age = cli_value(arguments, "retention");
+    const char *size = cli_value(arguments, "retention-bytes");
+    uint64_t bytes = 0;
+    if (age != NULL && strcmp(age, "unlimited") == 0) {
+        retention->age_us = 0;
+    } else if (age != NULL && (!duration_parse(age, &retention->age_us) ||
+                               retention->age_us == 0)) {
+        return error_set(err, STATUS_CONFIG, "use.value",
+                         "--retention takes a duration such as 7d or 12h, or unlimited, not '%s'",
+                         age);
+    }
+    if (size != NULL && strcmp(size, "unlimited") == 0) {
+        retention->bytes = 0;
+    } else if (size != NULL) {
+        if (!size_parse(size, &bytes) || bytes == 0 || bytes > INT64_MAX) {
+            return error_set(err, STATUS_CONFIG, "use.value",
+                             "--retention-bytes takes a size such as 10GiB, or unlimited, not '%s'",
+                             size);
+        }
+        retention->bytes = (int64_t)bytes;
+    }
+    return STATUS_OK;
+}
+
+static bool gives_retention(const struct cli_arguments *arguments)
+{
+    return cli_given(arguments, "retention") || cli_given(arguments, "retention-bytes");
+}
+
+static void print_topic(const struct locallog_topic *topic,
+                        const struct locallog_retention *retention, const char *what)
+{
+    struct buffer keeps = {0};
+    topic_describe_retention(retention, &keeps);
+    fprintf(stderr, "topic %s with %u partition%s %s, keeps %s\n", topic->name, topic->partitions,
+            topic->partitions == 1 ? "" : "s", what, buffer_string(&keeps));
+    buffer_fini(&keeps);
+}
+
+static enum status alter(const struct cli_arguments *arguments, const struct place *place,
+                         struct error *err)
+{
+    struct locallog *log = NULL;
+    struct locallog_topic topic;
+    struct locallog_retention retention = {0};
+    enum status status = STATUS_OK;
+    if (!gives_retention(arguments)) {
+        status = error_set(err, STATUS_CONFIG, "use.arguments",
+                           "'weir topic alter' changes what a topic keeps: give --retention or "
+                           "--retention-bytes");
+    }
+    if (status == STATUS_OK) {
+        status = locallog_open(place->path, LOCALLOG_WRITE, &log, err);
+    }
+    if (status == STATUS_OK) {
+        status = topic_find(log, place, &topic, err);
+    }
+    if (status == STATUS_OK) {
+        status = locallog_retention_read(log, &topic, &retention, err);
+    }
+    if (status == STATUS_OK) {
+        status = read_retention(arguments, &retention, err);
+    }
+    if (status == STATUS_OK) {
+        status = locallog_retention_write(log, &topic, &retention, err);
+    }
+    if (status == STATUS_OK) {
+        print_topic(&topic, &retention, "changed");
+    }
+    locallog_close(log);
+    return status;
+}
+
 /* --- create --- */
+
+/* Topic and limits in one transaction: there is none without the limits that it was to have. */
+static enum status create_in(struct locallog *log, const struct cli_arguments *arguments,
+                             const struct place *place, uint32_t partitions, bool *out_found,
+                             struct error *err)
+{
+    struct locallog_topic topic;
+    struct locallog_retention retention = {0};
+    enum status status = locallog_begin(log, err);
+    if (status == STATUS_OK) {
+        status = locallog_topic_find(log, place->name, &topic, out_found, err);
+    }
+    if (status == STATUS_OK && (!*out_found || cli_given(arguments, "partitions"))) {
+        status = locallog_topic_create(log, place->name, partitions, &topic, err);
+    }
+    if (status == STATUS_OK) {
+        status = locallog_retention_read(log, &topic, &retention, err);
+    }
+    if (status == STATUS_OK && *out_found && gives_retention(arguments)) {
+        status = error_set(err, STATUS_CONFIG, "topic.exists",
+                           "topic '%s' is there already; 'weir topic alter' changes what it keeps",
+                           topic.name);
+    }
+    if (status == STATUS_OK && gives_retention(arguments)) {
+        status = read_retention(arguments, &retention, err);
+        if (status == STATUS_OK) {
+            status = locallog_retention_write(log, &topic, &retention, err);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = locallog_commit(log, err);
+    }
+    if (status == STATUS_OK) {
+        print_topic(&topic, &retention, *out_found ? "was there already" : "created");
+    }
+    return status;
+}
 
 static enum status create(const struct cli_arguments *arguments, const struct place *place,
                           struct error *err)
 {
     struct locallog *log = NULL;
-    struct locallog_topic topic;
+    struct locallog_retention unused = {0};
     int64_t partitions = 0;
     bool found = false;
     enum status status = cli_integer(arguments, "partitions", 1, LOCALLOG_PARTITIONS_MAX,
                                      PARTITIONS_OTHERWISE, &partitions, err);
     if (status == STATUS_OK) {
+        status = read_retention(arguments, &unused, err); /* before a file is made */
+    }
+    if (status == STATUS_OK) {
         status = locallog_open(place->path, LOCALLOG_CREATE, &log, err);
     }
     if (status == STATUS_OK) {
-        status = locallog_topic_find(log, place->name, &topic, &found, err);
-    }
-    if (status == STATUS_OK && (!found || cli_given(arguments, "partitions"))) {
-        status = locallog_topic_create(log, place->name, (uint32_t)partitions, &topic, err);
-    }
-    if (status == STATUS_OK) {
-        fprintf(stderr, "topic %s with %u partition%s %s\n", topic.name, topic.partitions,
-                topic.partitions == 1 ? "" : "s", found ? "was there already" : "created");
+        status = create_in(log, arguments, place, (uint32_t)partitions, &found, err);
     }
     locallog_close(log);
-    return status;
-}
-
-/* --- list --- */
-
-static const char list_sql[] =
-    "SELECT name, count(*), coalesce(sum(records), 0), coalesce(sum(bytes), 0) FROM weir_topics "
-    "GROUP BY name ORDER BY name";
-
-static void list_row(sqlite3_stmt *row, bool json, struct cli_table *table, struct buffer *out)
-{
-    const char *name = (const char *)sqlite3_column_text(row, 0);
-    long long partitions = sqlite3_column_int64(row, 1);
-    uint64_t records = (uint64_t)sqlite3_column_int64(row, 2);
-    uint64_t bytes = (uint64_t)sqlite3_column_int64(row, 3);
-    if (json) {
-        buffer_append_string(out, out->size == 0 ? "[" : ",");
-        buffer_append_string(out, "{\"topic\":");
-        json_write_string(out, bytes_of_string(name));
-        buffer_printf(out, ",\"partitions\":%lld,\"records\":%llu,\"bytes\":%llu}", partitions,
-                      (unsigned long long)records, (unsigned long long)bytes);
-        return;
-    }
-    char text[27];
-    cli_table_cell(table, "%s", name);
-    cli_table_cell(table, "%lld", partitions);
-    cli_table_cell(table, "%s", cli_count(records, text));
-    cli_table_cell(table, "%s", cli_count(bytes, text));
-}
-
-static void start_table(struct cli_table *table, const char *const *titles)
-{
-    for (table->columns = 0; titles[table->columns] != NULL; table->columns++) {
-        cli_table_cell(table, "%s", titles[table->columns]);
-    }
-}
-
-static enum status list(const struct cli_arguments *arguments, const struct place *place,
-                        struct error *err)
-{
-    static const char *const titles[] = {"topic", "partitions", "records", "bytes", NULL};
-    struct locallog *log = NULL;
-    sqlite3_stmt *row = NULL;
-    struct cli_table table = {0};
-    struct buffer out = {0};
-    bool json = cli_given(arguments, "json");
-    enum status status = locallog_open(place->path, LOCALLOG_READ, &log, err);
-    if (status == STATUS_OK) {
-        status = prepare(log, list_sql, &row, err);
-    }
-    start_table(&table, titles);
-    while (status == STATUS_OK && next_row(log, row, &status, err)) {
-        list_row(row, json, &table, &out);
-    }
-    if (status == STATUS_OK && json) {
-        printf("%s]\n", out.size == 0 ? "[" : buffer_string(&out));
-    } else if (status == STATUS_OK) {
-        cli_table_print(&table, stdout);
-    }
-    buffer_fini(&table.cells);
-    buffer_fini(&out);
-    sqlite3_finalize(row);
-    locallog_close(log);
-    return status;
-}
-
-/* --- describe --- */
-
-static const char head_sql[] = "SELECT created_us FROM weir_topic WHERE topic = ?";
-static const char partitions_sql[] =
-    "SELECT partition, first_offset, next_offset, records, bytes FROM weir_topics WHERE name = ? "
-    "ORDER BY partition";
-static const char groups_sql[] =
-    "SELECT g.\"group\", g.partition, g.next_offset, max(p.next_offset - g.next_offset, 0) "
-    "FROM weir_group g JOIN weir_partition p USING (topic, partition) WHERE g.topic = ? "
-    "ORDER BY g.\"group\", g.partition";
-
-struct description {
-    struct locallog *log;
-    struct locallog_topic topic;
-    bool json;
-    struct buffer out;
-};
-
-static enum status describe_head(struct description *d, struct error *err)
-{
-    sqlite3_stmt *row = NULL;
-    char created[TIME_TEXT_BYTES] = "";
-    enum status status = prepare(d->log, head_sql, &row, err);
-    if (status == STATUS_OK) {
-        sqlite3_bind_int64(row, 1, d->topic.topic);
-        if (next_row(d->log, row, &status, err)) {
-            time_format(sqlite3_column_int64(row, 0), created);
-        }
-    }
-    sqlite3_finalize(row);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (d->json) {
-        buffer_append_string(&d->out, "{\"topic\":");
-        json_write_string(&d->out, bytes_of_string(d->topic.name));
-        buffer_printf(&d->out, ",\"id\":\"%s\",\"created\":\"%s\",\"partitions\":[", d->topic.id,
-                      created);
-    } else {
-        printf("topic %s, id %s, created %s\n\n", d->topic.name, d->topic.id, created);
-    }
-    return STATUS_OK;
-}
-
-static void partition_row(struct description *d, sqlite3_stmt *row, struct cli_table *table,
-                          bool is_first)
-{
-    long long cells[5];
-    for (int i = 0; i < 5; i++) {
-        cells[i] = sqlite3_column_int64(row, i);
-    }
-    if (d->json) {
-        buffer_printf(&d->out,
-                      "%s{\"partition\":%lld,\"first_offset\":%lld,\"next_offset\":%lld,"
-                      "\"records\":%lld,\"bytes\":%lld}",
-                      is_first ? "" : ",", cells[0], cells[1], cells[2], cells[3], cells[4]);
-        return;
-    }
-    for (int i = 0; i < 5; i++) {
-        char text[27];
-        cli_table_cell(table, "%s", cli_count((uint64_t)cells[i], text));
-    }
-}
-
-static enum status describe_partitions(struct description *d, struct error *err)
-{
-    static const char *const titles[] = {"partition", "first offset", "next offset", "records",
-                                         "bytes", NULL};
-    sqlite3_stmt *row = NULL;
-    struct cli_table table = {0};
-    enum status status = prepare(d->log, partitions_sql, &row, err);
-    start_table(&table, titles);
-    sqlite3_bind_text(row, 1, d->topic.name, -1, SQLITE_STATIC);
-    for (bool is_first = true; status == STATUS_OK && next_row(d->log, row, &status, err);
-         is_first = false) {
-        partition_row(d, row, &table, is_first);
-    }
-    if (status == STATUS_OK && !d->json) {
-        cli_table_print(&table, stdout);
-    }
-    buffer_fini(&table.cells);
-    sqlite3_finalize(row);
-    return status;
-}
-
-static void group_row(struct description *d, sqlite3_stmt *row, struct cli_table *table,
-                      bool is_first)
-{
-    const char *group = (const char *)sqlite3_column_text(row, 0);
-    long long partition = sqlite3_column_int64(row, 1);
-    uint64_t next_offset = (uint64_t)sqlite3_column_int64(row, 2);
-    uint64_t lag = (uint64_t)sqlite3_column_int64(row, 3);
-    if (d->json) {
-        buffer_append_string(&d->out, is_first ? "{\"group\":" : ",{\"group\":");
-        json_write_string(&d->out, bytes_of_string(group));
-        buffer_printf(&d->out, ",\"partition\":%lld,\"next_offset\":%llu,\"lag\":%llu}", partition,
-                      (unsigned long long)next_offset, (unsigned long long)lag);
-        return;
-    }
-    char text[27];
-    cli_table_cell(table, "%s", group);
-    cli_table_cell(table, "%lld", partition);
-    cli_table_cell(table, "%s", cli_count(next_offset, text));
-    cli_table_cell(table, "%s", cli_count(lag, text));
-}
-
-static enum status describe_groups(struct description *d, struct error *err)
-{
-    static const char *const titles[] = {"group", "partition", "next offset", "lag", NULL};
-    sqlite3_stmt *row = NULL;
-    struct cli_table table = {0};
-    bool is_first = true;
-    enum status status = prepare(d->log, groups_sql, &row, err);
-    start_table(&table, titles);
-    sqlite3_bind_int64(row, 1, d->topic.topic);
-    for (; status == STATUS_OK && next_row(d->log, row, &status, err); is_first = false) {
-        group_row(d, row, &table, is_first);
-    }
-    if (status == STATUS_OK && !d->json && !is_first) {
-        fputc('\n', stdout);
-        cli_table_print(&table, stdout);
-    }
-    buffer_fini(&table.cells);
-    sqlite3_finalize(row);
-    return status;
-}
-
-/* Of one moment: in one read transaction. */
-static enum status describe_all(struct description *d, struct error *err)
-{
-    struct sqlite3 *database = locallog_database(d->log);
-    int answer = sqlite3_exec(database, "BEGIN", NULL, NULL, NULL);
-    if (answer != SQLITE_OK) {
-        return locallog_error(d->log, answer, "read", err);
-    }
-    enum status status = describe_head(d, err);
-    if (status == STATUS_OK) {
-        status = describe_partitions(d, err);
-    }
-    buffer_append_string(&d->out, "],\"groups\":[");
-    if (status == STATUS_OK) {
-        status = describe_groups(d, err);
-    }
-    if (status == STATUS_OK && d->json) {
-        printf("%s]}\n", buffer_string(&d->out));
-    }
-    sqlite3_exec(database, "COMMIT", NULL, NULL, NULL); /* nothing was written: it cannot fail */
-    return status;
-}
-
-static enum status describe(const struct cli_arguments *arguments, const struct place *place,
-                            struct error *err)
-{
-    struct description d = {.json = cli_given(arguments, "json")};
-    enum status status = locallog_open(place->path, LOCALLOG_READ, &d.log, err);
-    if (status == STATUS_OK) {
-        status = find_topic(d.log, place, &d.topic, err);
-    }
-    if (status == STATUS_OK) {
-        status = describe_all(&d, err);
-    }
-    buffer_fini(&d.out);
-    locallog_close(d.log);
     return status;
 }
 
@@ -325,7 +213,7 @@ static enum status delete_topic(const struct cli_arguments *arguments, const str
     char count[27];
     enum status status = locallog_open(place->path, LOCALLOG_WRITE, &log, err);
     if (status == STATUS_OK) {
-        status = find_topic(log, place, &topic, err);
+        status = topic_find(log, place, &topic, err);
     }
     if (status == STATUS_OK) {
         status = count_records(log, &topic, &records, err);
@@ -348,6 +236,75 @@ static enum status delete_topic(const struct cli_arguments *arguments, const str
     return status;
 }
 
+/* --- trim --- */
+
+static enum status trim(const struct cli_arguments *arguments, const struct place *place,
+                        struct error *err)
+{
+    (void)arguments;
+    struct locallog *log = NULL;
+    struct locallog_trimmed trimmed = {0};
+    enum status status = locallog_open(place->path, LOCALLOG_WRITE, &log, err);
+    if (status == STATUS_OK) {
+        status = locallog_trim(log, &trimmed, err);
+        char records[27];
+        char rows[27];
+        char bytes[27];
+        fprintf(stderr, "%s old records in %s batches deleted (%s bytes); ",
+                cli_count(trimmed.records, records), cli_count(trimmed.rows, rows),
+                cli_count(trimmed.bytes, bytes));
+        fprintf(stderr, "%s small batches merged into %s; %s bytes given back\n",
+                cli_count(trimmed.merged_rows, records), cli_count(trimmed.written_rows, rows),
+                cli_count(trimmed.freed_bytes, bytes));
+    }
+    locallog_close(log);
+    return status;
+}
+
+/* --- verify --- */
+
+static void print_problem(void *context, const char *topic, uint32_t partition, int64_t offset,
+                          const char *what)
+{
+    (void)context;
+    if (topic[0] == '\0') {
+        printf("the file: %s\n", what);
+    } else {
+        printf("topic %s, partition %u, offset %lld: %s\n", topic, partition, (long long)offset,
+               what);
+    }
+}
+
+static enum status verify(const struct cli_arguments *arguments, const struct place *place,
+                          struct error *err)
+{
+    (void)arguments;
+    struct locallog *log = NULL;
+    struct locallog_verified verified = {0};
+    enum status status = locallog_open(place->path, LOCALLOG_READ, &log, err);
+    if (status == STATUS_OK) {
+        status = locallog_verify(log, print_problem, NULL, &verified, err);
+    }
+    if (status == STATUS_OK && stop_requested()) {
+        status = error_set(err, STATUS_RETRY, "topic.stopped", "stopped before the end");
+    }
+    char records[27];
+    char rows[27];
+    if (status == STATUS_OK && verified.problems > 0) {
+        fflush(stdout);
+        status = error_set(err, STATUS_FATAL, "log.corrupt",
+                           "%s is damaged in %llu place%s. Keep a copy of it and of its -wal "
+                           "file, then put a backup in its place, the -wal and -shm removed first",
+                           place->path, (unsigned long long)verified.problems,
+                           verified.problems == 1 ? "" : "s");
+    } else if (status == STATUS_OK) {
+        fprintf(stderr, "%s records in %s batches are sound\n",
+                cli_count(verified.records, records), cli_count(verified.rows, rows));
+    }
+    locallog_close(log);
+    return status;
+}
+
 /* --- the verb --- */
 
 static const struct action {
@@ -357,9 +314,12 @@ static const struct action {
                        struct error *err);
 } actions[] = {
     {"create", true, create},
-    {"list", false, list},
-    {"describe", true, describe},
+    {"list", false, topic_list},
+    {"describe", true, topic_describe},
+    {"alter", true, alter},
     {"delete", true, delete_topic},
+    {"trim", false, trim},
+    {"verify", false, verify},
 };
 #define ACTION_COUNT (sizeof actions / sizeof actions[0])
 
@@ -375,7 +335,9 @@ static enum status find_action(const char *name, const struct action **out, stru
     }
     const char *nearest = string_nearest(name, names, ACTION_COUNT);
     return error_set(err, STATUS_CONFIG, "use.arguments",
-                     "weir topic can create, list, describe and delete, not '%s'%s%s%s", name,
+                     "weir topic can create, list, describe, alter, delete, trim and verify, not "
+                     "'%s'%s%s%s",
+                     name,
                      nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
                      nearest == NULL ? "" : "'?");
 }
@@ -400,6 +362,9 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
 
 static const struct cli_option options[] = {
     {"partitions", "N", "create: 3 unless given"},
+    {"retention", "TIME", "create, alter: records older than that go; unlimited unless given"},
+    {"retention-bytes", "SIZE", "create, alter: above that size the oldest go; unlimited unless "
+                                "given"},
     {"json", NULL, "list, describe: as JSON"},
     {"yes", NULL, "delete: really"},
     {0},
@@ -407,14 +372,23 @@ static const struct cli_option options[] = {
 
 const struct cli_verb verb_topic = {
     .name = "topic",
-    .arguments = "create|list|describe|delete PLACE [--partitions N] [--json] [--yes]",
-    .summary = "make, list, describe and delete topics",
+    .arguments = "create|list|describe|alter|delete|trim|verify PLACE [--partitions N] "
+                 "[--retention TIME] [--retention-bytes SIZE] [--json] [--yes]",
+    .summary = "make, list, describe, change and delete topics",
     .details =
         "create local:PATH#topic --partitions N   makes file and topic where they are missing\n"
         "list local:PATH                          the topics of a local log\n"
         "describe local:PATH#topic                offsets, records and bytes per partition, and\n"
         "                                         how far the groups are\n"
-        "delete local:PATH#topic --yes            the topic, its records and its groups' offsets",
+        "alter local:PATH#topic --retention TIME  what it keeps from now on\n"
+        "delete local:PATH#topic --yes            the topic, its records and its groups' offsets\n"
+        "trim local:PATH                          deletes at once what no topic keeps, merges\n"
+        "                                         small batches, gives free space back\n"
+        "verify local:PATH                        reads everything and names what is damaged\n"
+        "\n"
+        "Retention deletes whole batches, the oldest first; --retention-bytes counts all\n"
+        "partitions of the topic together, as stored. Groups that have not read them are not\n"
+        "waited for. While weir writes to the file, it trims in the background, bit by bit.",
     .options = options,
     .least = 2,
     .most = 2,

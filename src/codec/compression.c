@@ -294,3 +294,20 @@ const char *compression_unpack(enum compression compression, struct bytes packed
     return compression == COMPRESSION_LZ4 ? lz4_unpack(packed, max_bytes, arena, out)
                                           : zstd_unpack(packed, max_bytes, arena, out);
 }
+
+bool compression_content_size(enum compression compression, struct bytes head, uint64_t *out)
+{
+    if (compression == COMPRESSION_ZSTD) {
+        unsigned long long size = ZSTD_getFrameContentSize(head.data, head.size);
+        *out = size;
+        return size != ZSTD_CONTENTSIZE_UNKNOWN && size != ZSTD_CONTENTSIZE_ERROR;
+    }
+    /* An lz4 frame: magic, flags (bit 3: with content size), block descriptor, u64 size. */
+    enum { AT_FLAGS = 4, AT_SIZE = 6, HAS_SIZE = 8 };
+    if (compression != COMPRESSION_LZ4 || head.size < AT_SIZE + sizeof *out ||
+        (head.data[AT_FLAGS] & HAS_SIZE) == 0) {
+        return false;
+    }
+    memcpy(out, head.data + AT_SIZE, sizeof *out);
+    return true;
+}

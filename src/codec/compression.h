@@ -24,4 +24,8 @@ bool compression_pack(enum compression compression, struct bytes raw, struct buf
 const char *compression_unpack(enum compression compression, struct bytes packed, size_t max_bytes,
                                struct arena *arena, struct bytes *out) WEIR_MUST_USE;
 
+/* What the frame that begins with `head` (32 bytes of it, or all) says that it unpacks to. False
+ * where it does not say. */
+bool compression_content_size(enum compression compression, struct bytes head, uint64_t *out);
+
 #endif

@@ -24,6 +24,7 @@ enum {
     MAGIC = 2,
     ATTRIBUTES_CODEC = 0x07,
     ATTRIBUTES_LOG_APPEND_TIME = 0x08,
+    ATTRIBUTES_APPEND_TIMES = 0x4000,
 
     /* Length, attributes, two deltas, key size, value size, header count: a byte each. */
     RECORD_MIN_BYTES = 7,
@@ -167,21 +168,22 @@ static size_t headers_size(const struct record_header *headers, uint32_t count)
     return size;
 }
 
-void record_batch_append(struct record_batch_builder *builder, struct bytes key, struct bytes value,
-                         const struct record_header *headers, uint32_t header_count)
+static inline void append(struct record_batch_builder *builder, int64_t timestamp_delta_ms,
+                          struct bytes key, struct bytes value,
+                          const struct record_header *headers, uint32_t header_count)
 {
     slice_check(key);
     slice_check(value);
     const int64_t offset_delta = builder->count;
-    size_t body = 1 + 1 + varint_size(offset_delta) + slice_size(key) + slice_size(value) +
-                  headers_size(headers, header_count);
+    size_t body = 1 + varint_size(timestamp_delta_ms) + varint_size(offset_delta) +
+                  slice_size(key) + slice_size(value) + headers_size(headers, header_count);
     struct buffer *records = &builder->records;
     check(body < RECORD_BATCH_RECORDS_MAX_BYTES - VARINT_MAX_BYTES &&
           records->size < RECORD_BATCH_RECORDS_MAX_BYTES - VARINT_MAX_BYTES - body);
     uint8_t *at = buffer_reserve(records, VARINT_MAX_BYTES + body);
     at = varint_write(at, (int64_t)body);
     *at++ = 0; /* attributes: none are defined */
-    *at++ = 0; /* timestamp delta */
+    at = varint_write(at, timestamp_delta_ms);
     at = varint_write(at, offset_delta);
     at = slice_write(at, key);
     at = slice_write(at, value);
@@ -192,6 +194,19 @@ void record_batch_append(struct record_batch_builder *builder, struct bytes key,
     }
     records->size = (size_t)(at - records->data);
     builder->count++;
+}
+
+void record_batch_append(struct record_batch_builder *builder, struct bytes key, struct bytes value,
+                         const struct record_header *headers, uint32_t header_count)
+{
+    append(builder, 0, key, value, headers, header_count);
+}
+
+void record_batch_append_at(struct record_batch_builder *builder, int64_t timestamp_delta_ms,
+                            struct bytes key, struct bytes value,
+                            const struct record_header *headers, uint32_t header_count)
+{
+    append(builder, timestamp_delta_ms, key, value, headers, header_count);
 }
 
 void record_batch_clear(struct record_batch_builder *builder)
@@ -245,6 +260,20 @@ void record_batch_finish(const struct record_batch_builder *builder,
     record_batch_restamp(batch, size, stamp);
 }
 
+void record_batch_finish_merged(const struct record_batch_builder *builder,
+                                const struct record_batch_stamp *stamp, int64_t last_timestamp_ms,
+                                enum compression compression, struct buffer *out)
+{
+    check(!stamp->log_append_time);
+    size_t start = out->size;
+    record_batch_finish(builder, stamp, compression, out);
+    uint8_t *batch = out->data + start;
+    size_t size = out->size - start;
+    store_u16(batch + AT_ATTRIBUTES, load_u16(batch + AT_ATTRIBUTES) | ATTRIBUTES_APPEND_TIMES);
+    store_u64(batch + AT_MAX_TIMESTAMP, (uint64_t)last_timestamp_ms);
+    store_u32(batch + AT_CRC, hash_crc32c(0, batch + AT_ATTRIBUTES, size - AT_ATTRIBUTES));
+}
+
 uint32_t record_batch_count(const uint8_t *batch, size_t size)
 {
     check(size > RECORD_BATCH_HEADER_BYTES);
@@ -279,7 +308,9 @@ static const char *header_problem(struct bytes bytes)
         hash_crc32c(0, head + AT_ATTRIBUTES, bytes.size - AT_ATTRIBUTES)) {
         return "its checksum (CRC-32C) is wrong";
     }
-    if ((load_u16(head + AT_ATTRIBUTES) & ~(ATTRIBUTES_CODEC | ATTRIBUTES_LOG_APPEND_TIME)) != 0) {
+    const uint16_t both = ATTRIBUTES_LOG_APPEND_TIME | ATTRIBUTES_APPEND_TIMES;
+    uint16_t kind = load_u16(head + AT_ATTRIBUTES) & (uint16_t)~ATTRIBUTES_CODEC;
+    if ((kind & ~both) != 0 || kind == both) {
         return "it is transactional, a control batch or of an unknown kind";
     }
     uint32_t count = load_u32(head + AT_RECORD_COUNT);
@@ -305,7 +336,23 @@ static struct record_batch_info info_read(const uint8_t *head)
         .record_count = load_u32(head + AT_RECORD_COUNT),
         .compression = (enum compression)(attributes & ATTRIBUTES_CODEC),
         .max_timestamp_ms = (int64_t)load_u64(head + AT_MAX_TIMESTAMP),
+        .append_times = (attributes & ATTRIBUTES_APPEND_TIMES) != 0,
     };
+}
+
+bool record_batch_peek(struct bytes head, size_t size, struct record_batch_info *out,
+                       uint64_t *out_records_bytes)
+{
+    if (head.size <= RECORD_BATCH_HEADER_BYTES || head.data[AT_MAGIC] != MAGIC) {
+        return false;
+    }
+    *out = info_read(head.data);
+    *out_records_bytes = size - RECORD_BATCH_HEADER_BYTES;
+    return out->compression == COMPRESSION_NONE ||
+           compression_content_size(out->compression,
+                                    bytes_of(head.data + RECORD_BATCH_HEADER_BYTES,
+                                             head.size - RECORD_BATCH_HEADER_BYTES),
+                                    out_records_bytes);
 }
 
 static const char *records_unpack(enum compression compression, struct bytes packed,
@@ -398,7 +445,8 @@ static inline bool timestamp_set(const struct record_batch_info *info, int64_t d
         out->timestamp_kind = TIMESTAMP_NONE;
         return true;
     }
-    out->timestamp_kind = info->stamp.log_append_time ? TIMESTAMP_BROKER : TIMESTAMP_PRODUCER;
+    out->timestamp_kind = info->stamp.log_append_time || info->append_times ? TIMESTAMP_BROKER
+                                                                            : TIMESTAMP_PRODUCER;
     return !__builtin_mul_overflow(time_ms, 1000, &out->timestamp_us);
 }
 

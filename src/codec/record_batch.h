@@ -11,7 +11,9 @@
  *   23  i32  last offset delta      61  the records, compressed when the codec says so
  *
  * Attributes: bits 0-2 are the codec (0 none, 3 lz4, 4 zstd), bit 3 the kind of the timestamp
- * (1: log append time).
+ * (1: log append time). Bit 14 is weir's own, without bit 3: rows were merged, and every record has
+ * the time of its own append, base timestamp + its delta. Kafka has no way to say that; its readers
+ * see the right times, and take them for the producer's.
  *
  * Big-endian; a record is varint length, i8 attributes, varint timestamp delta, varint offset
  * delta, varint-sized key and value (-1 null), varint count of headers, each varint-sized name
@@ -52,6 +54,10 @@ struct record_batch_builder {
  * RECORD_BATCH_RECORDS_MAX_BYTES; the owner of the builder closes it long before. */
 void record_batch_append(struct record_batch_builder *builder, struct bytes key, struct bytes value,
                          const struct record_header *headers, uint32_t header_count);
+/* The same with another timestamp delta (ms), for record_batch_finish_merged(). */
+void record_batch_append_at(struct record_batch_builder *builder, int64_t timestamp_delta_ms,
+                            struct bytes key, struct bytes value,
+                            const struct record_header *headers, uint32_t header_count);
 void record_batch_clear(struct record_batch_builder *builder);
 void record_batch_fini(struct record_batch_builder *builder);
 
@@ -70,6 +76,12 @@ void record_batch_finish(const struct record_batch_builder *builder,
                          const struct record_batch_stamp *stamp, enum compression compression,
                          struct buffer *out);
 
+/* The same where every record has the time of its own append: the stamp's + its delta, the last one
+ * `last_timestamp_ms`. Not for record_batch_restamp(). */
+void record_batch_finish_merged(const struct record_batch_builder *builder,
+                                const struct record_batch_stamp *stamp, int64_t last_timestamp_ms,
+                                enum compression compression, struct buffer *out);
+
 /* Writes another stamp into a finished batch, in place, and its checksum anew. The batch is one
  * that record_batch_finish() made. */
 void record_batch_restamp(uint8_t *batch, size_t size, const struct record_batch_stamp *stamp);
@@ -81,7 +93,16 @@ struct record_batch_info {
     uint32_t record_count;
     enum compression compression;
     int64_t max_timestamp_ms;
+    bool append_times; /* every record has the time of its own append */
 };
+
+/* What the head of a batch says, without its records and unchecked: for people who look at sizes.
+ * `head` is the first RECORD_BATCH_PEEK_BYTES of a batch of `size` bytes, or all of a smaller one;
+ * *out_records_bytes is what the records have uncompressed. False when it is not the head of a
+ * batch. */
+#define RECORD_BATCH_PEEK_BYTES (RECORD_BATCH_HEADER_BYTES + 32u)
+bool record_batch_peek(struct bytes head, size_t size, struct record_batch_info *out,
+                       uint64_t *out_records_bytes);
 
 /* An iterator over one batch; the uncompressed records live in `arena`. */
 struct record_batch_reader {

@@ -14,7 +14,7 @@
  * The second waits at most PATIENCE_MS for readers, and is then left for a while: readers read for
  * a short time only, and a writer is not to wait for one that does not.
  */
-#include "locallog/private.h"
+#include "locallog/keeper.h"
 
 #include "os/clock.h"
 #include "os/thread.h"
@@ -24,6 +24,7 @@ enum {
     CAP_BYTES = 64 * 1024 * 1024,
     PATIENCE_MS = 100,
     LOOK_EVERY_US = 50000, /* a fast disk takes some MiB in that time */
+    STEP_EVERY_US = 20000, /* of housekeeping */
     LEAVE_FOR_US = 1000000,
 };
 
@@ -107,10 +108,18 @@ void checkpoint_after_commit(struct locallog *log)
     }
 }
 
+void checkpoint_all(struct locallog *log)
+{
+    struct wal_state wal;
+    int result = checkpoint_run(log, SQLITE_CHECKPOINT_PASSIVE, &wal);
+    (void)result; /* Whatever is in the way, the next checkpoint does the rest. */
+}
+
 /* --- The thread. --- */
 
 struct locallog_checkpointer {
     struct locallog *log; /* the thread's own */
+    struct keeper *keeper;
     struct thread thread;
     bool at_work; /* holds LOCK_CHECKPOINTER */
     struct mutex mutex;
@@ -131,8 +140,13 @@ static int64_t checkpointer_look(struct locallog_checkpointer *checkpointer, str
         return LOOK_EVERY_US;
     }
     bool over = false;
+    bool more = false;
     enum status status = checkpoint_round(log, &over, err);
-    return status != STATUS_OK || over ? LEAVE_FOR_US : LOOK_EVERY_US;
+    if (status == STATUS_OK && !over) {
+        status = keeper_step(checkpointer->keeper, false, &more, err);
+    }
+    /* What there is to do is done in steps that leave the writers most of the time. */
+    return status != STATUS_OK || over ? LEAVE_FOR_US : more ? STEP_EVERY_US : LOOK_EVERY_US;
 }
 
 static void checkpointer_run(void *context)
@@ -170,6 +184,7 @@ enum status locallog_checkpointer_start(const char *path, struct locallog_checkp
     }
     struct locallog_checkpointer *checkpointer = memory_alloc_zero(1, sizeof *checkpointer);
     checkpointer->log = log;
+    checkpointer->keeper = keeper_new(log, true);
     mutex_init(&checkpointer->mutex);
     condition_init(&checkpointer->wake);
     thread_start(&checkpointer->thread, "checkpointer", checkpointer_run, checkpointer);
@@ -200,6 +215,7 @@ void locallog_checkpointer_stop(struct locallog_checkpointer *checkpointer)
     thread_join(&checkpointer->thread);
     condition_fini(&checkpointer->wake);
     mutex_fini(&checkpointer->mutex);
+    keeper_free(checkpointer->keeper);
     /* Closing the handle releases LOCK_CHECKPOINTER. */
     locallog_close(checkpointer->log);
     memory_free(checkpointer);

@@ -17,6 +17,9 @@
  *                   PRIMARY KEY ("group", topic, partition))
  *   weir_producer  (producer TEXT, topic, sequence, digest BLOB, PRIMARY KEY (producer, topic))
  *                   how far an idempotent producer has come; digest: low, high, little-endian
+ *   weir_retention (topic INTEGER PRIMARY KEY, age_us, bytes) -- only where a topic has had limits
+ *   weir_merge     (number INTEGER PRIMARY KEY, next_offset) -- only where rows were merged
+ *                   how far the small rows of a partition are merged
  * and a view for people: weir_topics (name, partition, first_offset, next_offset, records, bytes).
  * `topic` is weir_topic.topic everywhere. A file that weir made has application_id 0x57454952
  * ("WEIR") and user_version 1; a database that was there before keeps its own, and its page size.
@@ -96,6 +99,36 @@ enum status locallog_topic_find(struct locallog *log, const char *name, struct l
  * (struct locallog_topic, readers) is answered with CONFIG "topic.missing" from then on. */
 enum status locallog_topic_delete(struct locallog *log, const char *name,
                                   struct error *err) WEIR_MUST_USE;
+/* What a topic keeps; 0 is no limit. Rows whose records are all older than `age_us` go, and the
+ * oldest of the topic while its rows, of all partitions together, have more bytes than `bytes`.
+ * How far groups have come is not asked. */
+struct locallog_retention {
+    int64_t age_us;
+    int64_t bytes;
+};
+enum status locallog_retention_read(struct locallog *log, const struct locallog_topic *topic,
+                                    struct locallog_retention *out,
+                                    struct error *err) WEIR_MUST_USE;
+/* In a transaction of its own where the handle has none open. */
+enum status locallog_retention_write(struct locallog *log, const struct locallog_topic *topic,
+                                     const struct locallog_retention *retention,
+                                     struct error *err) WEIR_MUST_USE;
+
+/* What housekeeping has done. */
+struct locallog_trimmed {
+    uint64_t rows; /* deleted, with so many */
+    uint64_t records;
+    uint64_t bytes;
+    uint64_t merged_rows;  /* rows that became fewer, and how many they are now */
+    uint64_t written_rows;
+    uint64_t freed_bytes;  /* given back to the file system */
+};
+/* All housekeeping that is due, in short transactions, until nothing is left or a stop was asked
+ * for: retention, merging small rows, giving free pages back. The checkpointer does the same bit by
+ * bit. *out is set after a failure too. */
+enum status locallog_trim(struct locallog *log, struct locallog_trimmed *out,
+                          struct error *err) WEIR_MUST_USE;
+
 /* All topics by name, in `arena`. */
 enum status locallog_topic_list(struct locallog *log, struct arena *arena,
                                 struct locallog_topic **out, uint32_t *out_count,
@@ -104,6 +137,35 @@ enum status locallog_topic_list(struct locallog *log, struct arena *arena,
 /* [first_offset, next_offset) is there. */
 enum status locallog_bounds(struct locallog *log, const struct locallog_topic *topic,
                             uint32_t partition, int64_t *out_first, int64_t *out_next,
+                            struct error *err) WEIR_MUST_USE;
+
+/* What a partition holds. */
+struct locallog_sizes {
+    int64_t first_offset;
+    int64_t next_offset;
+    uint64_t rows;               /* batches */
+    uint64_t bytes;              /* of them, as stored */
+    uint64_t uncompressed_bytes; /* of their records */
+    int64_t oldest_ms;           /* times of the first and the last record; -1: there is none */
+    int64_t newest_ms;
+};
+/* In short reads, so not of one moment while others write. */
+enum status locallog_sizes(struct locallog *log, const struct locallog_topic *topic,
+                           uint32_t partition, struct locallog_sizes *out,
+                           struct error *err) WEIR_MUST_USE;
+
+/* Reads all there is, and SQLite's own check of the whole file: `problem` is called for each place
+ * that is damaged, with half a sentence; topic "" stands for the file as a whole. Reading goes on
+ * behind it. A stop cuts it short. */
+struct locallog_verified {
+    uint64_t rows;
+    uint64_t records;
+    uint64_t problems;
+};
+enum status locallog_verify(struct locallog *log,
+                            void (*problem)(void *context, const char *topic, uint32_t partition,
+                                            int64_t offset, const char *what),
+                            void *context, struct locallog_verified *out,
                             struct error *err) WEIR_MUST_USE;
 
 /* --- writing --- */
@@ -188,8 +250,9 @@ enum status locallog_group_acquire(const char *path, const char *group,
 void locallog_group_release(struct locallog_group_lock *lock);
 
 /* The background checkpointer of this process for one file: keeps the WAL below a cap (64 MiB)
- * without making writers wait. Its own thread and connection. The log must exist. Without one in
- * any process the writers do it behind their commits. */
+ * without making writers wait, and does the housekeeping (locallog_trim()) bit by bit. Its own
+ * thread and connection. The log must exist. Without one in any process the writers move the WAL
+ * behind their commits. */
 struct locallog_checkpointer;
 enum status locallog_checkpointer_start(const char *path, struct locallog_checkpointer **out,
                                         struct error *err) WEIR_MUST_USE;

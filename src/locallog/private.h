@@ -68,6 +68,20 @@ enum statement {
     STATEMENT_PARTITION_BOUNDS,
     STATEMENT_BATCH_INSERT,
     STATEMENT_BATCH_READ,
+    STATEMENT_BATCH_SIZES,
+    STATEMENT_BATCH_BYTES,
+    STATEMENT_BATCH_ALL,
+    STATEMENT_BATCH_BEHIND,
+    STATEMENT_BATCH_DELETE,
+    STATEMENT_PARTITION_FIRST,
+    STATEMENT_RETENTION_READ,
+    STATEMENT_RETENTION_WRITE,
+    STATEMENT_RETENTION_DELETE,
+    STATEMENT_RETENTION_LIST,
+    STATEMENT_PARTITION_LIST,
+    STATEMENT_MERGE_READ,
+    STATEMENT_MERGE_WRITE,
+    STATEMENT_VACUUM,
     STATEMENT_GROUP_READ,
     STATEMENT_GROUP_WRITE,
     STATEMENT_PRODUCER_READ,
@@ -149,5 +163,8 @@ void ticket_give_back(struct lock_file *locks);
 /* Behind a commit: when the WAL has grown and no checkpointer is at work in any process, this
  * connection does it. A failure is kept for the next locallog_begin(). */
 void checkpoint_after_commit(struct locallog *log);
+/* As much as can be moved now, so that the file shrinks where its end was given back. The caller
+ * has LOCK_CHECKPOINTER, or may find somebody at it, which is fine. */
+void checkpoint_all(struct locallog *log);
 
 #endif

@@ -240,6 +240,26 @@ static enum status span_find(const struct locallog_reader *reader, sqlite3_stmt 
     return STATUS_OK;
 }
 
+/* At the end of the partition nothing may stand behind it: where its bounds are damaged, rows would
+ * be passed over in silence. */
+static enum status check_end(const struct locallog_reader *reader, int64_t log_end,
+                             struct error *err)
+{
+    sqlite3_stmt *behind;
+    bool found = false;
+    enum status status = statement_get(reader->log, STATEMENT_BATCH_BEHIND, &behind, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    sqlite3_bind_int64(behind, 1, position_of(reader->number, log_end));
+    sqlite3_bind_int64(behind, 2, position_of(reader->number, PARTITION_OFFSETS_MAX - 1));
+    status = statement_step(reader->log, behind, "read the offsets of", &found, err);
+    sqlite3_reset(behind);
+    return status == STATUS_OK && found
+               ? corrupt(reader, log_end, "it should be the end, and there are rows behind it", err)
+               : status;
+}
+
 static enum status span_read(const struct locallog_reader *reader, struct span *span,
                              struct batch *batch, struct error *err)
 {
@@ -277,6 +297,8 @@ enum status locallog_reader_read(struct locallog_reader *reader, struct batch *b
         if (status == STATUS_OK) {
             reader->position = span.next;
         }
+    } else if (status == STATUS_OK && span.next == span.log_end) {
+        status = check_end(reader, span.log_end, err);
     }
     sqlite3_reset(bounds);
     return status;

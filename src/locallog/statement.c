@@ -40,6 +40,35 @@ static const char *const texts[STATEMENT_COUNT] = {
         " FROM weir_batch WHERE position >= coalesce("
         "(SELECT position FROM weir_batch WHERE position BETWEEN ?1 AND ?1 + ?2"
         " ORDER BY position DESC LIMIT 1), ?1) AND position < ?1 + ?3 ORDER BY position",
+    /* The rows from key ?1 to ?2, which is not included; none of their bytes are fetched. */
+    [STATEMENT_BATCH_SIZES] =
+        "SELECT base_offset, count, max_timestamp_ms, length(bytes) FROM weir_batch"
+        " WHERE position >= ?1 AND position < ?2 ORDER BY position",
+    [STATEMENT_BATCH_BYTES] = "SELECT base_offset, count, bytes FROM weir_batch"
+                              " WHERE position >= ?1 AND position < ?2 ORDER BY position",
+    [STATEMENT_BATCH_ALL] = "SELECT position, topic, partition, base_offset, count, bytes"
+                            " FROM weir_batch WHERE position >= ?1 AND position < ?2"
+                            " ORDER BY position",
+    [STATEMENT_BATCH_BEHIND] =
+        "SELECT base_offset FROM weir_batch WHERE position BETWEEN ?1 AND ?2 LIMIT 1",
+    [STATEMENT_BATCH_DELETE] = "DELETE FROM weir_batch WHERE position = ?1 AND count = ?2",
+    [STATEMENT_PARTITION_FIRST] = "UPDATE weir_partition SET first_offset = ?2 WHERE number = ?1",
+    [STATEMENT_RETENTION_READ] = "SELECT age_us, bytes FROM weir_retention WHERE topic = ?1",
+    [STATEMENT_RETENTION_WRITE] =
+        "INSERT INTO weir_retention (topic, age_us, bytes) VALUES (?1, ?2, ?3)"
+        " ON CONFLICT DO UPDATE SET age_us = excluded.age_us, bytes = excluded.bytes",
+    [STATEMENT_RETENTION_DELETE] = "DELETE FROM weir_retention WHERE topic = ?1",
+    [STATEMENT_RETENTION_LIST] =
+        "SELECT topic, r.age_us, r.bytes, p.number, p.first_offset, p.next_offset"
+        " FROM weir_retention r JOIN weir_partition p USING (topic)"
+        " WHERE r.age_us > 0 OR r.bytes > 0 ORDER BY topic, p.partition",
+    [STATEMENT_PARTITION_LIST] =
+        "SELECT number, topic, partition, first_offset, next_offset FROM weir_partition"
+        " ORDER BY number",
+    [STATEMENT_MERGE_READ] = "SELECT next_offset FROM weir_merge WHERE number = ?1",
+    [STATEMENT_MERGE_WRITE] = "INSERT INTO weir_merge (number, next_offset) VALUES (?1, ?2)"
+                              " ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
+    [STATEMENT_VACUUM] = "PRAGMA incremental_vacuum",
     [STATEMENT_GROUP_READ] =
         "SELECT next_offset FROM weir_group WHERE \"group\" = ?1 AND topic = ?2 AND partition = ?3",
     [STATEMENT_GROUP_WRITE] =

@@ -1,4 +1,4 @@
-#include "locallog/private.h"
+#include "locallog/keeper.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -237,13 +237,29 @@ static enum status topic_delete(struct locallog *log, const char *name, struct e
             status = statement_run(log, delete, "delete a topic from", err);
         }
     }
+    return status == STATUS_OK ? retention_forget(log, topic.topic, err) : status;
+}
+
+/* All rows of the topic, in short transactions, so that nobody waits for long; the topic stays. */
+static enum status topic_empty(struct locallog *log, const char *name, struct error *err)
+{
+    struct locallog_topic topic;
+    bool found = false;
+    enum status status = locallog_topic_find(log, name, &topic, &found, err);
+    for (uint32_t i = 0; status == STATUS_OK && found && i < topic.partitions; i++) {
+        bool more = true;
+        while (status == STATUS_OK && more) {
+            status = partition_empty_slice(log, &topic, i, &more, err);
+        }
+    }
     return status;
 }
 
 enum status locallog_topic_delete(struct locallog *log, const char *name, struct error *err)
 {
     bool own = !log->in_transaction;
-    enum status status = own ? locallog_begin(log, err) : STATUS_OK;
+    enum status status = own ? topic_empty(log, name, err) : STATUS_OK;
+    status = status == STATUS_OK && own ? locallog_begin(log, err) : status;
     if (status != STATUS_OK) {
         return status;
     }

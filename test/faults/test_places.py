@@ -2,6 +2,7 @@
 
 Whatever is refused says the one way on, and that way works.
 """
+import json
 import os
 import shutil
 import sqlite3
@@ -458,3 +459,15 @@ def test_an_upserted_table_that_does_not_tell_capitals(lab, column):
     lab.script(KEYED.format(ORIGIN).replace(f"{column} TEXT", f"{column} TEXT COLLATE NOCASE"))
     upserts(lab, newest_by="at").produce([record(1, id="a"), record(2, id="A")])
     assert column in lab.refused("sink.collation").err
+
+
+def test_limits_of_topics_that_are_made(lab):
+    lab.write(sinks={"out": local("out", partitions=1, retention="1us"),
+                     "rows": table("rows")},
+              dlq=local("dead", partitions=1, retention="7d", retention_bytes="1GiB"))
+    lab.produce([record(number) for number in range(5)]).run()
+    kept = {topic["topic"]: (topic["retention_seconds"], topic["retention_bytes"])
+            for topic in json.loads(lab.weir("topic", "list", "local:log.db", "--json").out)}
+    assert kept == {"in": (None, None), "out": (1e-06, None), "dead": (604800, 1 << 30)}
+    assert lab.weir("topic", "trim", "local:log.db").status == 0
+    assert lab.values() == [] and lab.weir("lint", "p.yaml").status == 0

@@ -27,6 +27,10 @@ static const struct grammar_field log_sink_fields[] = {
      .help = "the field whose value becomes the key; the record's own key unless set"},
     {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = LOCALLOG_PARTITIONS_MAX,
      .help = "of a topic that is made; 3 unless set"},
+    {.key = "retention", .type = GRAMMAR_DURATION,
+     .help = "of a topic that is made: records older than that go; kept for ever unless set"},
+    {.key = "retention_bytes", .type = GRAMMAR_SIZE,
+     .help = "of a topic that is made: above that size the oldest go; no limit unless set"},
     {0},
 };
 
@@ -38,6 +42,7 @@ struct log_sink {
     uint32_t key_field;      /* FIELD_NONE: the record's own key */
     uint32_t partitions;     /* configured; the topic's own once it is there */
     uint32_t asked;          /* how many the pipeline file asks for; 0: it does not */
+    struct locallog_retention retention; /* of a topic that is made */
     struct locallog_topic topic;
 };
 
@@ -326,13 +331,33 @@ static void append_dead_letter(struct sink *sink, struct outbox *outbox,
 
 /* --- commit --- */
 
+/* With its limits at once: a crash leaves no topic without them. */
+static enum status make_topic(struct log_sink *s, struct locallog *log, struct error *err)
+{
+    bool own = !locallog_in_transaction(log);
+    enum status status = own ? locallog_begin(log, err) : STATUS_OK;
+    if (status == STATUS_OK) {
+        status = locallog_topic_create(log, s->topic_name, s->partitions, &s->topic, err);
+    }
+    if (status == STATUS_OK && (s->retention.age_us > 0 || s->retention.bytes > 0)) {
+        status = locallog_retention_write(log, &s->topic, &s->retention, err);
+    }
+    if (status == STATUS_OK && own) {
+        status = locallog_commit(log, err);
+    }
+    if (status != STATUS_OK && own) {
+        locallog_rollback(log);
+    }
+    return status;
+}
+
 static enum status prepare(struct sink *sink, struct locallog *log, struct error *err)
 {
     struct log_sink *s = self(sink);
     bool found = false;
     enum status status = locallog_topic_find(log, s->topic_name, &s->topic, &found, err);
     if (status == STATUS_OK && !found) {
-        status = locallog_topic_create(log, s->topic_name, s->partitions, &s->topic, err);
+        status = make_topic(s, log, err);
     }
     if (status == STATUS_OK && s->asked != 0 && s->asked != s->topic.partitions) {
         return error_set(err, STATUS_CONFIG, "sink.partitions",
@@ -612,6 +637,8 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
     s->key_field = is_dlq ? FIELD_NONE : key_field;
     s->asked = (uint32_t)grammar_int(config, "partitions", 0);
     s->partitions = s->asked != 0 ? s->asked : PARTITIONS_OTHERWISE;
+    s->retention.age_us = grammar_duration_us(config, "retention", 0);
+    s->retention.bytes = (int64_t)grammar_size_bytes(config, "retention_bytes", 0);
     sqlite_system_add(system, &s->base);
     *out = &s->base.sink;
     return STATUS_OK;
