@@ -11,7 +11,7 @@
 #include "os/thread.h"
 
 const struct cli_verb *const cli_verbs[] = {
-    &verb_run,  &verb_lint, &verb_produce, &verb_tail,  &verb_topic, &verb_trace,
+    &verb_run,  &verb_lint, &verb_produce, &verb_tail,  &verb_topic, &verb_trace, &verb_diff,
     &verb_gen,  &verb_dlq,  &verb_audit,   &verb_version, NULL,
 };
 

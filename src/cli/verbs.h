@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct cli_verb verb_audit;
+extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_gen;
 extern const struct cli_verb verb_lint;
