@@ -86,6 +86,7 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
     struct run_options options = {
         .init = cli_given(arguments, "init"),
         .until_end = cli_given(arguments, "until-end"),
+        .version = WEIR_VERSION,
     };
     struct run_result result = {0};
     status = run_pipeline(plan, &options, &observer, &result, err);

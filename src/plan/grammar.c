@@ -119,6 +119,12 @@ static const struct grammar_field retry_fields[] = {
     {0},
 };
 
+static const struct grammar_field http_fields[] = {
+    {.key = "listen", .type = GRAMMAR_STRING, .required = true,
+     .help = "IP address and port, such as 127.0.0.1:9600; port 0 is any free one"},
+    {0},
+};
+
 #define NO_CONNECTOR "this version reads and writes local logs, SQLite files and NDJSON files"
 
 static const struct grammar_field later_connectors[] = {
@@ -261,8 +267,8 @@ const struct grammar_field *plan_grammar(struct arena *arena)
          .help = "memory and snapshots of what is remembered"},
         {.key = "retry", .type = GRAMMAR_MAP, .fields = retry_fields,
          .help = "what to do when a system is away"},
-        {.key = "http", .type = GRAMMAR_ANY, .help = "metrics and health",
-         .unsupported = "leave it out: run prints its counts"},
+        {.key = "http", .type = GRAMMAR_MAP, .fields = http_fields,
+         .help = "metrics, health and a page over HTTP, without a password"},
         {.key = "contract", .type = GRAMMAR_ANY, .help = "Open Data Contract Standard",
          .unsupported = "leave it out: write schema and checks"},
         {0},

@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "plan/plan_private.h"
 
-static const char *const knobs[] = {"delivery", "state", "retry"};
+static const char *const knobs[] = {"delivery", "state", "retry", "http"};
 
 bool plan_is_knob(const char *key)
 {
@@ -87,9 +87,28 @@ static enum status read_retry(struct plan_maker *maker, struct error *err)
     return STATUS_OK;
 }
 
+static enum status read_http(struct plan_maker *maker, struct error *err)
+{
+    const struct doc *listen = doc_get(knob(maker, "http"), "listen");
+    if (listen == NULL) {
+        return STATUS_OK;
+    }
+    maker->plan->has_http = true;
+    if (socket_address_parse(listen->text, &maker->plan->http)) {
+        return STATUS_OK;
+    }
+    return doc_error(listen, err, "config.value",
+                     "http.listen must be an IP address and a port, such as 127.0.0.1:9600 or "
+                     "[::1]:9600; found '%s'",
+                     listen->text);
+}
+
 enum status plan_read_knobs(struct plan_maker *maker, struct error *err)
 {
     read_delivery(maker);
     enum status status = read_state(maker, err);
-    return status == STATUS_OK ? read_retry(maker, err) : status;
+    if (status == STATUS_OK) {
+        status = read_retry(maker, err);
+    }
+    return status == STATUS_OK ? read_http(maker, err) : status;
 }

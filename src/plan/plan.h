@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "connector/registry.h"
 #include "doc/doc.h"
+#include "os/socket.h"
 #include "stage/stage.h"
 
 enum guarantee { GUARANTEE_EXACTLY_ONCE, GUARANTEE_AT_LEAST_ONCE };
@@ -67,6 +68,8 @@ struct plan {
     int64_t snapshot_interval_us;   /* 0: only at a clean stop */
     const char *state_folder;       /* for snapshots; NULL: none are kept */
     struct retry_policy retry;
+    bool has_http;
+    struct socket_address http;
 };
 
 /* CONFIG with file:line:column for every mistake. `environment` gives the values of ${NAME}

@@ -29,6 +29,10 @@ struct committer {
     uint32_t partition_count;
     const struct retry_policy *policy;
     const struct run_observer *observer;
+    struct telemetry *telemetry;
+    uint32_t system_number; /* in the plan; for the telemetry */
+    void (*waiting)(void *context);
+    void *waiting_context;
     int64_t *cursors;
     struct slot slots[2];
     uint32_t open; /* which slot the worker fills */
@@ -86,12 +90,18 @@ static void slot_fini(struct slot *slot, const struct system *system, uint32_t p
 
 /* How the repetition of one epoch stands. */
 struct repetition {
-    uint32_t attempts; /* that failed */
-    int64_t first_us;  /* when the first of them did */
+    uint32_t failures;
+    uint32_t attempts; /* of these, since it was last resumed */
+    int64_t first_us;  /* when the first failure was */
     int64_t pause_us;
     bool is_said;
     bool is_last; /* a stop is asked for: what is tried now is tried once more only */
 };
+
+static bool may_repeat(enum status status)
+{
+    return status == STATUS_RETRY || status == STATUS_ABORT;
+}
 
 static void say(const struct committer *committer,
                 void (*line_out)(void *context, const char *line), const char *format, ...)
@@ -167,16 +177,25 @@ static int64_t jittered(const struct retry_policy *policy, int64_t pause_us)
     return (int64_t)((double)pause_us * (1 + policy->jitter * (2 * unit - 1)));
 }
 
-/* All attempts were in vain: waits for the end of the run, and says so. Holds the mutex. */
-static void pause_until_stopped(struct committer *committer, const struct error *error)
+/* All attempts were in vain: waits until an operator says go on, or the run is to end, which is
+ * false. Holds the mutex. */
+static bool pause_until_resumed(struct committer *committer, const struct error *error)
 {
     mutex_unlock(&committer->mutex);
+    uint64_t resumes = telemetry_resumes(committer->telemetry);
+    telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_PAUSED,
+                     committer->policy->attempts, error);
     say(committer, committer->observer->warning,
-        "%s (%s); paused after %u tries. Nothing is lost: mend it, then start weir again",
-        error->message, error->code, committer->policy->attempts);
+        "%s (%s); paused after %u tries. Nothing is lost: mend it, then start weir again%s",
+        error->message, error->code, committer->policy->attempts,
+        committer->telemetry == NULL ? "" : ", or POST /resume to its http address");
     mutex_lock(&committer->mutex);
-    while (wait_unless_stopped(committer, SLICE_US)) {
+    while (telemetry_resumes(committer->telemetry) == resumes) {
+        if (!wait_unless_stopped(committer, SLICE_US)) {
+            return false;
+        }
     }
+    return true;
 }
 
 /* After a failure that may be repeated: pauses as the policy says. False when there is to be no
@@ -192,8 +211,12 @@ static bool try_again(struct committer *committer, struct repetition *repetition
         if (policy->end == RETRY_STOP) {
             return false;
         }
-        pause_until_stopped(committer, error);
-        repetition->is_last = true;
+        if (pause_until_resumed(committer, error)) {
+            repetition->attempts = 0;
+            repetition->pause_us = policy->initial_us;
+        } else {
+            repetition->is_last = true;
+        }
         return !committer->stopping;
     }
     repetition->is_last = !wait_unless_stopped(committer, jittered(policy, repetition->pause_us));
@@ -203,26 +226,39 @@ static bool try_again(struct committer *committer, struct repetition *repetition
     return !committer->stopping;
 }
 
+/* One try. */
+static enum status commit_once(struct committer *committer, struct repetition *repetition,
+                               struct error *err)
+{
+    const struct epoch *epoch = &committer->closed->epoch;
+    int64_t begin_us = clock_monotonic_us();
+    enum status status =
+        committer->system->ops->commit(committer->system, epoch, committer->progresses, err);
+    int64_t end_us = clock_monotonic_us();
+    if (status == STATUS_OK) {
+        telemetry_committed(committer->telemetry, committer->system_number, epoch,
+                            committer->progresses, end_us - begin_us);
+        say_it_works(committer, repetition);
+    } else if (may_repeat(status)) {
+        repetition->first_us = repetition->failures++ == 0 ? end_us : repetition->first_us;
+        repetition->attempts++;
+        telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_AWAY,
+                         repetition->attempts, err);
+        say_trouble(committer, repetition, err);
+    }
+    return status;
+}
+
 /* Sends one epoch until it is answered for good. Called and left with the mutex held. */
 static void commit_closed(struct committer *committer)
 {
     struct repetition repetition = {.pause_us = committer->policy->initial_us};
     for (;;) {
         struct error err = {0};
-        const struct epoch *epoch = &committer->closed->epoch;
         mutex_unlock(&committer->mutex);
-        enum status status =
-            committer->system->ops->commit(committer->system, epoch, committer->progresses, &err);
-        bool may_repeat = status == STATUS_RETRY || status == STATUS_ABORT;
-        if (status == STATUS_OK) {
-            say_it_works(committer, &repetition);
-        } else if (may_repeat) {
-            repetition.first_us =
-                repetition.attempts++ == 0 ? clock_monotonic_us() : repetition.first_us;
-            say_trouble(committer, &repetition, &err);
-        }
+        enum status status = commit_once(committer, &repetition, &err);
         mutex_lock(&committer->mutex);
-        if (!may_repeat || !try_again(committer, &repetition, &err)) {
+        if (!may_repeat(status) || !try_again(committer, &repetition, &err)) {
             if (status != STATUS_OK) {
                 committer->error = err;
             }
@@ -263,7 +299,8 @@ static void committer_thread(void *context)
 
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct retry_policy *policy,
-                                  const struct run_observer *observer)
+                                  const struct run_observer *observer, struct telemetry *telemetry,
+                                  uint32_t system_number)
 {
     struct committer *committer = memory_alloc_zero(1, sizeof *committer);
     committer->system = system;
@@ -271,6 +308,8 @@ struct committer *committer_start(struct system *system, struct progress *progre
     committer->partition_count = partition_count;
     committer->policy = policy;
     committer->observer = observer;
+    committer->telemetry = telemetry;
+    committer->system_number = system_number;
     committer->cursors = memory_alloc_zero(partition_count, sizeof *committer->cursors);
     for (uint32_t p = 0; p < partition_count; p++) {
         committer->cursors[p] = progresses[p].next_offset;
@@ -281,6 +320,13 @@ struct committer *committer_start(struct system *system, struct progress *progre
     condition_init(&committer->changed);
     thread_start(&committer->thread, "commit", committer_thread, committer);
     return committer;
+}
+
+void committer_set_waiting(struct committer *committer, void (*waiting)(void *context),
+                           void *context)
+{
+    committer->waiting = waiting;
+    committer->waiting_context = context;
 }
 
 void committer_stop(struct committer *committer)
@@ -373,7 +419,12 @@ bool committer_is_idle(struct committer *committer)
 static enum status wait_for_answer(struct committer *committer, struct error *err)
 {
     while (committer->closed != NULL && committer->error.status == STATUS_OK) {
-        condition_wait(&committer->changed, &committer->mutex);
+        condition_wait_us(&committer->changed, &committer->mutex, SLICE_US);
+        if (committer->waiting != NULL) {
+            mutex_unlock(&committer->mutex);
+            committer->waiting(committer->waiting_context);
+            mutex_lock(&committer->mutex);
+        }
     }
     if (committer->error.status == STATUS_OK) {
         return STATUS_OK;

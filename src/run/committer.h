@@ -17,6 +17,7 @@
 
 #include "connector/sink.h"
 #include "run/run.h"
+#include "run/telemetry.h"
 
 struct committer;
 
@@ -24,7 +25,11 @@ struct committer;
  * source and is the committer's until committer_stop(). */
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct retry_policy *policy,
-                                  const struct run_observer *observer);
+                                  const struct run_observer *observer,
+                                  struct telemetry *telemetry, uint32_t system_number);
+/* Called on the worker's thread, again and again, while a close or a drain waits. */
+void committer_set_waiting(struct committer *committer, void (*waiting)(void *context),
+                           void *context);
 /* Waits for the commit that is under way, but not for its repetition: where another system failed
  * this one may be away for ever. Ends the thread; rows that are not committed are dropped (see
  * committer_drain()). Takes NULL. */

@@ -21,6 +21,7 @@ struct pipeline {
     struct plan *plan;
     const struct run_options *options;
     const struct run_observer *observer;
+    struct telemetry *telemetry;      /* NULL: nobody looks */
     struct arena *arena;
 
     struct source *source;

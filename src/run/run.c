@@ -8,6 +8,7 @@
 #include "os/thread.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
+#include "run/telemetry.h"
 
 void run_result_fini(struct run_result *result)
 {
@@ -25,10 +26,11 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     if (status != STATUS_OK) {
         return status;
     }
+    telemetry_set_phase(pipeline->telemetry, HEALTH_RUNNING);
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->committers[s] = committer_start(plan->systems[s], pipeline->progresses[s],
                                                   pipeline->partition_count, &plan->retry,
-                                                  pipeline->observer);
+                                                  pipeline->observer, pipeline->telemetry, s);
     }
     status = worker_run(pipeline, out_records, err);
     for (uint32_t s = 0; s < plan->system_count; s++) {
@@ -40,12 +42,13 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
 /* One pass with one plan. *out_align: systems are apart under that older plan, which must finish
  * first; when `is_last`, it has. */
 static enum status run_once(struct plan *plan, bool is_last, const struct run_options *options,
-                            const struct run_observer *observer, struct run_result *result,
-                            struct hash128 *out_align, bool *out_needs_align,
+                            const struct run_observer *observer, struct telemetry *telemetry,
+                            struct run_result *result, struct hash128 *out_align, bool *out_needs_align,
                             struct buffer *out_plan_text, struct error *err)
 {
     struct pipeline pipeline;
     pipeline_init(&pipeline, plan, options, observer);
+    pipeline.telemetry = telemetry;
     enum status status = pipeline_open(&pipeline, err);
     if (status == STATUS_OK) {
         status = recovery_load(&pipeline, err);
@@ -75,6 +78,8 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
         return status;
     }
     if (status == STATUS_OK) {
+        telemetry_attach(telemetry, &pipeline);
+        telemetry_set_phase(telemetry, HEALTH_RECOVERING);
         status = recovery_rebuild(&pipeline, err);
     }
     /* After a stop signal too: the worker then only brings all systems to one position. */
@@ -93,7 +98,8 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
 
 /* Lets the older plan bring all systems to one position. */
 static enum status align(const struct plan *plan, struct bytes text,
-                         const struct run_observer *observer, struct error *err)
+                         const struct run_observer *observer, struct telemetry *telemetry,
+                         struct error *err)
 {
     struct plan *older = NULL;
     enum status status = plan_from_text(text, plan->folder, &older, err);
@@ -115,10 +121,32 @@ static enum status align(const struct plan *plan, struct bytes text,
         observer->talk(observer->context,
                        "the plan has changed: open epochs are finished under the old one first");
     }
-    status = run_once(older, true, &options, observer, &result, &unused, &again, &unused_text, err);
+    status = run_once(older, true, &options, observer, telemetry, &result, &unused, &again, &unused_text, err);
     buffer_fini(&unused_text);
     run_result_fini(&result);
     plan_free(older);
+    return status;
+}
+
+static enum status run_all(struct plan *plan, const struct run_options *options,
+                           const struct run_observer *observer, struct telemetry *telemetry,
+                           struct run_result *result, struct error *err)
+{
+    struct hash128 older;
+    bool needs_align = false;
+    struct buffer text = {0};
+    enum status status = run_once(plan, false, options, observer, telemetry, result, &older,
+                                  &needs_align, &text, err);
+    if (status == STATUS_OK && needs_align) {
+        status = align(plan, bytes_of(text.data, text.size), observer, telemetry, err);
+        needs_align = false;
+        if (status == STATUS_OK) {
+            buffer_clear(&text);
+            status = run_once(plan, true, options, observer, telemetry, result, &older,
+                              &needs_align, &text, err);
+        }
+    }
+    buffer_fini(&text);
     return status;
 }
 
@@ -127,21 +155,12 @@ enum status run_pipeline(struct plan *plan, const struct run_options *options,
                          struct error *err)
 {
     int64_t begin_us = clock_monotonic_us();
-    struct hash128 older;
-    bool needs_align = false;
-    struct buffer text = {0};
-    enum status status =
-        run_once(plan, false, options, observer, result, &older, &needs_align, &text, err);
-    if (status == STATUS_OK && needs_align) {
-        status = align(plan, bytes_of(text.data, text.size), observer, err);
-        needs_align = false;
-        if (status == STATUS_OK) {
-            buffer_clear(&text);
-            status = run_once(plan, true, options, observer, result, &older, &needs_align, &text,
-                              err);
-        }
+    struct telemetry *telemetry = NULL;
+    enum status status = telemetry_new(plan, options, observer, &telemetry, err);
+    if (status == STATUS_OK) {
+        status = run_all(plan, options, observer, telemetry, result, err);
     }
-    buffer_fini(&text);
+    telemetry_free(telemetry);
     result->duration_us = clock_monotonic_us() - begin_us;
     return status;
 }

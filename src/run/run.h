@@ -11,6 +11,7 @@
  *                it
  *   worker.c     the loop: read, judge, hand rows to the committers, close epochs, snapshots
  *   committer.c  one thread per system: commits closed epochs
+ *   telemetry.c  what a run shows of itself while it works: metrics and health
  *   accounting.c a batch's ledger, rows and dead letters into an epoch
  *   rejudge.c    what was judged of a partition, judged again from its beginning; audit and trace use
  *                it
@@ -46,6 +47,7 @@ struct run_options {
     bool until_end;  /* stop at the end of what is there now */
     /* only bring all systems to the furthest one's position (used before a plan change) */
     bool align_only;
+    const char *version; /* of the program, for its metrics */
 };
 
 /* What a run did; caller frees with run_result_fini(). */

@@ -11,6 +11,7 @@
 #include "os/thread.h"
 #include "run/accounting.h"
 #include "run/pipeline.h"
+#include "run/telemetry.h"
 #include "state/snapshot.h"
 
 #define EPOCH_BYTES (4u * 1024u * 1024u)
@@ -128,6 +129,7 @@ static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_r
         }
     }
     worker->records += batch->row_count;
+    telemetry_read(pipeline->telemetry, p, batch->row_count);
     return STATUS_OK;
 }
 
@@ -202,12 +204,14 @@ static enum status save_snapshot(struct worker *worker, uint32_t p, struct error
 /* A snapshot that cannot be written costs time at the next start, nothing else. */
 static void save_snapshots(struct worker *worker)
 {
-    for (uint32_t p = 0; p < worker->pipeline->partition_count; p++) {
-        struct error err = {0};
+    struct error err = {0};
+    for (uint32_t p = 0; p < worker->pipeline->partition_count && err.status == STATUS_OK; p++) {
         if (save_snapshot(worker, p, &err) != STATUS_OK) {
             pipeline_warn(worker->pipeline, "no snapshot: %s (%s)", err.message, err.code);
-            break;
         }
+    }
+    if (err.status == STATUS_OK) {
+        telemetry_snapshot(worker->pipeline->telemetry);
     }
     worker->snapshot_us = clock_monotonic_us();
 }
@@ -322,12 +326,27 @@ static int64_t wait_time_us(const struct worker *worker)
     return wait_us < 1000 ? 1000 : wait_us;
 }
 
+/* While a system is away the lag grows, and somebody may be looking. */
+static void tick(void *context)
+{
+    struct pipeline *pipeline = context;
+    telemetry_tick(pipeline->telemetry, pipeline);
+}
+
+static void tick_while_waiting(struct pipeline *pipeline)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        committer_set_waiting(pipeline->committers[s], tick, pipeline);
+    }
+}
+
 static enum status loop(struct worker *worker, struct error *err)
 {
     struct pipeline *pipeline = worker->pipeline;
     struct source *source = pipeline->source;
     while (!is_ending(pipeline) || !is_aligned(pipeline)) {
         uint64_t rows = 0;
+        telemetry_tick(pipeline->telemetry, pipeline);
         enum status status = take_round(worker, &rows, err);
         if (status == STATUS_OK) {
             status = close_ripe(worker, err);
@@ -360,7 +379,9 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
     }
     worker.batch = stage_runner_batch(worker.runner);
     worker.expected = count_expected(pipeline);
+    tick_while_waiting(pipeline);
     status = loop(&worker, err);
+    telemetry_set_phase(pipeline->telemetry, HEALTH_STOPPING);
     if (status == STATUS_OK) {
         status = flush(&worker, err);
     }

@@ -1,6 +1,9 @@
 """A system that is away, and the retry policy: what is tried, said, and given up."""
+import json
 import re
 import time
+import urllib.error
+import urllib.request
 
 from faults.disk import complaints, disk, fat_record, wait_for_complaint  # noqa: F401
 from faults.lab import balanced, counts, local
@@ -99,3 +102,59 @@ def test_what_cannot_be_meant_is_refused(lab):
                         ({"then": "stop"}, "set attempts"), ({"then": "wait"}, "one of pause, stop")):
         done = lab.write(retry=retry).weir("lint", "p.yaml")
         assert done.status == 2 and "config.value" in done.err and hint in done.err, (retry, done)
+
+
+def ask(url, method="GET"):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def wait_for_cause(url, cause):
+    end = time.monotonic() + 20
+    while True:
+        status, text = ask(url + "ready")
+        causes = json.loads(text)["causes"]
+        if [each["cause"] for each in causes] == [cause]:
+            assert status == 503
+            return causes[0]
+        assert time.monotonic() < end, text
+        time.sleep(0.01)
+
+
+def lag(url):
+    return sum(float(line.split()[-1]) for line in ask(url + "metrics")[1].splitlines()
+               if line.startswith("weir_lag_records{"))
+
+
+def test_what_is_in_the_way_is_seen_and_resumed(lab, disk):
+    """/ready says who is away, and who is paused and why; the lag grows; POST /resume goes on."""
+    prepare(lab, initial="200ms", attempts=3, factor=1)
+    lab.write(http={"listen": "127.0.0.1:0"})
+    process = lab.start()
+    wait_for_complaint(process)
+    url = re.search(r"listening on (\S+)", process.errors())[1]
+    assert wait_for_cause(url, "away")["system"] == "out.db"
+    cause = wait_for_cause(url, "paused")
+    assert cause["code"] == "log.full" and cause["attempts"] == 3 and "POST /resume" in cause["do"]
+    before = lag(url)
+    lab.produce([fat_record(RECORDS + number) for number in range(10)])
+    end = time.monotonic() + 10
+    while lag(url) < before + 10:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    text = ask(url + "metrics")[1]
+    assert 'weir_system_up{pipeline="p",system="out.db"} 0' in text
+    assert 'weir_system_paused{pipeline="p",system="out.db"} 1' in text
+    assert 'weir_commit_failures_total{pipeline="p",system="out.db"} 3' in text
+    assert "log.full" in ask(url)[1]
+    assert ask(url + "live") == (200, "alive\n")
+    disk.grow()
+    assert ask(url + "resume", "POST")[0] == 202
+    lab.wait_committed(process, RECORDS + 10, path="disk/out.db")
+    assert ask(url + "ready")[0] == 200
+    assert process.terminate() == 0, process.errors()
+    assert "works again" in process.errors()
+    assert balanced(lab.ledger()) == counts(valid=RECORDS + 10)
