@@ -25,7 +25,7 @@
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/table.h"
 #include "connector/sqlite/table_columns.h"
-#include "connector/sqlite/table_order.h"
+#include "connector/table/order.h"
 #include "connector/table/letter.h"
 #include "connector/table/value.h"
 
@@ -44,8 +44,8 @@ static const struct grammar_field table_sink_fields[] = {
 
 static struct outbox *outbox_new(struct sink *sink)
 {
-    (void)sink;
-    return &table_rows_new()->outbox;
+    const struct table_sink *s = table_sink(sink);
+    return &table_rows_new(s->keys.count > 0 ? s->keys.columns[0] : TABLE_NO_KEY)->outbox;
 }
 
 static void outbox_clear(struct outbox *outbox)
@@ -122,7 +122,7 @@ static void finish(struct sink *sink, struct outbox *outbox)
 {
     struct table_sink *s = table_sink(sink);
     if (s->is_unordered) {
-        table_order_by_key(table_outbox(outbox), s->keys.columns[0]);
+        table_order_by_key(table_outbox(outbox));
     } else {
         table_order_of_arrival(table_outbox(outbox));
     }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "connector/sqlite/table_order.h"
+#include "connector/table/order.h"
 
 /* Rows of one statement: when it fails they are written one by one, and the pages that it changes
  * are copied before. */
@@ -106,7 +106,7 @@ static void refuse(const struct sink *sink, const struct table_outbox *o,
     };
     static_assert(sizeof reject.message == sizeof mark->message, "a message is copied whole");
     memcpy(reject.message, mark->message, sizeof reject.message);
-    table_row_record(row, &reject.record);
+    table_row_record(o, row, &reject.record);
     attempt_add_reject(attempt, &reject);
 }
 

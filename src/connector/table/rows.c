@@ -2,23 +2,30 @@
 
 #include <string.h>
 
+#include "connector/table/order.h"
+
 enum { ROW_ALIGNMENT = 8 };
 
-struct table_outbox *table_rows_new(void)
+struct table_outbox *table_rows_new(uint32_t key)
 {
-    return memory_alloc_zero(1, sizeof(struct table_outbox));
+    struct table_outbox *outbox = memory_alloc_zero(1, sizeof *outbox);
+    outbox->key = key;
+    return outbox;
 }
 
 void table_rows_clear(struct table_outbox *outbox)
 {
     buffer_clear(&outbox->rows);
+    buffer_clear(&outbox->records);
     outbox->mark_count = 0;
+    outbox->is_sorted = false;
     outbox->outbox = (struct outbox){0};
 }
 
 void table_rows_free(struct table_outbox *outbox)
 {
     buffer_fini(&outbox->rows);
+    buffer_fini(&outbox->records);
     memory_free(outbox->places);
     memory_free(outbox->scratch);
     memory_free(outbox->marks);
@@ -91,23 +98,23 @@ void table_rows_append(struct table_outbox *outbox, const struct table_row *head
     size_t start = rows->size;
     size_t cells_end =
         size_add(sizeof *head + size_mul(count, sizeof *head->cells), text_bytes(values, count));
-    struct table_row *row = (struct table_row *)(void *)buffer_reserve(rows, cells_end);
+    size_t padding = -cells_end % ROW_ALIGNMENT;
+    check(cells_end <= UINT32_MAX - ROW_ALIGNMENT);
+    struct table_row *row =
+        (struct table_row *)(void *)buffer_reserve(rows, cells_end + ROW_ALIGNMENT);
     *row = *head;
     row->cell_count = count;
     row->mark = TABLE_ROW_UNMARKED;
-    row->record_at = record == NULL ? 0 : (uint32_t)cells_end;
+    row->record_at = record == NULL ? TABLE_ROW_NO_RECORD : outbox->records.size;
+    row->size_bytes = (uint32_t)(cells_end + padding);
     write_cells(row, values, count);
-    rows->size += cells_end;
+    memset((uint8_t *)row + cells_end, 0, padding);
+    rows->size += cells_end + padding;
+    table_order_note(outbox, start);
     if (record != NULL) {
-        append_record(rows, record);
+        append_record(&outbox->records, record);
     }
-    size_t padding = -rows->size % ROW_ALIGNMENT;
-    memset(buffer_reserve(rows, ROW_ALIGNMENT), 0, padding);
-    rows->size += padding;
-    size_t size = rows->size - start;
-    check(size <= UINT32_MAX);
-    table_rows_at(outbox, start)->size_bytes = (uint32_t)size;
-    outbox->outbox.size_bytes = rows->size;
+    outbox->outbox.size_bytes = rows->size + outbox->records.size;
     outbox->outbox.row_count++;
 }
 
@@ -120,11 +127,12 @@ static struct bytes read_bytes(struct reader *in)
     return is_none ? BYTES_NONE : bytes;
 }
 
-void table_row_record(const struct table_row *row, struct record *out)
+void table_row_record(const struct table_outbox *outbox, const struct table_row *row,
+                      struct record *out)
 {
-    check(row->record_at != 0);
-    struct reader in = reader_of(bytes_of((const uint8_t *)row + row->record_at,
-                                          row->size_bytes - row->record_at));
+    check(row->record_at < outbox->records.size);
+    struct reader in = reader_of(bytes_of(outbox->records.data + row->record_at,
+                                          outbox->records.size - row->record_at));
     *out = (struct record){.offset = row->offset, .timestamp_us = row->timestamp_us};
     out->key = read_bytes(&in);
     out->value = read_bytes(&in);

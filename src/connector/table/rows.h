@@ -2,9 +2,10 @@
  * Rows on their way to a table: the outbox of a table sink.
  *
  * They stand one after the other in one buffer, each at a multiple of 8 bytes: head and cells
- * (struct table_row), the texts of the cells, then key, value and headers of the record, for its
- * dead letter if the table refuses the row. A marked row was refused in an attempt that it took
- * with it; the next attempt writes the others only.
+ * (struct table_row), then the texts of the cells. Key, value and headers of their records stand in
+ * a buffer of their own, for the dead letter if the table refuses the row: mostly nobody reads
+ * them. A marked row was refused in an attempt that it took with it; the next attempt writes the
+ * others only.
  */
 #ifndef WEIR_CONNECTOR_TABLE_ROWS_H
 #define WEIR_CONNECTOR_TABLE_ROWS_H
@@ -14,6 +15,8 @@
 #include "connector/source.h"
 
 #define TABLE_ROW_UNMARKED UINT32_MAX
+#define TABLE_ROW_NO_RECORD UINT64_MAX
+#define TABLE_NO_KEY UINT32_MAX
 #define TABLE_MARK_MESSAGE_BYTES 200u
 
 /* One value as it is stored. */
@@ -35,8 +38,8 @@ struct table_row {
     uint32_t source_partition;
     uint32_t attempt;          /* of its dead letter */
     uint32_t size_bytes;       /* of all of it: the next row stands there */
-    uint32_t record_at;        /* from the start of the row; 0: no record is kept */
     uint32_t mark;             /* TABLE_ROW_UNMARKED, or index in the outbox's marks */
+    uint64_t record_at;        /* in the outbox's records, or TABLE_ROW_NO_RECORD */
     uint32_t cell_count;
     struct table_cell cells[];
 };
@@ -48,21 +51,25 @@ struct table_mark {
 
 /* Where a row stands, in the order of writing. */
 struct table_place {
-    uint64_t prefix[2]; /* of the key; 0 where the order is that of arrival */
+    uint64_t prefix[2]; /* of the key; 0 without one */
     size_t at;          /* for table_rows_at() */
 };
 
 struct table_outbox {
     struct outbox outbox; /* first */
+    uint32_t key; /* the cell by which rows may be ordered, TABLE_NO_KEY */
     struct buffer rows;
-    struct table_place *places; /* [outbox.row_count], after table_order_…() */
+    struct buffer records;
+    struct table_place *places; /* [outbox.row_count]: as they came, until table_order_by_key() */
     struct table_place *scratch;
     size_t place_capacity;      /* of both */
+    bool is_sorted;             /* the places */
     struct table_mark *marks;
     uint32_t mark_count;
 };
 
-struct table_outbox *table_rows_new(void);
+/* `key`: the cell by which rows may be ordered, or TABLE_NO_KEY. */
+struct table_outbox *table_rows_new(uint32_t key);
 void table_rows_clear(struct table_outbox *outbox);
 void table_rows_free(struct table_outbox *outbox);
 
@@ -83,8 +90,9 @@ static inline struct bytes table_row_text(const struct table_row *row,
     return bytes_of((const uint8_t *)row + cell->text_at, cell->size_bytes);
 }
 
-/* Slices of the row; `headers` is new and the caller's. */
-void table_row_record(const struct table_row *row, struct record *out);
+/* Of a row that has one: slices of the outbox; `headers` is new and the caller's. */
+void table_row_record(const struct table_outbox *outbox, const struct table_row *row,
+                      struct record *out);
 
 /* Cuts the message at the end of a character. */
 void table_rows_mark(struct table_outbox *outbox, struct table_row *row, const char *code,

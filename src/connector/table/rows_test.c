@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/prng.h"
-#include "connector/sqlite/table_order.h"
+#include "connector/table/order.h"
 
 static struct value integer(int64_t number)
 {
@@ -34,7 +34,7 @@ static void append(struct table_outbox *outbox, int64_t offset, struct value key
 static void test_rows_come_back(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new();
+    struct table_outbox *outbox = table_rows_new(0);
     struct record_header headers[] = {
         {.name = bytes_of_string("trace"), .value = bytes_of("\x00\xff", 2)},
         {.name = bytes_of_string("none"), .value = BYTES_NONE},
@@ -61,7 +61,7 @@ static void test_rows_come_back(void **state)
     assert_int_equal(first->cells[4].size_bytes, 0);
 
     struct record back;
-    table_row_record(first, &back);
+    table_row_record(outbox, first, &back);
     assert_int_equal(back.offset, 7);
     assert_int_equal(back.timestamp_us, 9);
     assert_true(bytes_is_none(back.key));
@@ -81,7 +81,7 @@ static void test_rows_come_back(void **state)
 static void test_messages_end_with_a_whole_character(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new();
+    struct table_outbox *outbox = table_rows_new(0);
     append(outbox, 1, integer(1));
     char message[TABLE_MARK_MESSAGE_BYTES + 2];
     memset(message, 'x', sizeof message);
@@ -102,11 +102,11 @@ static int64_t offset_at(const struct table_outbox *outbox, size_t index)
 
 static void expect_order(const struct value *keys, size_t count)
 {
-    struct table_outbox *outbox = table_rows_new();
+    struct table_outbox *outbox = table_rows_new(0);
     for (size_t i = count; i > 0; i--) {
         append(outbox, (int64_t)i - 1, keys[i - 1]);
     }
-    table_order_by_key(outbox, 0);
+    table_order_by_key(outbox);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(offset_at(outbox, i), i);
     }
@@ -132,11 +132,11 @@ static void test_equal_keys_stay_as_they_came(void **state)
     struct prng prng;
     prng_init(&prng, 42);
     for (size_t count = 0; count < 400; count += 1 + count / 7) {
-        struct table_outbox *outbox = table_rows_new();
+        struct table_outbox *outbox = table_rows_new(0);
         for (size_t i = 0; i < count; i++) {
             append(outbox, (int64_t)i, integer((int64_t)prng_below(&prng, 1 + count / 4)));
         }
-        table_order_by_key(outbox, 0);
+        table_order_by_key(outbox);
         for (size_t i = 1; i < count; i++) {
             const struct table_row *before = table_rows_at(outbox, outbox->places[i - 1].at);
             const struct table_row *row = table_rows_at(outbox, outbox->places[i].at);

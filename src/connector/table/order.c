@@ -1,32 +1,12 @@
-#include "connector/sqlite/table_order.h"
+#include "connector/table/order.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SIGN_BIT (UINT64_C(1) << 63)
 
 enum { RUN_LENGTH = 8 };
-
-static void make_room(struct table_outbox *outbox)
-{
-    size_t count = (size_t)outbox->outbox.row_count;
-    if (count <= outbox->place_capacity) {
-        return;
-    }
-    outbox->places = memory_realloc(outbox->places, size_mul(count, sizeof *outbox->places));
-    outbox->scratch = memory_realloc(outbox->scratch, size_mul(count, sizeof *outbox->scratch));
-    outbox->place_capacity = count;
-}
-
-void table_order_of_arrival(struct table_outbox *outbox)
-{
-    make_room(outbox);
-    size_t count = 0;
-    for (size_t at = 0; at < outbox->rows.size; at += table_rows_at(outbox, at)->size_bytes) {
-        outbox->places[count++] = (struct table_place){.at = at};
-    }
-    check(count == outbox->outbox.row_count);
-}
 
 /* --- prefixes of a key --- */
 
@@ -111,13 +91,53 @@ static void sort_places(struct table_place *places, size_t count, struct table_p
     }
 }
 
-void table_order_by_key(struct table_outbox *outbox, uint32_t key)
+/* --- the orders --- */
+
+static void make_room(struct table_outbox *outbox, size_t count)
 {
-    table_order_of_arrival(outbox);
-    size_t count = (size_t)outbox->outbox.row_count;
-    for (size_t i = 0; i < count; i++) {
-        const struct table_row *row = table_rows_at(outbox, outbox->places[i].at);
-        write_prefix(row, &row->cells[key], outbox->places[i].prefix);
+    if (count <= outbox->place_capacity) {
+        return;
     }
-    sort_places(outbox->places, count, outbox->scratch);
+    size_t capacity = size_add(size_mul(outbox->place_capacity, 2), 1024);
+    outbox->places = memory_realloc(outbox->places, size_mul(capacity, sizeof *outbox->places));
+    outbox->scratch = memory_realloc(outbox->scratch, size_mul(capacity, sizeof *outbox->scratch));
+    outbox->place_capacity = capacity;
+}
+
+/* While the row is still in the processor's cache. */
+void table_order_note(struct table_outbox *outbox, size_t at)
+{
+    size_t number = (size_t)outbox->outbox.row_count;
+    make_room(outbox, number + 1);
+    struct table_place *place = &outbox->places[number];
+    *place = (struct table_place){.at = at};
+    if (outbox->key != TABLE_NO_KEY) {
+        const struct table_row *row = table_rows_at(outbox, at);
+        write_prefix(row, &row->cells[outbox->key], place->prefix);
+    }
+}
+
+static int compare_arrival(const void *a, const void *b)
+{
+    size_t first = ((const struct table_place *)a)->at;
+    size_t second = ((const struct table_place *)b)->at;
+    return (first > second) - (first < second);
+}
+
+void table_order_of_arrival(struct table_outbox *outbox)
+{
+    if (outbox->is_sorted) {
+        qsort(outbox->places, (size_t)outbox->outbox.row_count, sizeof *outbox->places,
+              compare_arrival);
+        outbox->is_sorted = false;
+    }
+}
+
+void table_order_by_key(struct table_outbox *outbox)
+{
+    check(outbox->key != TABLE_NO_KEY);
+    if (!outbox->is_sorted) {
+        sort_places(outbox->places, (size_t)outbox->outbox.row_count, outbox->scratch);
+        outbox->is_sorted = true;
+    }
 }
