@@ -12,9 +12,9 @@
  *   - No deleted marks: between a key's home and its slot no slot is empty. A purge restores that
  *     by placing the survivors of every run anew.
  *   - Never more than three quarters full. At that mark the table is purged; only if more than
- *     eleven sixteenths are left it grows to twice the size. The distance between the two marks
- *     is what pays for the purge.
- *   - The budget holds the bytes of the slots, while it grows those of both tables.
+ *     eleven sixteenths are left it grows to twice the size, in place: there are never two tables.
+ *     The distance between the two marks is what pays for the purge.
+ *   - The budget holds the bytes of the slots.
  */
 #ifndef WEIR_STATE_KEYED_TABLE_H
 #define WEIR_STATE_KEYED_TABLE_H
@@ -133,6 +133,19 @@ static inline void keyed_forget(struct keyed_table *table, struct keyed_head *sl
     table->count--;
 }
 
+/* Takes the entry out of its slot and puts it where it belongs. */
+static inline void keyed_replace(struct keyed_table *table, size_t slot_bytes,
+                                 struct keyed_head *slot)
+{
+    struct hash128 key = slot->key;
+    slot->key = (struct hash128){0, 0};
+    struct keyed_head *place = keyed_probe(table, slot_bytes, key);
+    if (place != slot) {
+        memcpy(place, slot, slot_bytes);
+    }
+    place->key = key;
+}
+
 /* Forgets what is not remembered at the watermark. In place: needs no memory. */
 static inline void keyed_purge(struct keyed_table *table, size_t slot_bytes, int64_t watermark_us)
 {
@@ -154,47 +167,90 @@ static inline void keyed_purge(struct keyed_table *table, size_t slot_bytes, int
     }
     for (size_t i = 1; i <= table->capacity; i++) {
         struct keyed_head *slot = keyed_at(table, slot_bytes, (start + i) & mask);
-        struct hash128 key = slot->key;
-        if (keyed_is_zero(key)) {
+        if (keyed_is_zero(slot->key)) {
             continue;
         }
-        slot->key = (struct hash128){0, 0};
-        if (!keyed_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
+        if (keyed_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
+            /* All before it in its run stand already: its new place is this or an earlier slot. */
+            keyed_replace(table, slot_bytes, slot);
+        } else {
+            slot->key = (struct hash128){0, 0};
             keyed_forget(table, slot);
-            continue;
         }
-        /* All before it in its run stand already, so its new place is this or an earlier slot. */
-        struct keyed_head *place = keyed_probe(table, slot_bytes, key);
-        if (place != slot) {
-            memcpy(place, slot, slot_bytes);
-        }
-        place->key = key;
     }
 }
 
-/* Moves all entries into a table of `capacity` slots. */
-static inline enum status keyed_resize(struct keyed_table *table, size_t slot_bytes,
-                                       size_t capacity, struct error *err)
+static inline size_t keyed_bytes(size_t slot_bytes, size_t capacity)
 {
-    size_t bytes = size_mul(size_add(capacity, 1), slot_bytes);
+    return size_mul(size_add(capacity, 1), slot_bytes);
+}
+
+/*
+ * Every entry finds its place in the table that has just become twice as large, the upper half of
+ * it empty. Its home is the old one, or the same in the upper half.
+ *
+ * The run at the beginning of the table may be the end of one that began at the end of the old
+ * half: it is set aside first. Each other run begins at a home, and what stands before an entry in
+ * its run has found its place already: so an entry that keeps its home goes there or to an earlier
+ * slot, never behind one that still has to move. The upper half fills as the lower one had, with
+ * some entries missing, so it does not run over before those set aside come.
+ */
+static inline void keyed_spread(struct keyed_table *table, size_t slot_bytes, size_t old_capacity)
+{
+    size_t first_count = 0;
+    while (!keyed_is_zero(keyed_at(table, slot_bytes, first_count)->key)) {
+        first_count++;
+    }
+    size_t first_bytes = size_mul(first_count, slot_bytes);
+    uint8_t *first = memory_alloc(first_bytes);
+    memcpy(first, table->slots, first_bytes);
+    memset(table->slots, 0, first_bytes);
+    for (size_t i = first_count; i < old_capacity; i++) {
+        struct keyed_head *slot = keyed_at(table, slot_bytes, i);
+        if (!keyed_is_zero(slot->key)) {
+            keyed_replace(table, slot_bytes, slot);
+        }
+    }
+    for (size_t i = 0; i < first_count; i++) {
+        const uint8_t *entry = first + i * slot_bytes;
+        struct hash128 key;
+        memcpy(&key, entry, sizeof key);
+        memcpy(keyed_probe(table, slot_bytes, key), entry, slot_bytes);
+    }
+    memory_free(first);
+}
+
+/* A table without entries gets `capacity` slots. */
+static inline enum status keyed_begin(struct keyed_table *table, size_t slot_bytes,
+                                      size_t capacity, struct error *err)
+{
+    size_t bytes = keyed_bytes(slot_bytes, capacity);
     if (!state_budget_take(table->budget, bytes)) {
         return state_budget_refuse(table->budget, bytes, table->what, table->remedy, err);
     }
-    struct keyed_table old = *table;
-    table->slots = memory_alloc(bytes);
-    pages_populate(table->slots, bytes);
-    /* Not memory_alloc_zero(): a page of fresh memory that is read before it is written, as probing
-     * does, costs two faults, and the second one stops all threads. */
-    memset(table->slots, 0, bytes);
+    table->slots = pages_alloc(bytes);
     table->capacity = capacity;
-    struct keyed_head *slot;
-    for (size_t i = 0; (slot = keyed_next(&old, slot_bytes, &i)) != NULL;) {
-        memcpy(keyed_probe(table, slot_bytes, slot->key), slot, slot_bytes);
+    return STATUS_OK;
+}
+
+/* Twice as many slots. */
+static inline enum status keyed_grow(struct keyed_table *table, size_t slot_bytes,
+                                     struct error *err)
+{
+    size_t old_capacity = table->capacity;
+    size_t old_bytes = keyed_bytes(slot_bytes, old_capacity);
+    size_t bytes = keyed_bytes(slot_bytes, size_mul(old_capacity, 2));
+    if (!state_budget_take(table->budget, bytes - old_bytes)) {
+        return state_budget_refuse(table->budget, bytes - old_bytes, table->what, table->remedy,
+                                   err);
     }
-    if (old.slots != NULL) {
-        memory_free(old.slots);
-        state_budget_give(table->budget, (old.capacity + 1) * slot_bytes);
-    }
+    table->slots = pages_grow(table->slots, old_bytes, bytes);
+    table->capacity = old_capacity * 2;
+    /* The entry of the zero key stays behind the last slot. */
+    struct keyed_head *zero = keyed_at(table, slot_bytes, old_capacity);
+    memcpy(keyed_at(table, slot_bytes, table->capacity), zero, slot_bytes);
+    memset(zero, 0, slot_bytes);
+    keyed_spread(table, slot_bytes, old_capacity);
     return STATUS_OK;
 }
 
@@ -206,16 +262,17 @@ static inline enum status keyed_make_room(struct keyed_table *table, size_t slot
         return STATUS_OK;
     }
     if (table->capacity == 0) {
-        return keyed_resize(table, slot_bytes, KEYED_TABLE_MIN_SLOTS, err);
+        return keyed_begin(table, slot_bytes, KEYED_TABLE_MIN_SLOTS, err);
     }
     keyed_purge(table, slot_bytes, watermark_us);
     if (table->count <= table->capacity / 16 * 11) {
         return STATUS_OK;
     }
-    return keyed_resize(table, slot_bytes, size_mul(table->capacity, 2), err);
+    return keyed_grow(table, slot_bytes, err);
 }
 
-/* Room for `count` entries in an empty table, so that reading them back never moves them. */
+/* Room for `count` entries in a table that never had any, so that reading them back never moves
+ * them. */
 static inline enum status keyed_reserve(struct keyed_table *table, size_t slot_bytes,
                                         uint64_t count, struct error *err)
 {
@@ -223,7 +280,7 @@ static inline enum status keyed_reserve(struct keyed_table *table, size_t slot_b
     while (capacity / 4 * 3 <= count) {
         capacity = size_mul(capacity, 2);
     }
-    return keyed_resize(table, slot_bytes, capacity, err);
+    return keyed_begin(table, slot_bytes, capacity, err);
 }
 
 /* The slot of a key that has none yet, NULL where it has; there must be room. The caller fills what
@@ -257,8 +314,9 @@ static inline void keyed_fini(struct keyed_table *table, size_t slot_bytes)
         table->drop(table, slot);
     }
     if (table->slots != NULL) {
-        memory_free(table->slots);
-        state_budget_give(table->budget, (table->capacity + 1) * slot_bytes);
+        size_t bytes = keyed_bytes(slot_bytes, table->capacity);
+        pages_free(table->slots, bytes);
+        state_budget_give(table->budget, bytes);
     }
 }
 

@@ -11,7 +11,7 @@
  *
  * Nothing is ever evicted. Memory is accounted in a shared budget; when a store would grow beyond
  * the budget after a purge, the insertion fails with FATAL "state.memory" and a message that says
- * what to do. While a store grows its old and its new table are accounted both.
+ * what to do. A store grows in place, to twice its size.
  *
  * Threads: a store belongs to one worker. A budget may be shared (atomic).
  */
