@@ -6,9 +6,9 @@
 #include "base/time.h"
 #include "cli/lines.h"
 #include "cli/place.h"
-#include "cli/record_json.h"
-#include "cli/table_rows.h"
+#include "codec/record_json.h"
 #include "cli/verbs.h"
+#include "connector/rows.h"
 #include "locallog/locallog.h"
 #include "os/thread.h"
 #include "os/watch.h"
@@ -316,12 +316,13 @@ static enum status tail_files(struct tail *t, const struct place *place, struct 
 
 /* --- tables --- */
 
-static enum status print_row(void *context, struct bytes json, bool *out_done, struct error *err)
+static enum status print_row(void *context, const struct place_row *row, bool *out_done,
+                             struct error *err)
 {
     (void)err;
     struct tail *t = context;
-    if (contains(json, t->needle)) {
-        fwrite(json.data, 1, json.size, stdout);
+    if (contains(row->value, t->needle)) {
+        fwrite(row->value.data, 1, row->value.size, stdout);
         fputc('\n', stdout);
         t->left--;
     }
@@ -404,7 +405,7 @@ static enum status tail_place(struct tail *t, const struct place *place, struct 
     case PLACE_TOPIC:
         return tail_topic(t, place, err);
     case PLACE_TABLE:
-        return table_rows_each(place->path, place->name, print_row, t, err);
+        return rows_find("sqlite")->each(place->path, place->name, print_row, t, err);
     case PLACE_FILE:
     case PLACE_STREAM:
         break;

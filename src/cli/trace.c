@@ -7,7 +7,7 @@
 
 #include "base/time.h"
 #include "cli/bar.h"
-#include "cli/record_json.h"
+#include "codec/record_json.h"
 #include "cli/verbs.h"
 #include "codec/json.h"
 

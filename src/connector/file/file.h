@@ -12,9 +12,11 @@
 #define WEIR_CONNECTOR_FILE_FILE_H
 
 #include "connector/registry.h"
+#include "connector/rows.h"
 
 extern const struct source_ops file_source_ops;
 extern const struct source_ops stdin_source_ops;
 extern const struct sink_kind file_sink_kind;
+extern const struct rows_ops file_rows_ops;
 
 #endif

@@ -3,8 +3,8 @@
  * in base64 under a name with "_base64" behind it, what is none is null. Headers are
  * [{"name":…,"value":…},…]; all as in the dead letters of files.
  */
-#ifndef WEIR_CLI_RECORD_JSON_H
-#define WEIR_CLI_RECORD_JSON_H
+#ifndef WEIR_CODEC_RECORD_JSON_H
+#define WEIR_CODEC_RECORD_JSON_H
 
 #include "base/memory.h"
 #include "batch/batch.h"

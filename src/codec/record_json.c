@@ -1,4 +1,4 @@
-#include "cli/record_json.h"
+#include "codec/record_json.h"
 
 #include "base/time.h"
 #include "codec/json.h"
