@@ -89,6 +89,7 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment)
     arena_reset(batch->arena, ARENA_KEEP_BYTES);
     batch->partition = partition;
     batch->assignment = assignment;
+    batch->header = BYTES_NONE;
     for (uint32_t i = 0; i < batch->layout->field_count; i++) {
         memset(batch->columns[i].cells, CELL_ABSENT, batch->row_count);
         batch->columns[i].misfit_count = 0;

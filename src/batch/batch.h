@@ -146,6 +146,9 @@ struct batch {
 
     uint32_t partition;  /* index in the source's list of partitions */
     uint64_t assignment; /* the assignment sequence of the partition */
+    /* What stands before the records of the partition and names their columns (a CSV header); none
+     * where nothing does. Lives as long as the batch. */
+    struct bytes header;
 
     uint32_t row_count;
     struct record *records; /* [BATCH_ROWS_MAX] */

@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "batch/batch.h"
+#include "codec/csv.h"
 #include "doc/grammar.h"
 
 struct source;
@@ -41,10 +42,12 @@ struct source_ops {
     bool offsets_are_bytes;              /* positions in a file; else they count records */
     bool can_inject;                     /* dead letters can be replayed into it */
     /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative
-     * to `folder` (of the pipeline file; "" for none). RETRY when the system is away; CONFIG when
+     * to `folder` (of the pipeline file; "" for none). `csv` says how rows are told apart, and that
+     * the first one may be a header (which goes to batch->header); it outlives the source; NULL:
+     * records are lines, or have borders of their own. RETRY when the system is away; CONFIG when
      * the place does not exist. */
-    enum status (*open)(const struct doc *config, const char *folder, struct source **out,
-                        struct error *err);
+    enum status (*open)(const struct doc *config, const char *folder,
+                        const struct csv_options *csv, struct source **out, struct error *err);
     void (*close)(struct source *source); /* takes NULL */
     /* The array lives until close. */
     const struct source_partition *(*partitions)(struct source *source, uint32_t *out_count);

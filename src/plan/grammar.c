@@ -8,7 +8,8 @@
 
 #include "connector/registry.h"
 
-static const char *const formats[] = {"json", NULL};
+static const char *const formats[] = {"json", "csv", NULL};
+static const char *const decimals[] = {".", ",", NULL};
 static const char *const repeated_keys[] = {"error", "last", NULL};
 static const char *const severities[] = {"error", "warn", NULL};
 static const char *const guarantees[] = {"exactly_once", "at_least_once", NULL};
@@ -20,6 +21,26 @@ static const struct grammar_field json_fields[] = {
      .help = "larger records are decode.too_large; 1MiB unless set"},
     {.key = "max_depth", .type = GRAMMAR_INT, .minimum = 1, .maximum = 1000,
      .help = "deeper nesting is decode.syntax; 128 unless set"},
+    {0},
+};
+
+static const struct grammar_field csv_fields[] = {
+    {.key = "header", .type = GRAMMAR_BOOL,
+     .help = "the first row of each file names the columns; true unless names are given"},
+    {.key = "names", .type = GRAMMAR_STRINGS,
+     .help = "the columns, where there is no header, or in its place"},
+    {.key = "delimiter", .type = GRAMMAR_STRING,
+     .help = "what stands between cells: one character, or tab; ',' unless set"},
+    {.key = "quote", .type = GRAMMAR_STRING,
+     .help = "what stands around cells: one character, '' for none; '\"' unless set"},
+    {.key = "decimal", .type = GRAMMAR_CHOICE, .choices = decimals,
+     .help = "what stands before the fraction of a number; '.' unless set"},
+    {.key = "nulls", .type = GRAMMAR_STRINGS,
+     .help = "words that stand for null; in a text only without quotes"},
+    {.key = "one_line", .type = GRAMMAR_BOOL,
+     .help = "a row ends with its line, also within quotes: one stray quote spoils one row"},
+    {.key = "max_record", .type = GRAMMAR_SIZE,
+     .help = "larger rows are decode.too_large; 1MiB unless set"},
     {0},
 };
 
@@ -191,6 +212,9 @@ static const struct grammar_field *source_grammar(struct arena *arena)
     table_add(arena, &table,
               (struct grammar_field){.key = "json", .type = GRAMMAR_MAP, .fields = json_fields,
                                      .help = "how JSON is read"});
+    table_add(arena, &table,
+              (struct grammar_field){.key = "csv", .type = GRAMMAR_MAP, .fields = csv_fields,
+                                     .help = "how CSV is read"});
     return table.fields;
 }
 

@@ -20,6 +20,8 @@ struct plan_maker {
 /* places.c: source first, then (stages), then sinks and dlq, which need the stages' columns. */
 enum status plan_make_source(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 enum status plan_make_sinks(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* format.c */
+enum status plan_make_format(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* stages.c */
 enum status plan_make_stages(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* knobs.c: what paces and watches a run and judges no record; such a key may change without making

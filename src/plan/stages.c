@@ -708,23 +708,11 @@ static enum status check_expressions(struct plan_maker *maker, struct error *err
     return status;
 }
 
-static void read_json_options(struct plan_maker *maker)
-{
-    const struct doc *node = doc_get(doc_get(maker->pipeline, "source"), "json");
-    if (node != NULL) {
-        struct json_options *json = &maker->plan->stage.json;
-        bool last = strcmp(grammar_string(node, "repeated_key", "error"), "last") == 0;
-        json->repeated_key = last ? JSON_REPEATED_KEY_LAST : JSON_REPEATED_KEY_ERROR;
-        json->max_record_bytes = grammar_size_bytes(node, "max_record", 0);
-        json->max_depth = (uint32_t)grammar_int(node, "max_depth", 0);
-    }
-}
-
 enum status plan_make_stages(struct plan_maker *maker, struct error *err)
 {
-    read_json_options(maker);
     enum status status;
-    if ((status = make_schema(maker, err)) != STATUS_OK ||
+    if ((status = plan_make_format(maker, err)) != STATUS_OK ||
+        (status = make_schema(maker, err)) != STATUS_OK ||
         (status = make_event_time(maker, err)) != STATUS_OK ||
         (status = make_repair(maker, err)) != STATUS_OK ||
         (status = make_checks(maker, err)) != STATUS_OK ||

@@ -12,7 +12,8 @@ static enum status open_source(struct pipeline *pipeline, struct error *err)
 {
     const struct plan *plan = pipeline->plan;
     enum status status =
-        plan->source_ops->open(plan->source_config, plan->folder, &pipeline->source, err);
+        plan->source_ops->open(plan->source_config, plan->folder, plan_csv(plan),
+                               &pipeline->source, err);
     if (status != STATUS_OK) {
         return status;
     }

@@ -1,7 +1,8 @@
 /*
- * Render: the value of each VALID row as it goes out. A row in which nothing changed goes out as
- * the bytes that came in; otherwise the changed members are edited in place and all else stays
- * as it was (codec/json.h).
+ * Render: the value of each VALID row as it goes out, a JSON object. A JSON record in which nothing
+ * changed goes out as the bytes that came in; otherwise the changed members are edited in place and
+ * all else stays as it was (codec/json.h). A record of another format is always written anew
+ * (codec/decoder.h), and then edited the same way.
  */
 #include <stdlib.h>
 
@@ -125,6 +126,14 @@ static void begin_edits(struct stage_runner *runner, uint32_t repair_count)
     buffer_clear(&runner->edit_texts);
 }
 
+/* A record of another format as a JSON object. */
+static struct bytes object_of(struct stage_runner *runner, const struct batch *batch, uint32_t row)
+{
+    buffer_clear(&runner->object);
+    runner->decoder->ops->write_object(runner->decoder, batch, row, &runner->object);
+    return bytes_of(runner->object.data, runner->object.size);
+}
+
 static void render_row(struct stage_runner *runner, const struct batch *batch, uint32_t row,
                        const struct repair *repairs, uint32_t repair_count)
 {
@@ -132,12 +141,15 @@ static void render_row(struct stage_runner *runner, const struct batch *batch, u
     edit_repairs(runner, batch, row, repairs, repair_count);
     edit_sets(runner, batch, row);
     edit_drops(runner, batch, row);
-    if (runner->edit_count > 0) {
-        place_texts(runner);
-        json_apply_edits(runner->plan->layout, batch->records[row].value, runner->edits,
-                         runner->edit_count, &runner->rendered);
-        runner->rendered_ends[row] = runner->rendered.size;
+    bool is_object = runner->decoder->ops->write_object == NULL;
+    if (runner->edit_count == 0 && is_object) {
+        return;
     }
+    struct bytes record = is_object ? batch->records[row].value : object_of(runner, batch, row);
+    place_texts(runner);
+    json_apply_edits(runner->plan->layout, record, runner->edits, runner->edit_count,
+                     &runner->rendered);
+    runner->rendered_ends[row] = runner->rendered.size;
 }
 
 void stage_render(struct stage_runner *runner, struct batch *batch)

@@ -170,7 +170,7 @@ static void test_repeated_keys(void **state)
     (void)state;
     struct plan_fixture plan;
     plan_fixture_init(&plan, PROPERTIES, (const char *[2]){"note", NULL});
-    plan.plan.json.repeated_key = JSON_REPEATED_KEY_LAST;
+    plan.plan.decoder.json.repeated_key = JSON_REPEATED_KEY_LAST;
     plan_drop(&plan, "note");
     plan_drop(&plan, "t");
     plan_drop(&plan, "o.x");

@@ -24,7 +24,7 @@ enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_k
     runner->plan = plan;
     hash_secret_init(&runner->secret, hash_key);
     runner->arena = arena_new(16 * 1024);
-    runner->decoder = json_decoder_new(plan->layout, &plan->json);
+    runner->decoder = decoder_new(plan->layout, &plan->decoder);
     runner->checker = schema_checker_new(plan->schema);
     runner->late = memory_alloc(BATCH_ROWS_MAX);
     runner->has_violation = memory_alloc(BATCH_ROWS_MAX);
@@ -48,7 +48,7 @@ void stage_runner_free(struct stage_runner *runner)
         return;
     }
     sql_program_free(runner->program);
-    json_decoder_free(runner->decoder);
+    decoder_free(runner->decoder);
     schema_checker_free(runner->checker);
     memory_free(runner->late);
     memory_free(runner->has_violation);
@@ -61,6 +61,7 @@ void stage_runner_free(struct stage_runner *runner)
     memory_free(runner->rendered_ends);
     memory_free(runner->edits);
     buffer_fini(&runner->edit_texts);
+    buffer_fini(&runner->object);
     buffer_fini(&runner->rendered);
     arena_free(runner->arena);
     memory_free(runner);
@@ -89,7 +90,7 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
     }
     check(batch->records[0].offset >= state->next_offset);
     stage_read_replay_headers(batch);
-    json_decode(runner->decoder, batch);
+    runner->decoder->ops->decode(runner->decoder, batch);
     stage_null_values(runner, batch);
     stage_event_time(runner, state, batch);
     stage_coerce(runner, batch);

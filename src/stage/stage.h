@@ -27,7 +27,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "batch/batch.h"
-#include "codec/json.h"
+#include "codec/decoder.h"
 #include "schema/schema.h"
 #include "sql/sql.h"
 #include "state/anchor.h"
@@ -68,7 +68,7 @@ struct stage_plan {
     const struct schema *schema;
     const struct layout *layout;
     const struct reason_table *reasons;
-    struct json_options json;
+    struct decoder_options decoder;
 
     /* event time; without a field the record's timestamp is the event time and nothing is LATE */
     uint32_t event_time_field;  /* FIELD_NONE: no event_time block */

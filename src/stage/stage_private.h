@@ -7,7 +7,7 @@
 struct stage_runner {
     const struct stage_plan *plan;
     struct hash_secret secret;
-    struct json_decoder *decoder;
+    struct decoder *decoder;
     struct schema_checker *checker;
     struct sql_program *program;   /* NULL without expressions */
     struct arena *arena;           /* of the program */
@@ -26,6 +26,7 @@ struct stage_runner {
     struct json_edit *edits;       /* of one row */
     uint32_t edit_count, edit_capacity;
     struct buffer edit_texts;
+    struct buffer object;          /* a record that is no JSON, as the object that goes out */
     struct buffer rendered;
     /* where the row's text ends in `rendered`; 0: the record's own bytes */
     size_t *rendered_ends;

@@ -105,7 +105,7 @@ static void test_records_that_cannot_be_read(void **state)
     struct plan_fixture plan;
     struct run_fixture run;
     open_all(&plan, &run);
-    plan.plan.json.max_record_bytes = 0;
+    plan.plan.decoder.json.max_record_bytes = 0;
     run_add_bytes(&run, BYTES_NONE);
     run_add_bytes(&run, bytes_of("", 0));
     run_add_bytes(&run, bytes_of("{\"id\":\"\xff\"}", 10));

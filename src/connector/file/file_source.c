@@ -1,41 +1,35 @@
 /*
- * Files of lines as a source: each file is a partition of its own, whose topic is the path as it
- * stands in the pipeline file.
- *
- * What tells one file from another under the same name is the hash of its first line: topic_id is
- * "line1-" and 32 hexadecimal digits. As long as the first line has no newline (an empty file, a
- * line that is still being written) there is nothing to hash, and the id is "line1-" alone: an id
- * that is not known yet, which every id that begins with it fulfils.
- *
- * Bytes may be appended at any time. A last line without a newline may be one that is still being
- * written: it is left until its newline comes, unless it is settled: --until-end says that what is
- * there now is all, and what was taken as a record once stays one. A file that got shorter than
- * what was read is refused (source.truncated), and so is one that got bytes directly behind a last
- * line without a newline that was taken as a record (source.torn_line): in both cases the records
- * before are no longer what they were. That is why each read first looks at the two bytes before
- * its position.
+ * Files as a source: each file is a partition of its own, whose topic is the path as the pipeline
+ * file spells it (of a file in a folder, or one that fits a pattern: with that folder before it).
+ * What a file is, and how its records are found, says source_file.h; which files there are,
+ * file_paths.h.
  */
 #include <string.h>
 
 #include "base/time.h"
 #include "connector/file/file.h"
-#include "connector/file/lines.h"
+#include "connector/file/file_paths.h"
+#include "connector/file/source_file.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/place.h"
 #include "os/watch.h"
-#include "progress/progress.h"
-
-/* Read beyond what a batch is expected to hold, so that its last line is likely to be whole. */
-#define SLACK_BYTES ((size_t)16 * 1024)
 
 static const char *const starts[] = {"earliest", NULL};
+/* In the order of enum input_packing. */
+static const char *const packings[] = {"auto", "none", "gzip", "zstd", NULL};
 
 static const struct grammar_field file_source_fields[] = {
     {.key = "path",
      .type = GRAMMAR_STRINGS,
      .required = true,
-     .help = "a file of lines, or a list of them; each is a partition"},
+     .help = "a file, a folder, a pattern like 'in/*.csv', or a list of them; each file is a "
+             "partition, in the order of the list, of one folder or pattern by name"},
+    {.key = "compression",
+     .type = GRAMMAR_CHOICE,
+     .choices = packings,
+     .help = "auto looks at the first bytes of each file; positions are those of the unpacked "
+             "bytes"},
     {.key = "start",
      .type = GRAMMAR_CHOICE,
      .choices = starts,
@@ -43,20 +37,12 @@ static const struct grammar_field file_source_fields[] = {
     {0},
 };
 
-struct source_file {
-    struct file_reader *reader;
-    const char *path;
-    int64_t position;   /* of the next line */
-    int64_t settled;    /* a line that begins before it is a record without its newline too */
-    size_t open_bytes;  /* from `position` on, known to hold no newline */
-    size_t usual_bytes; /* what a batch takes of this file */
-    bool is_identified;
-};
-
 struct file_source {
     struct source source; /* first */
     struct arena *arena;
-    uint32_t count;
+    const struct csv_options *csv; /* NULL: lines */
+    enum input_packing packing;
+    uint32_t count, capacity;
     struct source_partition *partitions; /* [count] */
     struct source_file *files;           /* [count] */
     struct watch *watch;                 /* NULL until the first wait */
@@ -74,67 +60,40 @@ static void close_source(struct source *source)
     }
     struct file_source *s = self(source);
     for (uint32_t i = 0; i < s->count; i++) {
-        file_reader_close(s->files[i].reader);
+        source_file_close(&s->files[i]);
     }
     watch_close(s->watch);
+    memory_free(s->files);
+    memory_free(s->partitions);
     arena_free(s->arena);
     memory_free(s);
 }
 
-/* --- what a file is --- */
-
-static enum status line_too_long(const struct source_file *file, int64_t offset, struct error *err)
-{
-    return error_set(err, STATUS_CONFIG, "source.line_too_long",
-                     "the line of %s that begins at byte %lld is longer than %zu bytes: this is no "
-                     "file of lines",
-                     file->path, (long long)offset, LINES_LINE_BYTES_MAX);
-}
-
-/* The first line, appended to `line`; *out_ended: it has a newline. */
-static enum status read_first_line(const struct source_file *file, struct buffer *line,
-                                   bool *out_ended, struct error *err)
-{
-    size_t step = 64 * 1024;
-    for (;;) {
-        size_t got = 0;
-        uint8_t *to = buffer_reserve(line, step);
-        enum status status =
-            file_reader_read_at(file->reader, (int64_t)line->size, to, step, &got, err);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        const uint8_t *newline = memchr(to, '\n', got);
-        *out_ended = newline != NULL;
-        line->size += newline != NULL ? (size_t)(newline - to) : got;
-        if (newline != NULL || got < step) {
-            return STATUS_OK;
-        }
-        if (line->size > LINES_LINE_BYTES_MAX) {
-            return line_too_long(file, 0, err);
-        }
-        step = LINES_BLOCK_BYTES;
-    }
-}
+/* --- opening --- */
 
 /* The topic id as far as it is known now. */
 static enum status identify(struct file_source *s, uint32_t partition, struct error *err)
 {
-    struct source_file *file = &s->files[partition];
-    struct buffer line = {0};
-    enum status status = read_first_line(file, &line, &file->is_identified, err);
-    if (status == STATUS_OK && file->is_identified) {
-        struct bytes value = line_value(bytes_of(line.data, line.size));
-        char digits[33];
-        hash_format(hash_plain(value.data, value.size), digits);
+    char digits[33];
+    enum status status = source_file_identify(&s->files[partition], digits, err);
+    if (status == STATUS_OK && s->files[partition].is_identified) {
         s->partitions[partition].topic_id =
             arena_printf(s->arena, LINES_FILE_ID_PREFIX "%s", digits);
     }
-    buffer_fini(&line);
     return status;
 }
 
-/* Opens `path` of the list `node` as the next partition. */
+static void make_room(struct file_source *s)
+{
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity * 2 + 8;
+        s->files = memory_realloc(s->files, size_mul(s->capacity, sizeof *s->files));
+        s->partitions =
+            memory_realloc(s->partitions, size_mul(s->capacity, sizeof *s->partitions));
+    }
+}
+
+/* Opens `path`, which `node` names, as the next partition. */
 static enum status open_file(struct file_source *s, const struct doc *node, const char *folder,
                              const char *path, struct error *err)
 {
@@ -143,12 +102,7 @@ static enum status open_file(struct file_source *s, const struct doc *node, cons
             return doc_error(node, err, "config.value", "the file %s is named twice", path);
         }
     }
-    const char *gap = folder[0] == '\0' || folder[strlen(folder) - 1] == '/' ? "" : "/";
-    char *full = path[0] == '/' ? arena_copy_string(s->arena, path)
-                                : arena_printf(s->arena, "%s%s%s", folder, gap, path);
-    if (!file_exists(full)) {
-        return doc_error(node, err, "source.missing", "the file %s is not there", full);
-    }
+    const char *full = file_path_full(s->arena, folder, path);
     if (file_size(full) < 0) {
         return doc_error(node, err, "source.not_a_file",
                          "%s is not a regular file: name files of lines, and give pipes to the "
@@ -163,9 +117,9 @@ static enum status open_file(struct file_source *s, const struct doc *node, cons
                              s->partitions[i].topic, path);
         }
     }
-    struct source_file *file = &s->files[s->count];
-    *file = (struct source_file){.path = full, .usual_bytes = LINES_BLOCK_BYTES};
-    enum status status = file_reader_open(full, &file->reader, err);
+    make_room(s);
+    enum status status =
+        source_file_open(&s->files[s->count], full, s->packing, s->csv, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -178,12 +132,46 @@ static enum status open_file(struct file_source *s, const struct doc *node, cons
     return identify(s, s->count - 1, err);
 }
 
-static enum status open_source(const struct doc *config, const char *folder, struct source **out,
+/* The files of one path of the list. */
+static enum status open_path(struct file_source *s, const struct doc *node, const char *folder,
+                             const char *path, struct error *err)
+{
+    const char **paths = NULL;
+    size_t count = 0;
+    enum status status = file_paths_list(s->arena, folder, path, &paths, &count, err);
+    if (status == STATUS_OK && count == 0) {
+        const char *full = file_path_full(s->arena, folder, path);
+        return doc_error(node, err, "source.missing",
+                         folder_exists(full)              ? "there is no file in the folder %s"
+                         : strpbrk(path, "*?[") != NULL ? "no file fits the pattern %s"
+                                                          : "the file %s is not there",
+                         full);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = open_file(s, node, folder, paths[i], err);
+    }
+    return status;
+}
+
+static enum input_packing packing_of(const struct doc *config)
+{
+    const char *word = grammar_string(config, "compression", packings[INPUT_AUTO]);
+    enum input_packing packing = INPUT_AUTO;
+    while (strcmp(packings[packing], word) != 0) {
+        packing++;
+    }
+    return packing;
+}
+
+static enum status open_source(const struct doc *config, const char *folder,
+                               const struct csv_options *csv, struct source **out,
                                struct error *err)
 {
     struct file_source *s = memory_alloc_zero(1, sizeof *s);
     s->source.ops = &file_source_ops;
     s->arena = arena_new(4 * 1024);
+    s->csv = csv;
+    s->packing = packing_of(config);
     const struct doc *node = doc_get(config, "path");
     size_t count = 0;
     const char **paths = grammar_strings(s->arena, config, "path", &count);
@@ -191,11 +179,9 @@ static enum status open_source(const struct doc *config, const char *folder, str
     if (count == 0) {
         status = doc_error(node, err, "config.value", "the source names no file");
     }
-    s->partitions = arena_alloc_zero(s->arena, count, sizeof *s->partitions);
-    s->files = arena_alloc_zero(s->arena, count, sizeof *s->files);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         const struct doc *place = node->kind == DOC_LIST ? node->items[i] : node;
-        status = open_file(s, place, folder, paths[i], err);
+        status = open_path(s, place, folder, paths[i], err);
     }
     if (status != STATUS_OK) {
         close_source(&s->source);
@@ -211,132 +197,19 @@ static const struct source_partition *partitions(struct source *source, uint32_t
     return self(source)->partitions;
 }
 
-/* --- positions --- */
-
-enum joint {
-    JOINT_GOOD,  /* a line begins here */
-    JOINT_END,   /* the file ends one byte before, with a line that has no newline */
-    JOINT_SHORT, /* the file ends further before */
-    JOINT_TORN,  /* this is in the midst of a line */
-};
-
-static enum status find_joint(const struct source_file *file, int64_t offset, enum joint *out,
-                              struct error *err)
-{
-    *out = JOINT_GOOD;
-    if (offset == 0) {
-        return STATUS_OK;
-    }
-    uint8_t before[2] = {'\n', '\n'};
-    size_t size = offset == 1 ? 1 : 2;
-    size_t got = 0;
-    enum status status = file_reader_read_at(file->reader, offset - (int64_t)size,
-                                             before + (2 - size), size, &got, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (got == size) {
-        *out = before[1] == '\n' ? JOINT_GOOD : JOINT_TORN;
-    } else {
-        *out = got == 1 && before[0] != '\n' ? JOINT_END : JOINT_SHORT;
-    }
-    return STATUS_OK;
-}
-
-static enum status refuse_joint(const struct source_file *file, int64_t offset, enum joint joint,
-                                struct error *err)
-{
-    if (joint == JOINT_SHORT) {
-        return error_set(err, STATUS_CONFIG, "source.truncated",
-                         "%s was read up to byte %lld and is shorter now (%lld bytes): it was "
-                         "truncated or replaced; restore it, or give the pipeline another name to "
-                         "start afresh",
-                         file->path, (long long)offset, (long long)file_reader_size(file->reader));
-    }
-    return error_set(err, STATUS_CONFIG, "source.torn_line",
-                     "%s: the last line had no newline and was taken as a record; now other bytes "
-                     "follow it directly, at byte %lld. Files may grow by whole lines only: "
-                     "restore the line as it was and end it with a newline, or give the pipeline "
-                     "another name to start afresh",
-                     file->path, (long long)offset - 1);
-}
+/* --- positions and records --- */
 
 static enum status end_offset(struct source *source, uint32_t partition, int64_t *out_offset,
                               struct error *err)
 {
-    const struct source_file *file = &self(source)->files[partition];
-    int64_t size = file_reader_size(file->reader);
-    if (size < 0) {
-        return error_set(err, STATUS_FATAL, "source.failed", "cannot tell the size of %s",
-                         file->path);
-    }
-    uint8_t last = '\n';
-    size_t got = 0;
-    enum status status = STATUS_OK;
-    if (size > 0) {
-        status = file_reader_read_at(file->reader, size - 1, &last, 1, &got, err);
-    }
-    if (status == STATUS_OK) {
-        *out_offset = size + (last != '\n');
-    }
-    return status;
-}
-
-/* The first newline at or behind `offset`; where there is none the end of the file, and *out_found
- * is false. */
-static enum status find_newline(const struct source_file *file, int64_t offset, bool *out_found,
-                                int64_t *out_offset, struct error *err)
-{
-    const size_t size = 64 * 1024;
-    uint8_t *block = memory_alloc(size);
-    enum status status = STATUS_OK;
-    *out_found = false;
-    for (bool is_end = false; status == STATUS_OK && !*out_found && !is_end;) {
-        size_t got = 0;
-        status = file_reader_read_at(file->reader, offset, block, size, &got, err);
-        if (status == STATUS_OK) {
-            const uint8_t *newline = memchr(block, '\n', got);
-            *out_found = newline != NULL;
-            is_end = got < size;
-            offset += newline != NULL ? newline - block : (int64_t)got;
-        }
-    }
-    memory_free(block);
-    *out_offset = offset;
-    return status;
-}
-
-static void go_to(struct source_file *file, int64_t position)
-{
-    file->position = position;
-    file->open_bytes = 0;
+    return source_file_end(&self(source)->files[partition], out_offset, err);
 }
 
 static enum status seek(struct source *source, uint32_t partition, int64_t offset,
                         struct error *err)
 {
     check(offset >= 0);
-    struct source_file *file = &self(source)->files[partition];
-    enum joint joint;
-    enum status status = find_joint(file, offset, &joint, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (joint == JOINT_TORN && offset % SEGMENT_OFFSETS == 0) {
-        /* Nobody read up to here: ledger segments begin at round offsets, wherever lines do. */
-        bool found = false;
-        int64_t newline = 0;
-        status = find_newline(file, offset, &found, &newline, err);
-        if (status == STATUS_OK) {
-            go_to(file, newline + 1);
-        }
-        return status;
-    }
-    if (joint == JOINT_TORN || joint == JOINT_SHORT) {
-        return refuse_joint(file, offset, joint, err);
-    }
-    go_to(file, offset);
-    return STATUS_OK;
+    return source_file_seek(&self(source)->files[partition], offset, err);
 }
 
 static void settle(struct source *source, uint32_t partition, int64_t offset)
@@ -345,110 +218,16 @@ static void settle(struct source *source, uint32_t partition, int64_t offset)
     file->settled = offset > file->settled ? offset : file->settled;
 }
 
-/* --- reading --- */
-
-/* How much to read first: no more than is likely to be used, since a batch that is full by rows or
- * by its limit leaves the rest to be read again. */
-static size_t first_block_bytes(const struct source_file *file, const struct line_cut *cut)
+static enum status read_records(struct source *source, uint32_t partition, struct batch *batch,
+                                int64_t limit_offset, struct error *err)
 {
-    int64_t left = cut->limit_offset - cut->offset;
-    size_t usual = file->usual_bytes;
-    return (left < (int64_t)usual ? (size_t)left : usual) + SLACK_BYTES;
-}
-
-/* Whether the next line is one that waits for its newline. Only what was not seen before is looked
- * at, so that a long line may come in small pieces. */
-static enum status is_open_line(struct source_file *file, bool *out, struct error *err)
-{
-    *out = false;
-    bool is_shorter = file_reader_size(file->reader) < file->position + (int64_t)file->open_bytes;
-    if (file->open_bytes == 0 || file->position < file->settled || is_shorter) {
-        return STATUS_OK;
-    }
-    int64_t newline = 0;
-    bool found = false;
-    enum status status = find_newline(file, file->position + (int64_t)file->open_bytes, &found,
-                                      &newline, err);
-    if (status == STATUS_OK && !found) {
-        *out = true;
-        file->open_bytes = (size_t)(newline - file->position);
+    struct source_file *file = &self(source)->files[partition];
+    enum status status = source_file_read(file, batch, limit_offset, err);
+    bool has_moved = batch->row_count > 0;
+    if (status == STATUS_OK && !file->is_identified && has_moved) {
+        status = identify(self(source), partition, err);
     }
     return status;
-}
-
-/* Blocks of the file into the batch's arena, lines out of them, until the cut is full or the file
- * ends. A line that a block has in part is carried into the next. */
-static enum status read_blocks(struct source_file *file, struct line_cut *cut, struct batch *batch,
-                               struct error *err)
-{
-    size_t size = first_block_bytes(file, cut);
-    const uint8_t *rest = NULL;
-    size_t rest_size = 0;
-    while (!line_cut_is_full(cut, batch)) {
-        if (rest_size > LINES_LINE_BYTES_MAX) {
-            return line_too_long(file, cut->offset, err);
-        }
-        uint8_t *block = arena_alloc_wide(batch->arena, rest_size + size);
-        if (rest_size > 0) {
-            memcpy(block, rest, rest_size);
-        }
-        size_t got = 0;
-        enum status status = file_reader_read_at(file->reader, cut->offset + (int64_t)rest_size,
-                                                 block + rest_size, size, &got, err);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        size_t taken = line_cut_append(cut, bytes_of(block, rest_size + got), rest_size, batch);
-        rest = block + taken;
-        rest_size = rest_size + got - taken;
-        if (got < size) {
-            if (rest_size > 0 && cut->offset < file->settled && !line_cut_is_full(cut, batch)) {
-                line_cut_append_rest(cut, bytes_of(rest, rest_size), batch);
-                rest_size = 0;
-            }
-            break;
-        }
-        /* Doubling keeps the copying of a long line linear. */
-        size = rest_size > LINES_BLOCK_BYTES ? rest_size : LINES_BLOCK_BYTES;
-    }
-    go_to(file, cut->offset);
-    file->open_bytes = line_cut_is_full(cut, batch) ? 0 : rest_size;
-    return STATUS_OK;
-}
-
-static enum status read_lines(struct source *source, uint32_t partition, struct batch *batch,
-                              int64_t limit_offset, struct error *err)
-{
-    struct file_source *s = self(source);
-    struct source_file *file = &s->files[partition];
-    struct line_cut cut = {.offset = file->position, .limit_offset = limit_offset};
-    if (line_cut_is_full(&cut, batch)) {
-        return STATUS_OK;
-    }
-    enum joint joint;
-    enum status status = find_joint(file, file->position, &joint, err);
-    if (status != STATUS_OK || joint == JOINT_END) {
-        return status;
-    }
-    if (joint != JOINT_GOOD) {
-        return refuse_joint(file, file->position, joint, err);
-    }
-    bool is_open = false;
-    status = is_open_line(file, &is_open, err);
-    if (status != STATUS_OK || is_open) {
-        return status;
-    }
-    status = read_blocks(file, &cut, batch, err);
-    if (status == STATUS_OK && !file->is_identified && cut.offset > 0) {
-        status = identify(s, partition, err);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    file->usual_bytes = batch->row_count == BATCH_ROWS_MAX && cut.taken_bytes < LINES_BLOCK_BYTES
-                            ? cut.taken_bytes
-                            : LINES_BLOCK_BYTES;
-    return STATUS_OK;
 }
 
 static bool is_finished(struct source *source)
@@ -457,7 +236,7 @@ static bool is_finished(struct source *source)
     return false; /* any file may grow */
 }
 
-static void wait_for_lines(struct source *source, int64_t timeout_us)
+static void wait_for_records(struct source *source, int64_t timeout_us)
 {
     struct file_source *s = self(source);
     if (s->watch != NULL) {
@@ -490,8 +269,8 @@ const struct source_ops file_source_ops = {
     .partitions = partitions,
     .end_offset = end_offset,
     .seek = seek,
-    .read = read_lines,
+    .read = read_records,
     .settle = settle,
     .is_finished = is_finished,
-    .wait = wait_for_lines,
+    .wait = wait_for_records,
 };

@@ -75,7 +75,7 @@ static struct source *open_yaml(const char *yaml)
 {
     struct source *source = NULL;
     struct error err = {0};
-    assert_int_equal(file_source_ops.open(config_of(yaml), "", &source, &err), STATUS_OK);
+    assert_int_equal(file_source_ops.open(config_of(yaml), "", NULL, &source, &err), STATUS_OK);
     return source;
 }
 
@@ -523,7 +523,7 @@ static void each_file_is_a_partition(void **state)
     struct source *source = NULL;
     struct error err = {0};
     const struct doc *config = config_of(arena_printf(arena, "path: [a.txt, %s/b.txt]", folder));
-    assert_int_equal(file_source_ops.open(config, "sub/", &source, &err), STATUS_OK);
+    assert_int_equal(file_source_ops.open(config, "sub/", NULL, &source, &err), STATUS_OK);
     uint32_t count = 0;
     const struct source_partition *partitions = file_source_ops.partitions(source, &count);
     assert_int_equal(count, 2);
@@ -559,7 +559,9 @@ static void refuses_what_is_no_file(void **state)
     } cases[] = {
         {"path: absent.txt", "source.missing", 1, 7},
         {"path:\n  - a.txt\n  - absent.txt", "source.missing", 3, 5},
-        {"path: sub", "source.not_a_file", 1, 7},
+        {"path: sub", "source.missing", 1, 7}, /* An empty folder. */
+        {"path: '*.csv'", "source.missing", 1, 7},
+        {"path: [a.txt, '?.txt']", "config.value", 1, 15},
         {"path: pipe", "source.not_a_file", 1, 7},
         {"path: [a.txt, a.txt]", "config.value", 1, 15},
         {"path: []", "config.value", 1, 7},
@@ -567,7 +569,7 @@ static void refuses_what_is_no_file(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct source *source = NULL;
         struct error err = {0};
-        assert_int_equal(file_source_ops.open(config_of(cases[i].yaml), "", &source, &err),
+        assert_int_equal(file_source_ops.open(config_of(cases[i].yaml), "", NULL, &source, &err),
                          STATUS_CONFIG);
         assert_string_equal(err.code, cases[i].code);
         assert_string_equal(err.file, "p.yaml");

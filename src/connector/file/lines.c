@@ -10,6 +10,18 @@ struct bytes line_value(struct bytes line)
     return line;
 }
 
+bool lines_find_end(const struct csv_options *csv, struct csv_scan *scan, struct bytes text,
+                    size_t *at)
+{
+    if (csv != NULL) {
+        return csv_scan_record(csv, scan, text, at);
+    }
+    const uint8_t *newline =
+        *at < text.size ? memchr(text.data + *at, '\n', text.size - *at) : NULL;
+    *at = newline != NULL ? (size_t)(newline - text.data) + 1 : text.size;
+    return newline != NULL;
+}
+
 bool line_cut_is_full(const struct line_cut *cut, const struct batch *batch)
 {
     return batch->row_count == BATCH_ROWS_MAX || cut->taken_bytes >= LINES_CUT_BYTES ||
@@ -32,15 +44,11 @@ size_t line_cut_append(struct line_cut *cut, struct bytes block, size_t searched
                        struct batch *batch)
 {
     size_t taken = 0;
-    size_t from = searched;
-    while (!line_cut_is_full(cut, batch) && from < block.size) {
-        const uint8_t *newline = memchr(block.data + from, '\n', block.size - from);
-        if (newline == NULL) {
-            break;
-        }
-        size_t end = (size_t)(newline - block.data);
-        append_line(cut, bytes_of(block.data + taken, end - taken), batch);
-        taken = from = end + 1;
+    size_t at = searched;
+    while (!line_cut_is_full(cut, batch) && at < block.size &&
+           lines_find_end(cut->csv, &cut->scan, block, &at)) {
+        append_line(cut, bytes_of(block.data + taken, at - 1 - taken), batch);
+        taken = at;
     }
     return taken;
 }

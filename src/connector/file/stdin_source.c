@@ -25,7 +25,11 @@ struct stdin_source {
     bool has_ended;        /* read(2) said so */
     struct buffer pending; /* bytes of lines that were not given out: from `taken` on */
     size_t taken;
-    size_t searched; /* of those, so many are known to hold no newline */
+    size_t searched;      /* of those, so many are known to hold no end of a line */
+    struct csv_scan scan; /* behind them */
+    const struct csv_options *csv; /* NULL: lines */
+    bool has_begun; /* a byte order mark and a header are behind us, or known not to be there */
+    struct buffer header;
 };
 
 static struct stdin_source *self(struct source *source)
@@ -33,7 +37,8 @@ static struct stdin_source *self(struct source *source)
     return (struct stdin_source *)source;
 }
 
-static enum status open_source(const struct doc *config, const char *folder, struct source **out,
+static enum status open_source(const struct doc *config, const char *folder,
+                               const struct csv_options *csv, struct source **out,
                                struct error *err)
 {
     (void)config;
@@ -41,6 +46,8 @@ static enum status open_source(const struct doc *config, const char *folder, str
     (void)err;
     struct stdin_source *s = memory_alloc_zero(1, sizeof *s);
     s->source.ops = &stdin_source_ops;
+    s->csv = csv;
+    s->has_begun = csv == NULL;
     s->partition = (struct source_partition){
         .topic = "-", .topic_id = LINES_STDIN_ID, .label = "0", .partition_count = 1};
     *out = &s->source;
@@ -53,6 +60,7 @@ static void close_source(struct source *source)
         return;
     }
     buffer_fini(&self(source)->pending);
+    buffer_fini(&self(source)->header);
     memory_free(source);
 }
 
@@ -120,30 +128,81 @@ static enum status fill(struct stdin_source *s, struct error *err)
     return STATUS_OK;
 }
 
+/* Whether a line ends in what is pending; what was searched is not looked at again. */
+static bool has_line(struct stdin_source *s, struct bytes pending, size_t *out_end)
+{
+    size_t at = s->searched;
+    bool found = lines_find_end(s->csv, &s->scan, pending, &at);
+    s->searched = found ? 0 : at;
+    s->scan = found ? (struct csv_scan){0} : s->scan;
+    *out_end = at;
+    return found;
+}
+
+static struct bytes pending_of(const struct stdin_source *s)
+{
+    return bytes_of(s->pending.data + s->taken, s->pending.size - s->taken);
+}
+
+/* Takes what stands before the first row: it has no offset, for each process has its own. False
+ * while it is not there as a whole. */
+static bool begin(struct stdin_source *s)
+{
+    if (s->has_begun) {
+        return true;
+    }
+    struct bytes pending = pending_of(s);
+    static const uint8_t bom[] = {0xEF, 0xBB, 0xBF};
+    size_t most = pending.size < sizeof bom ? pending.size : sizeof bom;
+    bool is_like = most > 0 && memcmp(pending.data, bom, most) == 0;
+    if (pending.size == 0 || (is_like && most < sizeof bom && !s->has_ended)) {
+        return false;
+    }
+    size_t mark = is_like && most == sizeof bom ? sizeof bom : 0;
+    if (s->csv->has_header) {
+        size_t end = 0;
+        bool found = has_line(s, pending, &end);
+        if (!found && !s->has_ended) {
+            return false;
+        }
+        size_t size = end - mark - found;
+        buffer_append(&s->header, pending.data + mark, size);
+        s->header.size = line_value(bytes_of(s->header.data, size)).size;
+        mark = end;
+        s->searched = 0;
+        s->scan = (struct csv_scan){0};
+    }
+    s->taken += mark;
+    s->has_begun = true;
+    return true;
+}
+
 /* Gives out whole lines, and at the end of the input what is left. */
 static void take(struct stdin_source *s, struct line_cut *cut, struct batch *batch)
 {
-    size_t size = s->pending.size - s->taken;
-    if (size == 0 || line_cut_is_full(cut, batch)) {
+    if (!begin(s) || pending_of(s).size == 0 || line_cut_is_full(cut, batch)) {
         return;
     }
-    const uint8_t *begin = s->pending.data + s->taken;
-    const uint8_t *last = memrchr(begin + s->searched, '\n', size - s->searched);
-    if (last == NULL && !s->has_ended) {
-        s->searched = size;
+    struct bytes pending = pending_of(s);
+    size_t first_end = 0;
+    if (!has_line(s, pending, &first_end) && !s->has_ended) {
         return;
     }
-    size_t lines_size = s->has_ended ? size : (size_t)(last - begin) + 1;
-    uint8_t *block = arena_alloc_wide(batch->arena, lines_size);
-    memcpy(block, begin, lines_size);
-    size_t taken = line_cut_append(cut, bytes_of(block, lines_size), s->searched, batch);
-    bool is_rest = taken < lines_size && memchr(block + taken, '\n', lines_size - taken) == NULL;
-    if (s->has_ended && is_rest && !line_cut_is_full(cut, batch)) {
-        line_cut_append_rest(cut, bytes_of(block + taken, lines_size - taken), batch);
-        taken = lines_size;
+    size_t size = pending.size;
+    if (!s->has_ended && s->csv == NULL) {
+        const uint8_t *last = memrchr(pending.data, '\n', size);
+        size = (size_t)(last - pending.data) + 1;
+    }
+    uint8_t *block = arena_alloc_wide(batch->arena, size);
+    memcpy(block, pending.data, size);
+    size_t taken = line_cut_append(cut, bytes_of(block, size), 0, batch);
+    if (s->has_ended && taken < size && !line_cut_is_full(cut, batch)) {
+        line_cut_append_rest(cut, bytes_of(block + taken, size - taken), batch);
+        taken = size;
     }
     s->taken += taken;
-    s->searched = taken == 0 ? s->searched : 0;
+    s->searched = 0;
+    s->scan = (struct csv_scan){0};
 }
 
 static enum status read_lines(struct source *source, uint32_t partition, struct batch *batch,
@@ -151,13 +210,17 @@ static enum status read_lines(struct source *source, uint32_t partition, struct 
 {
     (void)partition;
     struct stdin_source *s = self(source);
-    struct line_cut cut = {.offset = s->position, .limit_offset = limit_offset};
+    struct line_cut cut = {
+        .csv = s->csv, .offset = s->position, .limit_offset = limit_offset};
     uint32_t rows_before = batch->row_count;
     take(s, &cut, batch);
     enum status status = STATUS_OK;
     if (batch->row_count == rows_before && !line_cut_is_full(&cut, batch)) {
         status = fill(s, err);
         take(s, &cut, batch);
+    }
+    if (s->csv != NULL && s->csv->has_header) {
+        batch->header = bytes_of(s->header.data, s->header.size);
     }
     s->is_begun = s->is_begun || cut.offset != s->position;
     s->position = cut.offset;

@@ -58,7 +58,7 @@ static struct source *open_stdin(void)
 {
     struct source *source = NULL;
     struct error err = {0};
-    assert_int_equal(stdin_source_ops.open(NULL, "", &source, &err), STATUS_OK);
+    assert_int_equal(stdin_source_ops.open(NULL, "", NULL, &source, &err), STATUS_OK);
     return source;
 }
 

@@ -92,9 +92,11 @@ static enum status open_partitions(struct log_source *s, struct error *err)
     return STATUS_OK;
 }
 
-static enum status open_source(const struct doc *config, const char *folder, struct source **out,
+static enum status open_source(const struct doc *config, const char *folder,
+                               const struct csv_options *csv, struct source **out,
                                struct error *err)
 {
+    (void)csv; /* Each record is a row. */
     struct log_source *s = memory_alloc_zero(1, sizeof *s);
     s->source.ops = &local_source_ops;
     s->arena = arena_new(16 * 1024);
