@@ -303,7 +303,7 @@ static enum status check_source(const struct diff *diff, struct plan *new_plan, 
         return refuse_source(new_plan, err);
     }
     enum status status = new_plan->source_ops->open(new_plan->source_config, new_plan->folder,
-                                                    &other, err);
+                                                    plan_csv(new_plan), &other, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -328,7 +328,7 @@ static enum status open_source(struct diff *diff, struct plan *old_plan, struct 
                          old_plan->source_ops->kind);
     }
     enum status status = old_plan->source_ops->open(old_plan->source_config, old_plan->folder,
-                                                    &diff->source, err);
+                                                    plan_csv(old_plan), &diff->source, err);
     if (status != STATUS_OK) {
         return status;
     }
