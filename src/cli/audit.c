@@ -28,7 +28,7 @@ static void finding(void *context, const char *line)
 static uint64_t damage(const struct audit_result *result)
 {
     return result->missing + result->doubled + result->altered + result->foreign +
-           result->differences;
+           result->differences + result->lost;
 }
 
 static void print_json(const struct audit_result *result, const struct findings *findings)
@@ -37,11 +37,11 @@ static void print_json(const struct audit_result *result, const struct findings 
     buffer_printf(&out,
                   "{\"records\":%llu,\"rows\":%llu,\"missing\":%llu,\"doubled\":%llu,"
                   "\"altered\":%llu,\"foreign\":%llu,\"differences\":%llu,"
-                  "\"unverifiable\":%llu,\"findings\":[",
+                  "\"lost\":%llu,\"unverifiable\":%llu,\"findings\":[",
                   (unsigned long long)result->records, (unsigned long long)result->rows,
                   (unsigned long long)result->missing, (unsigned long long)result->doubled,
                   (unsigned long long)result->altered, (unsigned long long)result->foreign,
-                  (unsigned long long)result->differences,
+                  (unsigned long long)result->differences, (unsigned long long)result->lost,
                   (unsigned long long)result->unverifiable);
     const char *line = (const char *)findings->lines.data;
     for (uint32_t i = 0; i < findings->count; i++, line += strlen(line) + 1) {
@@ -61,11 +61,14 @@ static void print_text(const struct audit_result *result)
     ledger_print(&result->ledger, stdout);
     printf("audited %s records against %s rows: ", cli_count(result->records, a),
            cli_count(result->rows, b));
-    printf("missing %llu · doubled %llu · altered %llu · foreign %llu · ledger differences %llu · "
-           "unverifiable %llu\n",
+    printf("missing %llu · doubled %llu · altered %llu · foreign %llu · ledger differences %llu · ",
            (unsigned long long)result->missing, (unsigned long long)result->doubled,
            (unsigned long long)result->altered, (unsigned long long)result->foreign,
-           (unsigned long long)result->differences, (unsigned long long)result->unverifiable);
+           (unsigned long long)result->differences);
+    if (result->lost > 0) {
+        printf("lost %llu · ", (unsigned long long)result->lost);
+    }
+    printf("unverifiable %llu\n", (unsigned long long)result->unverifiable);
 }
 
 static enum status audit(const struct cli_arguments *arguments, struct error *err)

@@ -49,6 +49,11 @@ static void print_sinks(const struct ledger *ledger, FILE *stream)
 void ledger_print(const struct ledger *ledger, FILE *stream)
 {
     print_verdicts(ledger, stream);
+    if (ledger->lost > 0) {
+        char lost[27];
+        fprintf(stream, "lost %s, deleted by the source before they were read\n",
+                cli_count(ledger->lost, lost));
+    }
     print_repairs(ledger, stream);
     print_sinks(ledger, stream);
     char text[27];

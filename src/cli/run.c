@@ -87,6 +87,8 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
         .init = cli_given(arguments, "init"),
         .until_end = cli_given(arguments, "until-end"),
         .version = WEIR_VERSION,
+        .accept_loss = cli_given(arguments, "accept-loss"),
+        .accept_incomplete_state = cli_given(arguments, "accept-incomplete-state"),
     };
     struct run_result result = {0};
     status = run_pipeline(plan, &options, &observer, &result, err);
@@ -102,6 +104,9 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
 static const struct cli_option options[] = {
     {"until-end", NULL, "stop at the end of what is there now"},
     {"init", NULL, "take a first start although output places are not empty"},
+    {"accept-loss", NULL, "go on behind what the source deleted before it was read, and book it "
+                          "as lost"},
+    {"accept-incomplete-state", NULL, "go on although what was remembered cannot be rebuilt"},
     {"json", NULL, "print the ledger as JSON"},
     {0},
 };

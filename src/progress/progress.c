@@ -64,6 +64,19 @@ void progress_step_fini(struct progress_step *step)
     *step = (struct progress_step){0};
 }
 
+/* One that joins on to the last makes it longer. */
+static void append_lost(struct progress *progress, int64_t first_offset, int64_t next_offset)
+{
+    if (progress->lost_count > 0 &&
+        progress->lost[progress->lost_count - 1].next_offset == first_offset) {
+        progress->lost[progress->lost_count - 1].next_offset = next_offset;
+        return;
+    }
+    progress->lost = memory_realloc(
+        progress->lost, size_mul(progress->lost_count + 1, sizeof *progress->lost));
+    progress->lost[progress->lost_count++] = (struct lost_range){first_offset, next_offset};
+}
+
 void progress_apply(struct progress *progress, const struct progress_step *step)
 {
     check(step->first_offset == progress->next_offset);
@@ -75,6 +88,9 @@ void progress_apply(struct progress *progress, const struct progress_step *step)
         check(segment->first_offset < step->next_offset);
         check(i == 0 || segment[-1].first_offset < segment->first_offset);
         ledger_add(&progress->ledger, &segment->delta);
+    }
+    if (step->is_lost) {
+        append_lost(progress, step->first_offset, step->next_offset);
     }
     progress->epoch++;
     progress->next_offset = step->next_offset;

@@ -78,6 +78,7 @@ struct segment_delta {
 struct progress_step {
     int64_t first_offset; /* must equal R's next_offset */
     int64_t next_offset;
+    bool is_lost;         /* nothing of it was read: it goes to R's lost ranges */
     struct anchor state_start;
     int64_t greatest_us;
     struct candidates candidates;

@@ -495,6 +495,37 @@ static void test_apply(void **state)
     progress_fini(&record);
 }
 
+/* Lost ranges that join on to one another are one. */
+static void test_apply_lost(void **state)
+{
+    (void)state;
+    struct progress record;
+    struct progress_step step;
+    make_sample(&record);
+    uint32_t before = record.lost_count;
+    for (int i = 0; i < 3; i++) {
+        make_step(&step);
+        step.first_offset = record.next_offset;
+        step.next_offset = 3200000 + i * 10;
+        step.is_lost = i != 1;
+        progress_apply(&record, &step);
+        progress_step_fini(&step);
+        assert_int_equal(record.lost_count, before + (i == 2 ? 2 : 1));
+    }
+    assert_int_equal(record.lost[before].first_offset, 2097200);
+    assert_int_equal(record.lost[before].next_offset, 3200000);
+    assert_int_equal(record.lost[before + 1].first_offset, 3200010);
+    make_step(&step);
+    step.first_offset = record.next_offset;
+    step.next_offset = 3300000;
+    step.is_lost = true;
+    progress_apply(&record, &step);
+    progress_step_fini(&step);
+    assert_int_equal(record.lost_count, before + 2);
+    assert_int_equal(record.lost[before + 1].next_offset, 3300000);
+    progress_fini(&record);
+}
+
 static void apply_gap(struct progress_step *step)
 {
     step->first_offset++;
@@ -557,6 +588,7 @@ int main(void)
         cmocka_unit_test(test_broken_segments),
         cmocka_unit_test(test_random_round_trips),
         cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_apply_lost),
         cmocka_unit_test(test_apply_checks_the_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

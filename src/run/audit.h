@@ -27,6 +27,7 @@ struct audit_result {
     uint64_t altered;       /* are there with other content */
     uint64_t foreign;       /* nobody knows where they come from */
     uint64_t differences;   /* of ledgers */
+    uint64_t lost;          /* of the input, deleted before it was read, in some system */
     uint64_t unverifiable;  /* things that cannot be checked any more: each is named */
     struct ledger ledger;   /* as committed */
 };

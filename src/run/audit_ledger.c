@@ -67,6 +67,21 @@ static void check_ranges(struct audit *audit, uint32_t s, uint32_t p,
     buffer_fini(&difference);
 }
 
+/* What the operator gave up: known, and never fine. */
+static void tell_lost(struct audit *audit, uint32_t s, uint32_t p)
+{
+    const struct progress *progress = &audit->pipeline.progresses[s][p];
+    for (uint32_t i = 0; i < progress->lost_count; i++) {
+        const struct lost_range *range = &progress->lost[i];
+        audit->result->lost += (uint64_t)(range->next_offset - range->first_offset);
+        audit_find(audit,
+                   "%s: offsets %lld to %lld of %s [%s] were deleted before they were read, and "
+                   "given up",
+                   audit->pipeline.plan->systems[s]->name, (long long)range->first_offset,
+                   (long long)range->next_offset - 1, progress->topic, progress->partition);
+    }
+}
+
 /* R against its own laws and its segments. */
 static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
                              const struct audit_segments *segments)
@@ -85,6 +100,7 @@ static void check_own_ledger(struct audit *audit, uint32_t s, uint32_t p,
         audit_differ(audit, name, p, "is not the sum of its segments", &difference);
     }
     check_ranges(audit, s, p, segments, &sum);
+    tell_lost(audit, s, p);
     ledger_fini(&sum);
     buffer_fini(&difference);
 }

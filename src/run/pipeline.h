@@ -104,6 +104,10 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_
 enum status left_systems_check(const struct pipeline *pipeline, struct buffer *out_text,
                                bool *out_apart, struct error *err) WEIR_MUST_USE;
 
+/* loss.c: after recovery_claim(): systems that stand before the source's beginning go on behind the
+ * gap, which is booked as lost; without accept_loss CONFIG "source.offset_expired". */
+enum status loss_settle(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+
 /* worker.c */
 enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
     WEIR_MUST_USE;

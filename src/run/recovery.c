@@ -463,20 +463,46 @@ static void start_afresh(struct pipeline *pipeline, uint32_t p, const struct pro
                                                .horizon_us = pipeline->plan->stage.horizon_us};
 }
 
+/* No snapshot, and what state is rebuilt from is gone. OK: it shall begin with nothing. */
+static enum status state_expired(const struct pipeline *pipeline, uint32_t p,
+                                 const struct progress *slowest, struct error *err)
+{
+    const struct source_partition *source = pipeline->partitions[p].source;
+    if (!pipeline->options->accept_incomplete_state) {
+        return error_set(err, STATUS_CONFIG, "source.offset_expired",
+                         "the state of '%s' [%s] must be rebuilt from offset %lld, but the source "
+                         "begins at %lld now, and there is no snapshot: restore the snapshots of "
+                         "%s; or start with --accept-incomplete-state, which goes on at %lld with "
+                         "nothing remembered: duplicates of earlier records are not found, and "
+                         "nothing is filled from them",
+                         source->topic, source->label, (long long)slowest->state_start.offset,
+                         (long long)source->first_offset, pipeline->state_folder,
+                         (long long)slowest->next_offset);
+    }
+    pipeline_warn(pipeline,
+                  "'%s' [%s]: nothing is remembered of what stood before offset %lld; duplicates "
+                  "of it are not found, and nothing is filled from it, until the horizon has "
+                  "passed from there on",
+                  source->topic, source->label, (long long)slowest->next_offset);
+    return STATUS_OK;
+}
+
 static enum status start_from_anchor(struct pipeline *pipeline, struct replayer *replayer,
                                      uint32_t p, const struct progress *slowest,
                                      uint32_t *current, struct error *err)
 {
     struct partition *partition = &pipeline->partitions[p];
-    const struct anchor *anchor = &slowest->state_start;
-    if (anchor->offset < partition->source->first_offset) {
-        return error_set(err, STATUS_CONFIG, "source.offset_expired",
-                         "the state of '%s' [%s] must be rebuilt from offset %lld, but the source "
-                         "begins at %lld now: restore the snapshots of %s, or give the pipeline "
-                         "another name to start afresh",
-                         partition->source->topic, partition->source->label,
-                         (long long)anchor->offset,
-                         (long long)partition->source->first_offset, pipeline->state_folder);
+    struct anchor begin = slowest->state_start;
+    const struct anchor *anchor = &begin;
+    if (begin.offset < partition->source->first_offset) {
+        enum status expired = state_expired(pipeline, p, slowest, err);
+        if (expired != STATUS_OK) {
+            return expired;
+        }
+        /* A state that depended on what is gone could not be rebuilt a second time. */
+        begin = (struct anchor){.offset = slowest->next_offset,
+                                .greatest_us = slowest->greatest_us,
+                                .candidates = slowest->candidates};
     }
     *current = replayer_plan_at(partition->plans, partition->plan_count, anchor->offset);
     const struct judge *judge = NULL;

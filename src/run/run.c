@@ -63,6 +63,9 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     if (status == STATUS_OK) {
         status = recovery_claim(&pipeline, err);
     }
+    if (status == STATUS_OK) {
+        status = loss_settle(&pipeline, err);
+    }
     if (status == STATUS_OK && recovery_needs_alignment(&pipeline, out_align)) {
         if (is_last) {
             /* A stop signal may have cut the alignment short. */
@@ -98,8 +101,8 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
 
 /* Lets the older plan bring all systems to one position. */
 static enum status align(const struct plan *plan, struct bytes text,
-                         const struct run_observer *observer, struct telemetry *telemetry,
-                         struct error *err)
+                         const struct run_options *asked, const struct run_observer *observer,
+                         struct telemetry *telemetry, struct error *err)
 {
     struct plan *older = NULL;
     enum status status = plan_from_text(text, plan->folder, &older, err);
@@ -112,7 +115,9 @@ static enum status align(const struct plan *plan, struct bytes text,
     older->snapshot_interval_us = plan->snapshot_interval_us;
     older->state_folder = plan->state_folder;
     older->retry = plan->retry;
-    struct run_options options = {.align_only = true};
+    struct run_options options = {.align_only = true,
+                                  .accept_loss = asked->accept_loss,
+                                  .accept_incomplete_state = asked->accept_incomplete_state};
     struct run_result result = {0};
     struct hash128 unused;
     bool again = false;
@@ -138,7 +143,7 @@ static enum status run_all(struct plan *plan, const struct run_options *options,
     enum status status = run_once(plan, false, options, observer, telemetry, result, &older,
                                   &needs_align, &text, err);
     if (status == STATUS_OK && needs_align) {
-        status = align(plan, bytes_of(text.data, text.size), observer, telemetry, err);
+        status = align(plan, bytes_of(text.data, text.size), options, observer, telemetry, err);
         needs_align = false;
         if (status == STATUS_OK) {
             buffer_clear(&text);

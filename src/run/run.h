@@ -6,6 +6,7 @@
  *   pipeline.c   opens everything in order and closes it; what a run says
  *   first_start.c  the beginning of a pipeline, or of a system that joins it
  *   left_systems.c  systems that the last plan wrote to and this one does not
+ *   loss.c       what the source deleted before it was read
  *   recovery.c   what the systems say (R), refusals, taking over, state rebuilt
  *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use
  *                it
@@ -45,6 +46,10 @@ struct run_observer {
 struct run_options {
     bool init;       /* a first start although output places are not empty */
     bool until_end;  /* stop at the end of what is there now */
+    /* what was deleted before it was read is booked as lost, instead of refusing to start */
+    bool accept_loss;
+    /* state that cannot be rebuilt any more begins with nothing remembered */
+    bool accept_incomplete_state;
     /* only bring all systems to the furthest one's position (used before a plan change) */
     bool align_only;
     const char *version; /* of the program, for its metrics */

@@ -1,6 +1,7 @@
 /* A topic of a local log as a source. */
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
@@ -162,7 +163,20 @@ static enum status seek(struct source *source, uint32_t partition, int64_t offse
 static enum status read_batch(struct source *source, uint32_t partition, struct batch *batch,
                               int64_t limit_offset, struct error *err)
 {
-    return locallog_reader_read(self(source)->readers[partition], batch, limit_offset, err);
+    struct log_source *s = self(source);
+    int64_t position = locallog_reader_position(s->readers[partition]);
+    struct error detail = {0};
+    enum status status =
+        locallog_reader_read(s->readers[partition], batch, limit_offset, &detail);
+    if (status == STATUS_CONFIG && strcmp(detail.code, "log.offset_expired") == 0) {
+        return error_set(err, STATUS_CONFIG, "source.offset_expired",
+                         "'%s' [%u]: retention deleted offset %lld before it was read: reading is "
+                         "slower than the topic's limits allow. Give it more ('weir topic alter'), "
+                         "and start again: the start says what is lost",
+                         s->topic.name, partition, (long long)position);
+    }
+    return status == STATUS_OK ? status
+                               : error_set(err, status, detail.code, "%s", detail.message);
 }
 
 static enum status read_group(struct source *source, const char *group, uint32_t partition,
