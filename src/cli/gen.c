@@ -261,7 +261,7 @@ static enum status commit(struct generator *g, struct error *err)
     if (g->writer == NULL || topic_writer_pending_count(g->writer) == 0) {
         return STATUS_OK;
     }
-    return topic_writer_commit(g->writer, err);
+    return topic_writer_commit(g->writer, NULL, NULL, err);
 }
 
 /* A line may hold everything but a line break; a tombstone is an empty line. */

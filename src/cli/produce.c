@@ -127,8 +127,9 @@ static bool skip_line(struct producer *p, struct bytes line, bool *out_differs)
 
 /* The producer's own position must still be the one that this process left: two of one id would
  * double their lines. */
-static enum status write_position(struct producer *p, struct error *err)
+static enum status write_position(void *context, struct error *err)
 {
+    struct producer *p = context;
     struct locallog *log = topic_writer_log(p->writer);
     const struct locallog_topic *topic = topic_writer_topic(p->writer);
     int64_t sequence = 0;
@@ -146,36 +147,18 @@ static enum status write_position(struct producer *p, struct error *err)
     return locallog_producer_write(log, p->id, topic, p->sequence, p->digest, err);
 }
 
-static enum status write_all(struct producer *p, struct error *err)
-{
-    enum status status = topic_writer_flush(p->writer, err);
-    if (status == STATUS_OK && p->id != NULL) {
-        status = write_position(p, err);
-    }
-    return status;
-}
-
 static enum status commit(struct producer *p, struct error *err)
 {
-    struct locallog *log = topic_writer_log(p->writer);
     uint64_t count = topic_writer_pending_count(p->writer);
     p->committed_us = clock_monotonic_us();
     if (count == 0) {
         return STATUS_OK;
     }
-    topic_writer_finish(p->writer);
-    enum status status = locallog_begin(log, err);
-    if (status == STATUS_OK) {
-        status = write_all(p, err);
-    }
-    if (status == STATUS_OK) {
-        status = locallog_commit(log, err);
-    }
+    enum status status =
+        topic_writer_commit(p->writer, p->id == NULL ? NULL : write_position, p, err);
     if (status != STATUS_OK) {
-        locallog_rollback(log);
         return status;
     }
-    topic_writer_flushed(p->writer);
     p->committed_sequence = p->sequence;
     p->committed_digest = p->digest;
     p->record_count += count;
@@ -435,7 +418,7 @@ const struct cli_verb verb_produce = {
         "local:PATH#topic; file and topic are made when they are missing. With --key the\n"
         "partition follows from the key, as in Kafka; lines without one are spread.\n"
         "With --producer-id it may be killed at any time and repeated with the same input:\n"
-        "every line is in once.",
+        "every line is in once. On a full disk it waits until there is space.",
     .options = options,
     .least = 1,
     .most = 2,

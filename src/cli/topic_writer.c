@@ -2,9 +2,15 @@
 
 #include <string.h>
 
+#include <stdio.h>
+
 #include "base/memory.h"
+#include "os/clock.h"
+#include "os/thread.h"
 
 #define PARTITIONS_OTHERWISE 3
+#define PAUSE_FIRST_US (50 * INT64_C(1000))
+#define PAUSE_MOST_US (2 * INT64_C(1000000))
 
 /* A compressed batch that waits for the commit. */
 struct finished {
@@ -184,6 +190,8 @@ static void extend_span(struct topic_span *span, int64_t base_offset, uint32_t c
 enum status topic_writer_flush(struct topic_writer *writer, struct error *err)
 {
     topic_writer_finish(writer);
+    memcpy(writer->flushed, writer->spans,
+           size_mul(writer->topic.partitions, sizeof *writer->spans));
     for (uint32_t i = 0; i < writer->finished_count; i++) {
         const struct finished *finished = &writer->finished[i];
         int64_t base_offset = 0;
@@ -195,9 +203,6 @@ enum status topic_writer_flush(struct topic_writer *writer, struct error *err)
         }
         extend_span(&writer->flushed[finished->partition], base_offset, finished->count);
     }
-    writer->finished_count = 0;
-    writer->pending_bytes = 0;
-    writer->pending_count = 0;
     return STATUS_OK;
 }
 
@@ -205,14 +210,21 @@ void topic_writer_flushed(struct topic_writer *writer)
 {
     memcpy(writer->spans, writer->flushed,
            size_mul(writer->topic.partitions, sizeof *writer->spans));
+    writer->finished_count = 0;
+    writer->pending_bytes = 0;
+    writer->pending_count = 0;
 }
 
-enum status topic_writer_commit(struct topic_writer *writer, struct error *err)
+static enum status commit_once(struct topic_writer *writer,
+                               enum status (*more)(void *context, struct error *err),
+                               void *context, struct error *err)
 {
-    topic_writer_finish(writer);
     enum status status = locallog_begin(writer->log, err);
     if (status == STATUS_OK) {
         status = topic_writer_flush(writer, err);
+    }
+    if (status == STATUS_OK && more != NULL) {
+        status = more(context, err);
     }
     if (status == STATUS_OK) {
         status = locallog_commit(writer->log, err);
@@ -223,6 +235,36 @@ enum status topic_writer_commit(struct topic_writer *writer, struct error *err)
         locallog_rollback(writer->log);
     }
     return status;
+}
+
+enum status topic_writer_commit(struct topic_writer *writer,
+                                enum status (*more)(void *context, struct error *err),
+                                void *context, struct error *err)
+{
+    int64_t pause_us = PAUSE_FIRST_US;
+    int64_t begin_us = clock_monotonic_us();
+    bool is_waiting = false;
+    topic_writer_finish(writer);
+    for (;;) {
+        struct error failure = {0};
+        enum status status = commit_once(writer, more, context, &failure);
+        if (status == STATUS_OK && is_waiting) {
+            fprintf(stderr, "%s: it works again after %.1f s\n", locallog_path(writer->log),
+                    (double)(clock_monotonic_us() - begin_us) / 1e6);
+        }
+        if (status != STATUS_RETRY || stop_requested()) {
+            return status == STATUS_OK ? STATUS_OK
+                                       : error_set(err, status, failure.code, "%s",
+                                                   failure.message);
+        }
+        if (!is_waiting) {
+            fprintf(stderr, "warning: %s (%s); repeating until it works\n", failure.message,
+                    failure.code);
+            is_waiting = true;
+        }
+        clock_sleep_us(pause_us);
+        pause_us = pause_us * 2 < PAUSE_MOST_US ? pause_us * 2 : PAUSE_MOST_US;
+    }
 }
 
 const struct topic_span *topic_writer_span(const struct topic_writer *writer, uint32_t partition)

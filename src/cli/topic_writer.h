@@ -3,9 +3,12 @@
  *
  * topic_writer_append() puts a record into the batch of its partition; a batch that is full is
  * compressed at once. What is pending becomes visible with topic_writer_commit(), in one
- * transaction; or, for whoever has more to write in the same transaction, with locallog_begin()
- * … topic_writer_flush() … locallog_commit(). After a failure nothing of what was pending is in,
- * and the writer is of no more use.
+ * transaction; or, for whoever has more to write in the same transaction before it, with
+ * locallog_begin() … topic_writer_flush() … locallog_commit(), topic_writer_flushed(). After a
+ * failure nothing of what was pending is in, and the writer is of no more use.
+ *
+ * On a full disk, and while another program holds the file, topic_writer_commit() waits: it says so
+ * once on stderr, tries again until it works, and says that too. A stop ends the waiting.
  *
  * One thread at a time. The log's checkpointer runs as long as the writer is open.
  */
@@ -49,12 +52,15 @@ bool topic_writer_append(struct topic_writer *writer, uint32_t partition, struct
 /* Of records that are not committed yet. */
 size_t topic_writer_pending_bytes(const struct topic_writer *writer);
 uint64_t topic_writer_pending_count(const struct topic_writer *writer);
-/* Within a transaction of the writer's log; nothing is pending afterwards. */
+/* Within a transaction of the writer's log; what was pending still is until
+ * topic_writer_flushed(). */
 enum status topic_writer_flush(struct topic_writer *writer, struct error *err) WEIR_MUST_USE;
-/* After the commit of that transaction: the spans know of it. */
+/* After the commit of that transaction: nothing is pending, and the spans know of it. */
 void topic_writer_flushed(struct topic_writer *writer);
-/* begin, flush, commit, flushed. */
-enum status topic_writer_commit(struct topic_writer *writer, struct error *err) WEIR_MUST_USE;
+/* begin, flush, `more` (may be NULL), commit, flushed; `more` is called again with every attempt. */
+enum status topic_writer_commit(struct topic_writer *writer,
+                                enum status (*more)(void *context, struct error *err),
+                                void *context, struct error *err) WEIR_MUST_USE;
 /* Before a transaction: compresses the batches in the making, so that the transaction is short. */
 void topic_writer_finish(struct topic_writer *writer);
 

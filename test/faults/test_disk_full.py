@@ -4,6 +4,7 @@ import time
 import pytest
 
 from faults.disk import complaints, disk, fat_record, wait_for_complaint  # noqa: F401
+from crash.killer import Weir
 from faults.lab import balanced, counts, folder, local, record, table
 
 # More than fits.
@@ -101,14 +102,63 @@ def test_snapshots_on_a_full_disk(lab, disk):
     lab.audit()
 
 
-def test_produce_on_a_full_disk(lab, disk):
-    """Exit 3; the same command once more adds what is missing, and nothing twice."""
+def start_produce(lab, *options):
     values = [fat_record(number) for number in range(RECORDS)]
     lab.file("in.ndjson", b"".join(value + b"\n" for value in values))
-    command = ("produce", "local:disk/log.db#in", "in.ndjson", "--partitions=1", "--producer-id=me",
-               "--batch-interval=1ms")
+    return values, Weir(lab.program, "produce", "local:disk/log.db#in", "in.ndjson",
+                        "--partitions=1", "--batch-interval=1ms", *options, cwd=lab.path)
+
+
+def test_produce_waits_for_space(lab, disk):
+    values, process = start_produce(lab)
+    wait_for_complaint(process)
+    time.sleep(1)
+    assert process.is_running()
+    said = complaints(process)
+    assert len(said) == 1 and "the disk is full. Free space" in said[0], said
+    disk.grow()
+    assert process.wait() == 0, process.errors()
+    assert complaints(process) == said and "it works again" in process.errors()
+    assert lab.values("in", path="disk/log.db") == values
+
+
+@pytest.mark.parametrize("how", ["kill", "terminate"])
+def test_produce_ended_on_a_full_disk(lab, disk, how):
+    """The same command once more adds what is missing, and nothing twice."""
+    values, process = start_produce(lab, "--producer-id=me")
+    wait_for_complaint(process)
+    if how == "kill":
+        process.kill()
+    else:
+        began = time.monotonic()
+        assert process.terminate() == 3 and time.monotonic() - began < 5
+    disk.grow()
+    _, again = start_produce(lab, "--producer-id=me")
+    assert again.wait() == 0, again.errors()
+    assert lab.values("in", path="disk/log.db") == values
+
+
+def test_full_while_the_log_is_trimmed(lab, disk):
+    """Deleting needs a little space itself; what retention frees is used again by who waits."""
+    values, process = start_produce(lab)
+    wait_for_complaint(process)
+    assert lab.weir("topic", "alter", "local:disk/log.db#in", "--retention-bytes=1MiB").status in \
+        (0, 3)
+    process.kill()
+    disk.grow()
+    assert lab.weir("topic", "alter", "local:disk/log.db#in", "--retention-bytes=1MiB").status == 0
+    assert lab.weir("topic", "trim", "local:disk/log.db").status == 0
+    assert lab.weir("topic", "verify", "local:disk/log.db").status == 0
+    assert 0 < len(lab.weir("tail", "local:disk/log.db#in").out.splitlines()) < len(values)
+    assert (disk.path / "log.db").stat().st_size < 2 << 20
+
+
+def test_first_start_of_a_log_on_a_full_disk(lab, disk):
+    disk.fill()
+    lab.file("in.ndjson", b"1\n2\n")
+    command = ("produce", "local:disk/log.db#in", "in.ndjson", "--partitions=1")
     done = lab.weir(*command)
     assert done.status == 3 and "full" in done.err, done
-    disk.grow()
+    disk.free()
     assert lab.weir(*command).status == 0
-    assert lab.values("in", path="disk/log.db") == values
+    assert lab.values("in", path="disk/log.db") == [b"1", b"2"]
