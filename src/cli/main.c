@@ -10,9 +10,21 @@
 #include "cli/verbs.h"
 #include "os/thread.h"
 
+/* In the order of the help. */
 const struct cli_verb *const cli_verbs[] = {
-    &verb_run,  &verb_lint, &verb_produce, &verb_tail,  &verb_topic, &verb_trace, &verb_diff,
-    &verb_gen,  &verb_dlq,  &verb_audit,   &verb_version, NULL,
+    &verb_run,
+    &verb_lint,
+    &verb_lag,
+    &verb_audit,
+    &verb_trace,
+    &verb_diff,
+    &verb_dlq,
+    &verb_produce,
+    &verb_tail,
+    &verb_topic,
+    &verb_gen,
+    &verb_version,
+    NULL,
 };
 
 static void print_usage(FILE *stream)

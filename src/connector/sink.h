@@ -190,6 +190,9 @@ struct system_ops {
      * nothing. CONFIG "progress.none" where no pipeline has run yet. close_session() ends it. */
     enum status (*open_reader)(struct system *system, const char *pipeline, struct error *err);
     void (*close_session)(struct system *system);
+    /* Whether somebody runs the pipeline now, as far as can be seen without taking anything. NULL
+     * where nobody can tell. Needs no session. */
+    bool (*is_owned)(struct system *system, const char *pipeline);
     /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
     enum status (*load)(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err);

@@ -246,6 +246,8 @@ struct locallog_group_lock;
 enum status locallog_group_acquire(const char *path, const char *group,
                                    struct locallog_group_lock **out,
                                    struct error *err) WEIR_MUST_USE;
+/* Whether a process has it now; takes nothing. */
+bool locallog_group_is_owned(const char *path, const char *group);
 /* Takes NULL. */
 void locallog_group_release(struct locallog_group_lock *lock);
 

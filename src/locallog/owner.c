@@ -51,6 +51,20 @@ enum status locallog_group_acquire(const char *path, const char *group,
     return STATUS_OK;
 }
 
+bool locallog_group_is_owned(const char *path, const char *group)
+{
+    char *resolved;
+    if (path_resolve(path, &resolved, NULL) != STATUS_OK) {
+        return false;
+    }
+    struct buffer name = {0};
+    buffer_printf(&name, "%s-lock", resolved);
+    bool is_owned = lock_is_held(buffer_string(&name), group_byte(group));
+    buffer_fini(&name);
+    memory_free(resolved);
+    return is_owned;
+}
+
 void locallog_group_release(struct locallog_group_lock *lock)
 {
     if (lock == NULL) {

@@ -97,6 +97,20 @@ enum status lock_try(struct lock_file *lock, uint64_t byte, bool *out_taken, str
     return STATUS_OK;
 }
 
+bool lock_is_held(const char *path, uint64_t byte)
+{
+    check(byte < INT64_MAX);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return false;
+    }
+    struct flock range = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1, .l_pid = 0};
+    bool is_held = fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+    close(fd);
+    return is_held;
+}
+
 void lock_release(struct lock_file *lock, uint64_t byte)
 {
     /* Splitting a range may need memory in the kernel; a lock that stays would hang others for as

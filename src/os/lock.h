@@ -24,6 +24,8 @@ enum status lock_take(struct lock_file *lock, uint64_t byte, struct error *err) 
 /* Without waiting; *out_taken says whether it is held now. */
 enum status lock_try(struct lock_file *lock, uint64_t byte, bool *out_taken,
                      struct error *err) WEIR_MUST_USE;
+/* Whether anybody holds it, this process included. Takes nothing and makes no file. */
+bool lock_is_held(const char *path, uint64_t byte);
 void lock_release(struct lock_file *lock, uint64_t byte);
 
 #endif

@@ -217,6 +217,26 @@ static void threads_exclude_each_other(void **state)
     assert_int_equal(counter, THREADS * ROUNDS);
 }
 
+static void looking_takes_nothing(void **state)
+{
+    (void)state;
+    assert_false(lock_is_held(path, 5));
+    assert_int_not_equal(access(path, F_OK), 0);
+    struct lock_file *a = open_lock();
+    assert_false(lock_is_held(path, 5));
+    assert_true(try_lock(a, 5));
+    assert_true(lock_is_held(path, 5));
+    assert_false(lock_is_held(path, 6));
+    struct lock_file *b = open_lock();
+    assert_false(try_lock(b, 5));
+    lock_release(a, 5);
+    assert_false(lock_is_held(path, 5));
+    assert_true(try_lock(b, 5));
+    lock_file_close(b);
+    assert_false(lock_is_held(path, 5));
+    lock_file_close(a);
+}
+
 static void unopenable_says_why(void **state)
 {
     (void)state;
@@ -237,7 +257,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(handles_exclude_each_other),   IN_FOLDER(closing_another_handle_keeps_the_lock),
         IN_FOLDER(killed_holder_frees_the_lock), IN_FOLDER(signals_do_not_end_the_waiting),
-        IN_FOLDER(threads_exclude_each_other),   IN_FOLDER(unopenable_says_why),
+        IN_FOLDER(threads_exclude_each_other),   IN_FOLDER(looking_takes_nothing),
+        IN_FOLDER(unopenable_says_why),
     };
     return cmocka_run_group_tests_name("os/lock", tests, NULL, NULL);
 }

@@ -389,12 +389,24 @@ static void close_system(struct system *system)
     memory_free(s);
 }
 
+/* A folder has one pipeline. */
+static bool is_owned(struct system *system, const char *pipeline)
+{
+    (void)pipeline;
+    struct buffer name = {0};
+    buffer_printf(&name, "%s/lock", folder_of_system(system)->hidden);
+    bool is_held = lock_is_held(buffer_string(&name), OWNERSHIP_BYTE);
+    buffer_fini(&name);
+    return is_held;
+}
+
 const struct system_ops folder_system_ops = {
     .kind = "file",
     .place = place_of,
     .open_session = open_session,
     .open_reader = open_reader,
     .close_session = close_session,
+    .is_owned = is_owned,
     .load = load,
     .load_first = load_first,
     .count_partitions = count_partitions,
