@@ -3,21 +3,17 @@
  *
  * A row goes out with its key field's text as key (or the record's own key), to the partition
  * that murmur2 gives, like Java; without a key to its origin's partition modulo the count.
- * Headers of the record go with it, but for `weir.replay`. The hash of a row, for sums and
- * audit, is the keyed hash over (hash of key, hash of value, hash of headers), none as zeros.
+ * What a row looks like, and its hash, is in connector/topic_row.h.
  *
  * An outbox keeps, per output partition, record batches in the making; a full one
  * (LOCALLOG_ROW_BYTES) is closed and the next begun. Batches are compressed by finish(), without
  * the write lock.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/time.h"
-#include "codec/json.h"
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
+#include "connector/topic_row.h"
 
 static const struct grammar_field log_sink_fields[] = {
     {.key = "path", .type = GRAMMAR_STRING, .required = true, .help = "the local log's file"},
@@ -171,44 +167,6 @@ static void note_span(struct slot *slot, uint32_t source_partition)
 
 /* --- rows --- */
 
-static struct hash128 hash_or_zero(const struct hash_secret *secret, struct bytes b)
-{
-    return bytes_is_none(b) ? (struct hash128){0, 0} : hash_bytes(secret, b.data, b.size);
-}
-
-static void append_sized(struct buffer *out, struct bytes b)
-{
-    buffer_append_u8(out, bytes_is_none(b));
-    buffer_append_sized(out, b.data, b.size);
-}
-
-static struct hash128 hash_headers(const struct hash_secret *secret,
-                                   const struct record_header *headers, uint32_t count,
-                                   struct buffer *scratch)
-{
-    if (count == 0) {
-        return (struct hash128){0, 0};
-    }
-    buffer_clear(scratch);
-    for (uint32_t i = 0; i < count; i++) {
-        append_sized(scratch, headers[i].name);
-        append_sized(scratch, headers[i].value);
-    }
-    return hash_bytes(secret, scratch->data, scratch->size);
-}
-
-static struct hash128 hash_row(const struct hash_secret *secret, struct bytes key,
-                               struct bytes value, const struct record_header *headers,
-                               uint32_t header_count, struct buffer *scratch)
-{
-    struct hash128 form[3] = {
-        hash_or_zero(secret, key),
-        hash_or_zero(secret, value),
-        hash_headers(secret, headers, header_count, scratch),
-    };
-    return hash_bytes(secret, form, sizeof form);
-}
-
 static void append(struct log_sink *s, struct log_outbox *o, uint32_t source_partition,
                    int32_t origin_number, struct bytes key, struct bytes value,
                    const struct record_header *headers, uint32_t header_count,
@@ -224,39 +182,7 @@ static void append(struct log_sink *s, struct log_outbox *o, uint32_t source_par
     o->outbox.row_count++;
     delta->written++;
     delta->sum = hash_add(delta->sum,
-                          hash_row(secret, key, value, headers, header_count, &o->scratch));
-}
-
-/* The text of the key field: strings as they are, others as JSON. */
-static struct bytes key_of(const struct log_sink *s, const struct batch *batch, uint32_t row)
-{
-    if (s->key_field == FIELD_NONE) {
-        return batch->records[row].key;
-    }
-    struct value value = batch_value(batch, s->key_field, row);
-    if (value.type == VALUE_NULL) {
-        return BYTES_NONE;
-    }
-    if (value.type == VALUE_TEXT || value.type == VALUE_JSON) {
-        return value.text;
-    }
-    struct buffer text = {0};
-    json_write_value(&text, &value);
-    struct bytes copy = bytes_of(arena_copy(batch->arena, text.data, text.size), text.size);
-    buffer_fini(&text);
-    return copy;
-}
-
-/* Headers without `weir.replay`. */
-static uint32_t clean_headers(const struct record *record, struct record_header *out)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < record->header_count; i++) {
-        if (!bytes_equal_string(record->headers[i].name, "weir.replay")) {
-            out[count++] = record->headers[i];
-        }
-    }
-    return count;
+                          topic_row_hash(secret, key, value, headers, header_count, &o->scratch));
 }
 
 static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
@@ -264,69 +190,24 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
 {
     struct log_sink *s = self(sink);
     const struct batch *batch = row->batch;
-    const struct record *record = &batch->records[row->row];
-    const struct record_header *headers = record->headers;
-    uint32_t header_count = record->header_count;
-    if (batch_replay(batch, row->row) != NULL) {
-        struct record_header *cleaned =
-            arena_alloc(batch->arena, size_mul(header_count, sizeof *cleaned));
-        header_count = clean_headers(record, cleaned);
-        headers = cleaned;
-    }
-    append(s, box(outbox), batch->partition, row->origin->number, key_of(s, batch, row->row),
-           row->value, headers, header_count, secret, delta);
+    uint32_t header_count = 0;
+    const struct record_header *headers = topic_row_headers(batch, row->row, &header_count);
+    append(s, box(outbox), batch->partition, row->origin->number,
+           topic_row_key(batch, row->row, s->key_field), row->value, headers, header_count, secret,
+           delta);
 }
 
 /* --- dead letters --- */
-
-struct letter_headers {
-    struct record_header *items;
-    uint32_t count;
-};
-
-static void add_header(struct letter_headers *headers, const char *name, struct bytes value)
-{
-    headers->items[headers->count++] =
-        (struct record_header){.name = bytes_of_string(name), .value = value};
-}
 
 static void append_dead_letter(struct sink *sink, struct outbox *outbox,
                                uint32_t source_partition, const struct dead_letter *letter,
                                const struct hash_secret *secret, struct ledger_sink *delta)
 {
-    char offset[24];
-    char attempt[12];
-    char timestamp[TIME_TEXT_BYTES] = "";
-    snprintf(offset, sizeof offset, "%lld", (long long)letter->offset);
-    snprintf(attempt, sizeof attempt, "%u", letter->attempt);
-    struct letter_headers headers = {
-        .items = memory_alloc(size_mul(letter->header_count + 13, sizeof *headers.items))};
-    for (uint32_t i = 0; i < letter->header_count; i++) {
-        if (!bytes_equal_string(letter->headers[i].name, "weir.replay")) {
-            headers.items[headers.count++] = letter->headers[i];
-        }
-    }
-    add_header(&headers, "weir.reason", bytes_of_string(letter->reason));
-    add_header(&headers, "weir.field", bytes_of_string(letter->field));
-    add_header(&headers, "weir.detail",
-               bytes_is_none(letter->detail) ? bytes_of_string("") : letter->detail);
-    add_header(&headers, "weir.violations", letter->violations);
-    add_header(&headers, "weir.topic", bytes_of_string(letter->topic));
-    add_header(&headers, "weir.partition", bytes_of_string(letter->partition));
-    add_header(&headers, "weir.offset", bytes_of_string(offset));
-    if (letter->timestamp_us != TIME_NEVER) {
-        size_t size = time_format(letter->timestamp_us, timestamp);
-        add_header(&headers, "weir.timestamp", bytes_of(timestamp, size));
-    }
-    add_header(&headers, "weir.pipeline", bytes_of_string(letter->pipeline));
-    add_header(&headers, "weir.plan", bytes_of_string(letter->plan));
-    add_header(&headers, "weir.attempt", bytes_of_string(attempt));
-    if (letter->sink[0] != '\0') {
-        add_header(&headers, "weir.sink", bytes_of_string(letter->sink));
-    }
+    struct topic_letter form;
+    topic_letter_init(&form, letter);
     append(self(sink), box(outbox), source_partition, (int32_t)source_partition, letter->key,
-           letter->value, headers.items, headers.count, secret, delta);
-    memory_free(headers.items);
+           letter->value, form.headers, form.header_count, secret, delta);
+    topic_letter_fini(&form);
 }
 
 /* --- commit --- */
@@ -458,16 +339,6 @@ static enum status is_there(struct sink *sink, bool *out_there, struct error *er
                                out_there, err);
 }
 
-static struct bytes find_header(const struct record *record, const char *name)
-{
-    for (uint32_t i = record->header_count; i > 0; i--) {
-        if (bytes_equal_string(record->headers[i - 1].name, name)) {
-            return record->headers[i - 1].value;
-        }
-    }
-    return BYTES_NONE;
-}
-
 struct scan {
     const struct hash_secret *secret;
     stored_row_visitor *row;
@@ -476,30 +347,20 @@ struct scan {
     struct buffer scratch;
 };
 
-static const char *arena_text(struct arena *arena, struct bytes b)
-{
-    return bytes_is_none(b) ? NULL : arena_copy(arena, b.data, b.size);
-}
-
 static enum status scan_record(struct scan *scan, const struct sink *sink, struct arena *arena,
                                const struct record *record, struct error *err)
 {
     struct stored_row row = {
-        .hash = hash_row(scan->secret, record->key, record->value, record->headers,
-                         record->header_count, &scan->scratch),
+        .hash = topic_row_hash(scan->secret, record->key, record->value, record->headers,
+                               record->header_count, &scan->scratch),
         .origin_offset = -1,
         .text = record->value,
         .part = scan->label,
         .position = record->offset,
     };
     if (sink->is_dlq) {
-        const char *text = arena_text(arena, find_header(record, "weir.offset"));
-        const char *topic = arena_text(arena, find_header(record, "weir.topic"));
-        const char *partition = arena_text(arena, find_header(record, "weir.partition"));
-        bool is_whole = topic != NULL && partition != NULL && text != NULL && atoll(text) >= 0;
-        row.origin_topic = is_whole ? topic : NULL;
-        row.origin_partition = partition;
-        row.origin_offset = is_whole ? atoll(text) : -1;
+        row.origin_offset =
+            topic_letter_origin(record, arena, &row.origin_topic, &row.origin_partition);
     }
     return scan->row(scan->context, &row, err);
 }
@@ -594,22 +455,6 @@ static const struct sink_ops log_sink_ops = {
     .guarantee = guarantee,
 };
 
-static enum status find_key(const struct doc *config, const struct output_shape *shape,
-                            uint32_t *out, struct error *err)
-{
-    const struct doc *key = doc_get(config, "key");
-    *out = FIELD_NONE;
-    if (key == NULL) {
-        return STATUS_OK;
-    }
-    *out = layout_find(shape->layout, key->text);
-    if (*out == FIELD_NONE || *out >= shape->layout->schema_field_count) {
-        return doc_error(key, err, "config.unknown_field",
-                         "the schema has no field '%s' to take as key", key->text);
-    }
-    return STATUS_OK;
-}
-
 static enum status sink_add(struct system *system, const char *name, bool is_dlq,
                             const struct doc *config, const struct output_shape *shape,
                             struct sink **out, struct error *err)
@@ -625,7 +470,7 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
         }
     }
     uint32_t key_field = FIELD_NONE;
-    enum status status = find_key(config, shape, &key_field, err);
+    enum status status = topic_row_find_key(config, shape, &key_field, err);
     if (status != STATUS_OK) {
         return status;
     }
