@@ -60,6 +60,9 @@ static enum status read_pipeline(struct arena *arena, const char *path, struct d
                            bytes_of(content.data, content.size), cli_environment, out, err);
     }
     if (status == STATUS_OK) {
+        status = plan_load_modules(*out, err);
+    }
+    if (status == STATUS_OK) {
         status = grammar_check(plan_grammar(arena), *out, "the pipeline", err);
     }
     buffer_fini(&content);

@@ -180,6 +180,8 @@ struct epoch {
 
 struct system_ops {
     const char *kind;
+    /* Its place is no path: nothing can be looked for or kept beside it. */
+    bool is_remote;
     /* The identity of the place (a real path), so that sinks of one place share one system. */
     const char *(*place)(const struct system *system);
     /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the
@@ -193,6 +195,9 @@ struct system_ops {
     /* Whether somebody runs the pipeline now, as far as can be seen without taking anything. NULL
      * where nobody can tell. Needs no session. */
     bool (*is_owned)(struct system *system, const char *pipeline);
+    /* Whoever may still be at work with this pipeline can commit nothing behind this: called before R
+     * is loaded by those who will take over. NULL where open_session() has seen to it. */
+    enum status (*claim)(struct system *system, struct error *err);
     /* R of a partition, or *out_found = false. `progress` is zero-initialised. */
     enum status (*load)(struct system *system, const struct source_partition *partition,
                         struct progress *progress, bool *out_found, struct error *err);

@@ -38,9 +38,12 @@ struct source_ops {
     const struct grammar_field *grammar; /* of the map behind that key */
     bool can_replay;                     /* records can be read again: needed for exactly_once */
     bool has_keys;                       /* records can have keys */
-    enum timestamp_kind timestamp_kind;  /* what its records' timestamps are */
+    /* what its records' timestamps are; PRODUCER where some may be, each record says */
+    enum timestamp_kind timestamp_kind;
     bool offsets_are_bytes;              /* positions in a file; else they count records */
     bool can_inject;                     /* dead letters can be replayed into it */
+    /* What the grammar cannot say of the configuration; nothing is opened. NULL: it says all. */
+    enum status (*check_config)(const struct doc *config, const char *folder, struct error *err);
     /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative
      * to `folder` (of the pipeline file; "" for none). `csv` says how rows are told apart, and that
      * the first one may be a header (which goes to batch->header); it outlives the source; NULL:

@@ -47,6 +47,8 @@ static const char *type_text(enum grammar_type type)
         return "one of the words that are known";
     case GRAMMAR_STRINGS:
         return "a string or a list of strings";
+    case GRAMMAR_SECRET:
+        return "{file: PATH}, {env: NAME} or {credential: NAME}";
     case GRAMMAR_ANY:
         return "a value";
     case GRAMMAR_MAP:
@@ -271,6 +273,24 @@ static enum status list_of_check(const struct grammar_field *fields, const struc
     return STATUS_OK;
 }
 
+/* What was written instead may be the secret itself: it is not repeated. */
+static enum status secret_check(const struct doc *value, const char *where, struct error *err)
+{
+    static const char *const ways[] = {"file", "env", "credential"};
+    bool is_known = false;
+    if (value->kind == DOC_MAP && value->count == 1) {
+        for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+            is_known = is_known || strcmp(value->keys[0]->text, ways[i]) == 0;
+        }
+    }
+    if (!is_known) {
+        return doc_error(value, err, "config.secret",
+                         "%s must be %s: a secret does not stand in the pipeline file", where,
+                         type_text(GRAMMAR_SECRET));
+    }
+    return string_check(value->items[0], where, GRAMMAR_STRING, err);
+}
+
 static enum status field_check(const struct grammar_field *field, const struct doc *value,
                                const char *what, struct error *err)
 {
@@ -301,6 +321,8 @@ static enum status field_check(const struct grammar_field *field, const struct d
         return choice_check(value, where, field->choices, err);
     case GRAMMAR_STRINGS:
         return strings_check(value, where, err);
+    case GRAMMAR_SECRET:
+        return secret_check(value, where, err);
     case GRAMMAR_ANY:
         return STATUS_OK;
     case GRAMMAR_MAP:

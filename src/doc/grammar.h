@@ -27,6 +27,7 @@ enum grammar_type {
     GRAMMAR_PERCENT,
     GRAMMAR_CHOICE,   /* one of `choices`, NULL-terminated */
     GRAMMAR_STRINGS,  /* a list of strings, or one string */
+    GRAMMAR_SECRET,   /* {file: PATH}, {env: NAME} or {credential: NAME}; never the secret itself */
     GRAMMAR_ANY,      /* checked by its reader */
     GRAMMAR_MAP,      /* a map with the keys of `fields` */
     GRAMMAR_MAP_OF,   /* any names; each value a map with the keys of `fields` */

@@ -146,13 +146,10 @@ static const struct grammar_field http_fields[] = {
     {0},
 };
 
-#define NO_CONNECTOR "this version reads and writes local logs, SQLite files and NDJSON files"
+#define NO_CONNECTOR \
+    "this version reads and writes Kafka, local logs, SQLite files and NDJSON files"
 
 static const struct grammar_field later_connectors[] = {
-    {.key = "kafka", .type = GRAMMAR_ANY, .help = "Apache Kafka",
-     .unsupported = "use 'local: {path: …, topic: …}' instead; " NO_CONNECTOR},
-    {.key = "event_hubs", .type = GRAMMAR_ANY, .help = "Azure Event Hubs",
-     .unsupported = "use 'local: {path: …, topic: …}' instead; " NO_CONNECTOR},
     {.key = "postgres", .type = GRAMMAR_ANY, .help = "PostgreSQL",
      .unsupported = "use 'sqlite: {path: …, table: …}' instead; " NO_CONNECTOR},
     {.key = "mysql", .type = GRAMMAR_ANY, .help = "MySQL, MariaDB",
@@ -195,6 +192,42 @@ static void table_add_all(struct arena *arena, struct table *table,
     }
 }
 
+/* The keys of a place of that kind: its own, and those of a connection, by name or in place. What of
+ * these is required is asked when the two are joined. */
+static const struct grammar_field *place_grammar(struct arena *arena, const char *kind,
+                                                 const struct grammar_field *own)
+{
+    const struct connection_kind *connection = registry_connection(kind);
+    struct table table = {0};
+    if (connection == NULL) {
+        return own;
+    }
+    table_add(arena, &table,
+              (struct grammar_field){.key = "connection", .type = GRAMMAR_NAME,
+                                     .help = "a connection of 'connections', by its name"});
+    table_add_all(arena, &table, own);
+    for (uint32_t i = 0; i < count_fields(connection->grammar); i++) {
+        struct grammar_field field = connection->grammar[i];
+        field.required = false;
+        table_add(arena, &table, field);
+    }
+    return table.fields;
+}
+
+static const struct grammar_field *connection_grammar(struct arena *arena)
+{
+    static const struct grammar_field none[] = {{0}};
+    struct table table = {0};
+    for (uint32_t i = 0; registry_connections[i] != NULL; i++) {
+        table_add(arena, &table,
+                  (struct grammar_field){.key = registry_connections[i]->kind,
+                                         .type = GRAMMAR_MAP,
+                                         .fields = registry_connections[i]->grammar,
+                                         .help = "how it is reached"});
+    }
+    return table.count == 0 ? none : table.fields;
+}
+
 static const struct grammar_field *source_grammar(struct arena *arena)
 {
     struct table table = {0};
@@ -202,7 +235,9 @@ static const struct grammar_field *source_grammar(struct arena *arena)
         table_add(arena, &table,
                   (struct grammar_field){.key = registry_sources[i]->kind,
                                          .type = GRAMMAR_MAP,
-                                         .fields = registry_sources[i]->grammar,
+                                         .fields = place_grammar(arena,
+                                                                 registry_sources[i]->kind,
+                                                                 registry_sources[i]->grammar),
                                          .help = "where records come from"});
     }
     table_add_all(arena, &table, later_connectors);
@@ -224,7 +259,9 @@ static void add_sink_kinds(struct arena *arena, struct table *table)
         table_add(arena, table,
                   (struct grammar_field){.key = registry_sinks[i]->ops->kind,
                                          .type = GRAMMAR_MAP,
-                                         .fields = registry_sinks[i]->ops->grammar,
+                                         .fields = place_grammar(
+                                             arena, registry_sinks[i]->ops->kind,
+                                             registry_sinks[i]->ops->grammar),
                                          .help = "where rows go"});
     }
     table_add_all(arena, table, later_connectors);
@@ -263,8 +300,8 @@ const struct grammar_field *plan_grammar(struct arena *arena)
          .help = "1"},
         {.key = "name", .type = GRAMMAR_NAME, .required = true,
          .help = "consumer group, prefix of ids, metric label"},
-        {.key = "connections", .type = GRAMMAR_ANY, .help = "places by name",
-         .unsupported = "write the path where it is used: 'local: {path: …}'"},
+        {.key = "connections", .type = GRAMMAR_MAP_OF, .fields = connection_grammar(arena),
+         .help = "how systems are reached, by name"},
         {.key = "source", .type = GRAMMAR_MAP, .required = true, .fields = source_grammar(arena),
          .help = "where records come from"},
         {.key = "schema", .type = GRAMMAR_ANY, .required = true,

@@ -5,6 +5,10 @@
 #include "base/memory.h"
 #include "doc/grammar.h"
 
+/* connections.c: loads the modules of the kinds that a pipeline file names; before the table is asked
+ * for. `pipeline` may be any document. */
+enum status plan_load_modules(const struct doc *pipeline, struct error *err) WEIR_MUST_USE;
+
 /* The whole table, with the parts of all connectors; made in `arena`. */
 const struct grammar_field *plan_grammar(struct arena *arena);
 

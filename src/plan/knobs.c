@@ -5,7 +5,7 @@
 #include "base/time.h"
 #include "plan/plan_private.h"
 
-static const char *const knobs[] = {"delivery", "state", "retry", "http"};
+static const char *const knobs[] = {"connections", "delivery", "state", "retry", "http"};
 
 bool plan_is_knob(const char *key)
 {

@@ -87,7 +87,13 @@ enum status plan_make_source(struct plan_maker *maker, struct error *err)
     }
     maker->plan->source_ops = registry_source(source->keys[index]->text);
     maker->plan->source_config = source->items[index];
-    return refuse_empty(source->items[index], err);
+    status = refuse_empty(source->items[index], err);
+    if (status == STATUS_OK && maker->plan->source_ops->check_config != NULL &&
+        !maker->is_stored) {
+        status = maker->plan->source_ops->check_config(source->items[index], maker->plan->folder,
+                                                       err);
+    }
+    return status;
 }
 
 static bool is_inside(const char *inner, const char *outer)
@@ -131,19 +137,23 @@ static enum status check_place(const struct plan_maker *maker, const struct sink
 }
 
 /* The system of that kind and place, made when it is the first sink of it. */
-static struct system *system_for(struct plan_maker *maker, const struct sink_kind *kind,
-                                 const char *place)
+static enum status system_for(struct plan_maker *maker, const struct sink_kind *kind,
+                              const struct doc *config, const char *place, struct system **out,
+                              struct error *err)
 {
     struct plan *plan = maker->plan;
     for (uint32_t i = 0; i < plan->system_count; i++) {
         struct system *system = plan->systems[i];
         if (system->ops == kind->system_ops && strcmp(system->ops->place(system), place) == 0) {
-            return system;
+            *out = system;
+            return STATUS_OK;
         }
     }
-    struct system *system = kind->system_new(place);
-    plan->systems[plan->system_count++] = system;
-    return system;
+    *out = kind->system_new(place);
+    plan->systems[plan->system_count++] = *out;
+    return kind->system_connect == NULL
+               ? STATUS_OK
+               : kind->system_connect(*out, config, plan->folder, err);
 }
 
 /* A stored plan is made also when its places are gone: their names alone tell them apart then. */
@@ -209,8 +219,9 @@ static enum status make_sink(struct plan_maker *maker, const char *name, const s
     if (status != STATUS_OK) {
         return status;
     }
-    struct system *system = system_for(maker, kind, place);
-    return kind->sink_add(system, name, is_dlq, config, &plan->shape, out, err);
+    struct system *system = NULL;
+    status = system_for(maker, kind, config, place, &system, err);
+    return status != STATUS_OK ? status : kind->sink_add(system, name, is_dlq, config, &plan->shape, out, err);
 }
 
 static enum status read_includes(struct plan_maker *maker, const struct doc *dlq,
@@ -266,10 +277,10 @@ static enum status check_rejects(const struct plan_maker *maker, const struct do
         if (sink->ops->can_reject && sink->system != plan->dlq->system) {
             const struct doc *include = doc_get(dlq, "include");
             return doc_error(include != NULL ? include : dlq, err, "config.unsupported",
-                             "rows that the table of sink '%s' refuses can go to a dead-letter "
-                             "place in the same SQLite file only: put the dlq there, or leave "
-                             "'rejected' out of dlq.include (refused rows stay in the table "
-                             "weir_rejects)",
+                             "rows that the place of sink '%s' refuses can go to a dead-letter "
+                             "place in the same SQLite file or Kafka cluster only: put the dlq "
+                             "there, or leave 'rejected' out of dlq.include (refused rows stay in "
+                             "weir_rejects, or in the topic of the progress records)",
                              sink->name);
         }
     }

@@ -37,7 +37,7 @@ static void write_text(const struct doc *pipeline, const struct doc *schema, str
 static void set_text(struct plan *plan, const struct doc *pipeline, const struct doc *schema)
 {
     struct buffer text = {0};
-    write_text(pipeline, schema, &text);
+    write_text(plan_without_connections(plan->arena, pipeline), schema, &text);
     plan->text = bytes_of(arena_copy(plan->arena, text.data, text.size), text.size);
     plan->hash = hash_plain(text.data, text.size);
     hash_format(plan->hash, plan->hash_text);
@@ -128,7 +128,8 @@ static enum status make(struct plan_maker *maker, struct error *err)
     }
     plan->name = grammar_string(maker->pipeline, "name", "");
     set_text(plan, maker->pipeline, maker->schema);
-    if ((status = plan_make_source(maker, err)) != STATUS_OK ||
+    if ((status = plan_join_connections(maker, err)) != STATUS_OK ||
+        (status = plan_make_source(maker, err)) != STATUS_OK ||
         (status = check_guarantee(maker, err)) != STATUS_OK ||
         (status = plan_make_stages(maker, err)) != STATUS_OK) {
         return status;
@@ -196,6 +197,9 @@ enum status plan_load(const char *path, doc_environment environment, struct plan
                            doc_kind_name(pipeline->kind));
     }
     if (status == STATUS_OK) {
+        status = plan_load_modules(pipeline, err);
+    }
+    if (status == STATUS_OK) {
         status = grammar_check(plan_grammar(maker.arena), pipeline, "the pipeline file", err);
     }
     maker.pipeline = pipeline;
@@ -205,10 +209,12 @@ enum status plan_load(const char *path, doc_environment environment, struct plan
     return finish(&maker, status, out, err);
 }
 
-enum status plan_from_text(struct bytes text, const char *folder, struct plan **out,
+enum status plan_from_text(struct bytes text, const struct plan *running, struct plan **out,
                            struct error *err)
 {
-    struct plan_maker maker = {.plan = plan_new(folder), .is_stored = true};
+    struct plan_maker maker = {.plan = plan_new(running == NULL ? "" : running->folder),
+                               .running = running,
+                               .is_stored = true};
     maker.arena = maker.plan->arena;
     struct doc *stored = NULL;
     enum status status = doc_parse(maker.arena, "(stored plan)", text, NULL, &stored, err);
@@ -220,6 +226,9 @@ enum status plan_from_text(struct bytes text, const char *folder, struct plan **
                                "the stored text of a plan is broken; restore the system from a "
                                "backup");
         }
+    }
+    if (status == STATUS_OK) {
+        status = plan_load_modules(maker.pipeline, err);
     }
     return finish(&maker, status, out, err);
 }

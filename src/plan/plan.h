@@ -2,8 +2,9 @@
  * Plan: a pipeline file, read, checked and compiled. Making a plan opens no source and no sink:
  * it reads the pipeline file and its schema, and nothing else.
  *
- * The canonical text of a plan (what judges records: everything but the knobs of plan/knobs.c;
- * the schema inside it) is hashed; systems store the text under that hash
+ * The canonical text of a plan (what judges records: everything but the knobs of plan/knobs.c and
+ * connections, by name or in place; the schema inside it) is hashed; systems store the text under
+ * that hash
  * beside R, so that replay, recovery and audit judge each row under the plan that judged it
  * first (plan_from_text).
  *
@@ -22,6 +23,14 @@
 #include "doc/doc.h"
 #include "os/socket.h"
 #include "stage/stage.h"
+
+/* What a place needs to reach its system, by its name in `connections`, or by the place that it stands
+ * in ("source", "dlq", "sinks.NAME"). */
+struct plan_connection {
+    const char *name;
+    const char *kind;
+    const struct doc *config;
+};
 
 enum guarantee { GUARANTEE_EXACTLY_ONCE, GUARANTEE_AT_LEAST_ONCE };
 
@@ -53,6 +62,9 @@ struct plan {
     const struct source_ops *source_ops;
     const struct doc *source_config;
 
+    struct plan_connection *connections;
+    uint32_t connection_count;
+
     /* in the order in which they are named; the source's own (if it is one) last */
     struct system **systems;
     uint32_t system_count;
@@ -76,8 +88,10 @@ struct plan {
  * (getenv, usually). */
 enum status plan_load(const char *path, doc_environment environment, struct plan **out,
                       struct error *err) WEIR_MUST_USE;
-/* From a stored canonical text; `folder` as in the plan that is running. */
-enum status plan_from_text(struct bytes text, const char *folder, struct plan **out,
+/* From a stored canonical text, which has no connections: those of `running`, the plan that the
+ * operator's file gives, which outlives it, and so has its folder. Without one (NULL) places that need
+ * connections can only be named. */
+enum status plan_from_text(struct bytes text, const struct plan *running, struct plan **out,
                            struct error *err) WEIR_MUST_USE;
 /* Closes its systems. Takes NULL. */
 void plan_free(struct plan *plan);

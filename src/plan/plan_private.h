@@ -10,12 +10,18 @@ struct plan_maker {
     struct arena *arena;
     const struct doc *pipeline; /* checked against the grammar */
     const struct doc *schema;
+    const struct plan *running; /* of a stored plan: the one whose connections it uses, or NULL */
     bool is_stored;             /* made from a stored text, which has no knobs */
     /* expressions collected so far */
     struct sql_expression *expressions;
     uint32_t expression_count, expression_capacity;
     const struct sql_outcome *set_outcomes; /* [set] */
 };
+
+/* connections.c: `pipeline` as it judges records: without the keys of connections that stand in place. */
+const struct doc *plan_without_connections(struct arena *arena, const struct doc *pipeline);
+/* Every place of maker->pipeline gets the keys of its connection. */
+enum status plan_join_connections(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 
 /* places.c: source first, then (stages), then sinks and dlq, which need the stages' columns. */
 enum status plan_make_source(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;

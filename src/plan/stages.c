@@ -289,7 +289,7 @@ static enum status make_event_time(struct plan_maker *maker, struct error *err)
     stage->lateness_us = grammar_duration_us(node, "lateness", 0);
     stage->max_future_us = grammar_duration_us(node, "max_future", DURATION_NONE);
     if (stage->max_future_us != DURATION_NONE &&
-        maker->plan->source_ops->timestamp_kind != TIMESTAMP_BROKER) {
+        maker->plan->source_ops->timestamp_kind == TIMESTAMP_NONE) {
         return doc_error(doc_get(node, "max_future"), err, "config.value",
                          "the records of a %s source have no timestamp of their own to compare "
                          "with: use max_jump, or leave it out",

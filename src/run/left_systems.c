@@ -79,7 +79,8 @@ static enum status compare_left(const struct pipeline *pipeline, const struct pl
     for (uint32_t s = 0; s < older->system_count && status == STATUS_OK && !*out_apart; s++) {
         struct system *system = older->systems[s];
         const char *place = system->ops->place(system);
-        if (!is_left(pipeline->plan, system) || (!file_exists(place) && !folder_exists(place))) {
+        if (!is_left(pipeline->plan, system) ||
+            (!system->ops->is_remote && !file_exists(place) && !folder_exists(place))) {
             continue;
         }
         status = system->ops->open_session(system, older->name, err);
@@ -109,7 +110,7 @@ enum status left_systems_check(const struct pipeline *pipeline, struct buffer *o
         buffer_clear(out_text);
         status = replayer_load_text(plan->systems, plan->system_count, last, out_text, err);
         if (status == STATUS_OK) {
-            status = plan_from_text(bytes_of(out_text->data, out_text->size), plan->folder, &older,
+            status = plan_from_text(bytes_of(out_text->data, out_text->size), plan, &older,
                                     err);
         }
         if (status == STATUS_OK) {

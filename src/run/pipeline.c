@@ -57,16 +57,28 @@ static enum status open_systems(struct pipeline *pipeline, bool do_own, struct e
     return STATUS_OK;
 }
 
+/* Beside the first system that is a file or folder; else beside the pipeline file. */
+static const char *default_state_folder(const struct pipeline *pipeline)
+{
+    const struct plan *plan = pipeline->plan;
+    if (plan->state_folder != NULL) {
+        return plan->state_folder;
+    }
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        if (!plan->systems[s]->ops->is_remote) {
+            return arena_printf(pipeline->arena, "%s.state",
+                                plan->systems[s]->ops->place(plan->systems[s]));
+        }
+    }
+    return arena_printf(pipeline->arena, "%s%s.state", plan->folder, plan->name);
+}
+
 void pipeline_init(struct pipeline *pipeline, struct plan *plan,
                    const struct run_options *options, const struct run_observer *observer)
 {
     *pipeline = (struct pipeline){
         .plan = plan, .options = options, .observer = observer, .arena = arena_new(16 * 1024)};
-    pipeline->state_folder =
-        plan->state_folder != NULL
-            ? plan->state_folder
-            : arena_printf(pipeline->arena, "%s.state",
-                           plan->systems[0]->ops->place(plan->systems[0]));
+    pipeline->state_folder = default_state_folder(pipeline);
     pipeline->budget.limit_bytes = plan->state_memory_bytes;
 }
 
@@ -95,6 +107,16 @@ enum status pipeline_open_reader(struct pipeline *pipeline, struct error *err)
 {
     enum status status = open_source(pipeline, err);
     return status == STATUS_OK ? open_systems(pipeline, false, err) : status;
+}
+
+enum status pipeline_claim(struct pipeline *pipeline, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        struct system *system = pipeline->plan->systems[s];
+        status = system->ops->claim == NULL ? STATUS_OK : system->ops->claim(system, err);
+    }
+    return status;
 }
 
 void pipeline_close(struct pipeline *pipeline)

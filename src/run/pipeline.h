@@ -51,6 +51,8 @@ void pipeline_init(struct pipeline *pipeline, struct plan *plan,
 enum status pipeline_open(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 /* The same to look only, beside whoever runs: owns nothing, writes nothing. */
 enum status pipeline_open_reader(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* Nobody else can commit for this pipeline any more, before R is loaded. */
+enum status pipeline_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 void pipeline_close(struct pipeline *pipeline);
 /* Adds up R's ledgers: verdicts once, sinks of every system. */
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out);

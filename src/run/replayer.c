@@ -77,7 +77,7 @@ static enum status load_plan(struct replayer *replayer, struct hash128 plan_hash
     enum status status = replayer_load_text(replayer->systems, replayer->system_count, plan_hash,
                                             &stored, err);
     if (status == STATUS_OK) {
-        status = plan_from_text(bytes_of(stored.data, stored.size), replayer->running->folder, out,
+        status = plan_from_text(bytes_of(stored.data, stored.size), replayer->running, out,
                                 err);
     }
     if (status == STATUS_OK && !hash_equal((*out)->hash, plan_hash)) {

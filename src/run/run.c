@@ -51,6 +51,9 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     pipeline.telemetry = telemetry;
     enum status status = pipeline_open(&pipeline, err);
     if (status == STATUS_OK) {
+        status = pipeline_claim(&pipeline, err);
+    }
+    if (status == STATUS_OK) {
         status = recovery_load(&pipeline, err);
     }
     if (status == STATUS_OK && !is_last) {
@@ -105,7 +108,7 @@ static enum status align(const struct plan *plan, struct bytes text,
                          struct telemetry *telemetry, struct error *err)
 {
     struct plan *older = NULL;
-    enum status status = plan_from_text(text, plan->folder, &older, err);
+    enum status status = plan_from_text(text, plan, &older, err);
     if (status != STATUS_OK) {
         return status;
     }

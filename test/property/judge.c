@@ -26,7 +26,7 @@ struct judge judge_new(const char *pipeline, const char *schema)
     struct error err = {0};
     struct buffer text = {0};
     buffer_printf(&text, "{\"pipeline\":%s,\"schema\":%s}", pipeline, schema);
-    expect_ok(plan_from_text(bytes_of(text.data, text.size), "", &judge.plan, &err), &err,
+    expect_ok(plan_from_text(bytes_of(text.data, text.size), NULL, &judge.plan, &err), &err,
               buffer_string(&text));
     buffer_fini(&text);
     expect_ok(stage_runner_new(&judge.plan->stage, hash_key, &judge.runner, &err), &err, pipeline);

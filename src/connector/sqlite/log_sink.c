@@ -9,6 +9,7 @@
  * (LOCALLOG_ROW_BYTES) is closed and the next begun. Batches are compressed by finish(), without
  * the write lock.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "connector/sqlite/sqlite.h"

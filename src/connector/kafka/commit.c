@@ -1,0 +1,484 @@
+/*
+ * One epoch in one transaction:
+ *
+ *   begin → rows, dead letters of refused rows → all delivered → R (and what goes with it) → all
+ *   delivered → commit
+ *
+ * R comes last, because it says where the rows landed. What an error means, in this order:
+ *
+ *   fatal            the producer is gone; what it had sent may yet be committed → IN DOUBT: the next
+ *                    attempt takes a new producer (which ends the old one's transaction, one way or the
+ *                    other), reads R and sees: epoch e is done; e − 1 with this owner is sent again;
+ *                    anything else is FENCED
+ *   requires abort   abort → ABORT: the same epoch again
+ *   retriable        the same call again
+ *
+ * An abort that fails is treated as fatal. docs/kafka.md has the table of codes.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "connector/attempt.h"
+#include "connector/kafka/private.h"
+#include "os/clock.h"
+
+#define TOO_LARGE "sink.too_large"
+#define FLUSH_STEP_MS 200
+#define COMMIT_STEP_MS 5000
+/* Longer than a transaction lives: then the brokers have ended it. */
+#define PATIENCE_US (30 * TIME_US_PER_SECOND)
+
+/* --- transactions --- */
+
+static void doubt(struct kafka_system *s)
+{
+    kafka_drop_producer(s);
+    s->in_doubt = true;
+}
+
+void kafka_transaction_abandon(struct kafka_system *s)
+{
+    if (s->producer == NULL) {
+        return;
+    }
+    int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    for (;;) {
+        rd_kafka_error_t *error = rd_kafka_abort_transaction(s->producer->rk, COMMIT_STEP_MS);
+        if (error == NULL) {
+            return;
+        }
+        bool again = rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
+                     clock_monotonic_us() < end_us && !stop_requested();
+        /* No transaction was begun: there is nothing to abort. */
+        bool is_none = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__STATE &&
+                       !rd_kafka_error_is_fatal(error);
+        rd_kafka_error_destroy(error);
+        if (is_none) {
+            return;
+        }
+        if (!again) {
+            doubt(s);
+            return;
+        }
+    }
+}
+
+/* After a failure within a transaction; `error` is destroyed. */
+static enum status fail(struct kafka_system *s, rd_kafka_error_t *error, const char *doing,
+                        struct error *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+    bool is_fatal = rd_kafka_error_is_fatal(error);
+    rd_kafka_error_destroy(error);
+    char reason[128];
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        code = rd_kafka_fatal_error(s->producer->rk, reason, sizeof reason);
+    }
+    struct error found = {0};
+    enum status status = kafka_error(s->producer, code, doing, &found);
+    if (is_fatal || status == STATUS_IN_DOUBT) {
+        doubt(s);
+    } else {
+        kafka_transaction_abandon(s);
+    }
+    /* What the operator must mend stops the run; all else is sent again. */
+    if (status != STATUS_CONFIG) {
+        status = status == STATUS_RETRY ? STATUS_RETRY : STATUS_ABORT;
+    }
+    return error_set(err, status, found.code, "%s", found.message);
+}
+
+static enum status fail_code(struct kafka_system *s, rd_kafka_resp_err_t code, const char *doing,
+                             struct error *err)
+{
+    char reason[128];
+    bool is_fatal =
+        rd_kafka_fatal_error(s->producer->rk, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR;
+    struct error found = {0};
+    enum status status = kafka_error(s->producer, code, doing, &found);
+    if (is_fatal) {
+        doubt(s);
+    } else {
+        kafka_transaction_abandon(s);
+    }
+    if (status != STATUS_CONFIG) {
+        status = status == STATUS_RETRY ? STATUS_RETRY : STATUS_ABORT;
+    }
+    return error_set(err, status, found.code, "%s", found.message);
+}
+
+enum status kafka_transaction_begin(struct kafka_system *s, struct error *err)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(s->producer->rk);
+    s->producer->delivered = s->producer->failed = 0;
+    s->produced = 0;
+    return error == NULL ? STATUS_OK : fail(s, error, "begin a transaction", err);
+}
+
+enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,
+                                  struct error *err)
+{
+    rd_kafka_vu_t units[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = s->progress_handle},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = 0},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {.ptr = (void *)(uintptr_t)key, .size = strlen(key)}},
+        {.vtype = RD_KAFKA_VTYPE_VALUE,
+         .u.mem = {.ptr = (void *)(uintptr_t)value.data, .size = value.size}},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+    };
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(s->producer->rk, units, sizeof units / sizeof units[0]);
+    if (error != NULL) {
+        return fail(s, error, "write progress", err);
+    }
+    s->produced++;
+    return STATUS_OK;
+}
+
+/* Until everything that was produced is delivered. */
+static enum status deliver(struct kafka_system *s, struct error *err)
+{
+    struct kafka_client *producer = s->producer;
+    int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    while (producer->delivered < s->produced && producer->failed == 0 &&
+           clock_monotonic_us() < end_us) {
+        (void)rd_kafka_flush(producer->rk, FLUSH_STEP_MS);
+    }
+    if (producer->delivered == s->produced) {
+        return STATUS_OK;
+    }
+    rd_kafka_resp_err_t code =
+        producer->failed > 0 ? producer->failure : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    return fail_code(s, code, "deliver rows", err);
+}
+
+enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
+{
+    enum status status = deliver(s, err);
+    int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    while (status == STATUS_OK) {
+        rd_kafka_error_t *error =
+            rd_kafka_commit_transaction(s->producer->rk, COMMIT_STEP_MS);
+        if (error == NULL) {
+            return STATUS_OK;
+        }
+        if (rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
+            !rd_kafka_error_txn_requires_abort(error) && clock_monotonic_us() < end_us) {
+            rd_kafka_error_destroy(error);
+            continue;
+        }
+        /* Whether the brokers took it is not known unless they say that it must be aborted. */
+        bool must_abort = rd_kafka_error_txn_requires_abort(error);
+        status = must_abort ? fail(s, error, "commit", err) : STATUS_RETRY;
+        if (!must_abort) {
+            rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+            rd_kafka_error_destroy(error);
+            struct error found = {0};
+            (void)kafka_error(s->producer, code, "commit", &found);
+            doubt(s);
+            status = error_set(err, STATUS_RETRY, found.code, "%s", found.message);
+        }
+    }
+    return status;
+}
+
+/* --- refused rows --- */
+
+static void take_reject(struct attempt *attempt, const struct sink *sink,
+                        const struct kafka_outbox *o, const struct kafka_reject *refused)
+{
+    struct record_header *headers =
+        memory_alloc_zero(refused->header_count + 1, sizeof *headers);
+    struct reject reject = {
+        .sink = sink,
+        .origin = refused->origin,
+        .source_partition = refused->source_partition,
+        .record = {
+            .offset = refused->offset,
+            .timestamp_us = refused->timestamp_us,
+            .key = kafka_outbox_slice(o, refused->key_at, refused->key_size),
+            .value = kafka_outbox_slice(o, refused->value_at, refused->value_size),
+            .headers = headers,
+            .header_count = refused->header_count,
+        },
+        .attempt = refused->attempt,
+        .hash = refused->hash,
+        .code = TOO_LARGE,
+    };
+    kafka_outbox_headers(o, refused->headers_at, refused->header_count, headers);
+    memcpy(reject.message, refused->message, sizeof refused->message);
+    attempt_add_reject(attempt, &reject);
+}
+
+/* "x/…": code, NUL, message, NUL */
+static enum status store_reject(struct kafka_system *s, const struct reject *reject,
+                                struct error *err)
+{
+    struct buffer key = {0};
+    struct buffer value = {0};
+    (void)kafka_key_reject(&key, reject->sink->name, reject->origin->label,
+                           reject->record.offset, reject->origin->topic);
+    buffer_append(&value, reject->code, strlen(reject->code) + 1);
+    buffer_append(&value, reject->message, strlen(reject->message) + 1);
+    enum status status = kafka_transaction_put(s, buffer_string(&key),
+                                               bytes_of(value.data, value.size), err);
+    buffer_fini(&key);
+    buffer_fini(&value);
+    return status;
+}
+
+static enum status put_rejects(struct kafka_system *s, struct attempt *attempt,
+                               struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        const struct kafka_outbox *o = kafka_outbox(attempt->epoch->outboxes[i]);
+        for (uint32_t k = 0; k < o->reject_count; k++) {
+            take_reject(attempt, s->system.sinks[i], o, &o->rejects[k]);
+        }
+    }
+    attempt_book_rejects(attempt);
+    for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
+        status = store_reject(s, &attempt->rejects[i], err);
+    }
+    return status;
+}
+
+/* --- rows --- */
+
+static enum status produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
+                           struct error *err)
+{
+    rd_kafka_resp_err_t code = kafka_outbox_produce(kafka_outbox(outbox), s->producer,
+                                                    kafka_sink(sink)->handle, &s->produced);
+    char doing[300];
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "write rows to topic '%s'", kafka_sink(sink)->topic_name);
+    /* A queue that stays full has a first delivery that failed. */
+    return fail_code(s, code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? s->producer->failure : code, doing,
+                     err);
+}
+
+static void extend_ranges(struct attempt *attempt, const char *sink_name, struct outbox *outbox)
+{
+    const struct kafka_outbox *o = kafka_outbox(outbox);
+    for (uint32_t i = 0; i < o->range_count; i++) {
+        const struct kafka_range *range = &o->ranges[i];
+        if (range->offsets[0] >= 0) {
+            attempt_extend_range(attempt, sink_name, range->source_partition, range->partition,
+                                 range->offsets[0], range->offsets[1]);
+        }
+    }
+}
+
+/* `letters` are those of refused rows; NULL when there are none. */
+static enum status write_rows(struct kafka_system *s, struct attempt *attempt,
+                              struct outbox *letters, struct error *err)
+{
+    const struct system *system = &s->system;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
+        status = produce(s, system->sinks[i], attempt->epoch->outboxes[i], err);
+    }
+    if (status == STATUS_OK && letters != NULL) {
+        attempt_append_letters(attempt, attempt_dlq(system), letters, s->pipeline);
+        status = produce(s, attempt_dlq(system), letters, err);
+    }
+    status = status == STATUS_OK ? deliver(s, err) : status;
+    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
+        extend_ranges(attempt, system->sinks[i]->name, attempt->epoch->outboxes[i]);
+    }
+    if (status == STATUS_OK && letters != NULL) {
+        extend_ranges(attempt, attempt_dlq(system)->name, letters);
+    }
+    return status;
+}
+
+/* --- R --- */
+
+static enum status put_segment(struct kafka_system *s, const struct progress *progress,
+                               const struct kafka_segment *segment, struct error *err)
+{
+    struct buffer key = {0};
+    struct buffer form = {0};
+    (void)kafka_key_segment(&key, progress->partition, segment->first_offset, progress->topic);
+    segment_write(segment->first_offset, segment->next_offset, segment->plan_hash,
+                  &segment->ledger, &form);
+    enum status status = kafka_transaction_put(s, buffer_string(&key),
+                                               bytes_of(form.data, form.size), err);
+    buffer_fini(&key);
+    buffer_fini(&form);
+    return status;
+}
+
+static void copy_segment(struct kafka_segment *to, const struct kafka_segment *from)
+{
+    ledger_copy(&to->ledger, &from->ledger);
+    to->is_there = from->is_there;
+    to->first_offset = from->first_offset;
+    to->next_offset = from->next_offset;
+    to->plan_hash = from->plan_hash;
+}
+
+/* The segments of a step, each joined to what is stored of it. Those that are complete stand by
+ * themselves, the last one beside R. */
+static enum status put_segments(struct kafka_system *s, struct attempt *attempt, uint32_t part,
+                                struct kafka_segment *last, struct error *err)
+{
+    const struct progress_step *step = &attempt->epoch->parts[part].step;
+    const struct progress *progress = &attempt->next[part];
+    copy_segment(last, &kafka_held(s, progress->topic, progress->partition)->segment);
+    for (uint32_t k = 0; k < step->segment_count; k++) {
+        const struct segment_delta *delta = &step->segments[k];
+        if (!last->is_there || last->first_offset != delta->first_offset) {
+            enum status status =
+                last->is_there ? put_segment(s, progress, last, err) : STATUS_OK;
+            if (status != STATUS_OK) {
+                return status;
+            }
+            kafka_segment_fini(last);
+            last->is_there = true;
+            last->first_offset = delta->first_offset;
+            last->plan_hash = delta->plan_hash;
+        }
+        ledger_add(&last->ledger, &attempt->segments[part][k]);
+        last->next_offset = k + 1 < step->segment_count ? step->segments[k + 1].first_offset
+                                                        : step->next_offset;
+    }
+    return STATUS_OK;
+}
+
+static enum status put_progress(struct kafka_system *s, struct attempt *attempt, uint32_t part,
+                                struct kafka_segment *last, struct error *err)
+{
+    const struct progress *progress = &attempt->next[part];
+    struct buffer key = {0};
+    struct buffer value = {0};
+    enum status status = put_segments(s, attempt, part, last, err);
+    if (status == STATUS_OK) {
+        kafka_value_write(progress, last, &value);
+        status = kafka_transaction_put(
+            s, kafka_key_progress(&key, progress->partition, progress->topic),
+            bytes_of(value.data, value.size), err);
+    }
+    buffer_fini(&key);
+    buffer_fini(&value);
+    return status;
+}
+
+/* `last` gets the segment beside R of each part. */
+static enum status send_epoch(struct kafka_system *s, struct attempt *attempt,
+                              struct kafka_segment *last, struct error *err)
+{
+    struct outbox *letters = NULL;
+    struct sink *dlq = attempt_dlq(&s->system);
+    enum status status = kafka_transaction_begin(s, err);
+    if (status == STATUS_OK) {
+        status = put_rejects(s, attempt, err);
+    }
+    if (status == STATUS_OK) {
+        letters = attempt->reject_count > 0 && dlq != NULL ? kafka_outbox_new(dlq) : NULL;
+        status = write_rows(s, attempt, letters, err);
+    }
+    for (uint32_t i = 0; i < attempt->epoch->part_count && status == STATUS_OK; i++) {
+        status = put_progress(s, attempt, i, &last[i], err);
+    }
+    status = status == STATUS_OK ? kafka_transaction_end(s, err) : status;
+    if (letters != NULL) {
+        kafka_outbox_free(letters);
+    }
+    return status;
+}
+
+static void take_segments(struct kafka_system *s, const struct attempt *attempt,
+                          struct kafka_segment *last)
+{
+    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
+        struct kafka_held *held =
+            kafka_held(s, attempt->next[i].topic, attempt->next[i].partition);
+        kafka_segment_fini(&held->segment);
+        held->segment = last[i];
+        last[i] = (struct kafka_segment){0};
+    }
+}
+
+/* --- doubt --- */
+
+/* What R says of one part: the epoch is in it, or not yet, or somebody else's. */
+static enum status ask_part(struct kafka_system *s, const struct progress *known, bool *out_done,
+                            struct progress *stored, struct kafka_segment *segment,
+                            struct error *err)
+{
+    bool found = false;
+    enum status status = kafka_read_progress(s, known->topic, known->partition, stored, segment,
+                                             &found, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bool is_mine = found && stored->owner == known->owner;
+    *out_done = is_mine && stored->epoch == known->epoch + 1;
+    return *out_done || (is_mine && stored->epoch == known->epoch) ? STATUS_OK
+                                                                   : kafka_fenced(s, known, err);
+}
+
+/* A new producer ends what the old one had open; then R is asked. */
+static enum status resolve(struct kafka_system *s, const struct epoch *epoch,
+                           struct progress *progresses, bool *out_done, struct error *err)
+{
+    enum status status = kafka_make_producer(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_reload(s, err);
+    }
+    *out_done = false;
+    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
+        struct progress *known = &progresses[epoch->parts[i].partition];
+        struct progress stored = {0};
+        struct kafka_segment segment = {0};
+        bool done = false;
+        status = ask_part(s, known, &done, &stored, &segment, err);
+        if (status == STATUS_OK && done) {
+            struct kafka_held *held = kafka_held(s, known->topic, known->partition);
+            kafka_segment_fini(&held->segment);
+            held->segment = segment;
+            progress_fini(known);
+            *known = stored;
+            *out_done = true;
+        } else {
+            kafka_segment_fini(&segment);
+            progress_fini(&stored);
+        }
+    }
+    s->in_doubt = status != STATUS_OK;
+    return status;
+}
+
+enum status kafka_commit(struct system *system, const struct epoch *epoch,
+                         struct progress *progresses, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    if (s->in_doubt || s->producer == NULL) {
+        bool done = false;
+        enum status status = resolve(s, epoch, progresses, &done, err);
+        if (status != STATUS_OK || done) {
+            return status;
+        }
+    }
+    struct attempt attempt;
+    struct kafka_segment *last = memory_alloc_zero(epoch->part_count + 1, sizeof *last);
+    attempt_init(&attempt, epoch, progresses);
+    enum status status = send_epoch(s, &attempt, last, err);
+    if (status == STATUS_OK) {
+        take_segments(s, &attempt, last);
+        attempt_take(&attempt, progresses);
+    }
+    for (uint32_t i = 0; i < epoch->part_count; i++) {
+        kafka_segment_fini(&last[i]);
+    }
+    memory_free(last);
+    attempt_fini(&attempt);
+    return status;
+}

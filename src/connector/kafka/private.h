@@ -1,0 +1,183 @@
+/* What the files of the Kafka connector share. Not for other folders. */
+#ifndef WEIR_CONNECTOR_KAFKA_PRIVATE_H
+#define WEIR_CONNECTOR_KAFKA_PRIVATE_H
+
+#include "connector/kafka/kafka.h"
+#include "connector/kafka/reader.h"
+#include "connector/kafka/store.h"
+#include "connector/kafka/topics.h"
+
+struct kafka_source {
+    struct source source; /* first */
+    struct arena *arena;
+    const char *topic_name;
+    char *cluster_id;
+    struct kafka_client *client;
+    struct kafka_topic topic;
+    struct source_partition *partitions;
+    struct kafka_reader **readers;
+    struct kafka_signal signal;
+    bool commits_offsets; /* a system of the same cluster sends them with its rows */
+};
+
+/* The record of a message; slices are the message's and the arena's. */
+void kafka_record(const rd_kafka_message_t *message, struct arena *arena, struct record *out);
+
+/* Where the rows of one source partition land in one output partition: offset of the first and the
+ * last, −1: none yet. Written by delivery reports. */
+struct kafka_range {
+    uint32_t source_partition;
+    uint32_t partition;
+    int64_t offsets[2];
+};
+
+/* A row on its way out; bytes are in the outbox's buffer. */
+struct kafka_row {
+    uint32_t range;
+    int64_t timestamp_ms; /* 0: when it is sent */
+    size_t key_at, value_at, headers_at;
+    size_t key_size, value_size; /* SIZE_MAX: none */
+    uint32_t header_count;
+};
+
+/* A row that is too large for the topic. */
+struct kafka_reject {
+    uint32_t source_partition;
+    const struct source_partition *origin;
+    uint32_t attempt;
+    int64_t offset, timestamp_us;
+    size_t key_at, value_at, headers_at;
+    size_t key_size, value_size;
+    uint32_t header_count;
+    struct hash128 hash; /* as it stands in the sink's sum */
+    char message[120];
+};
+
+struct kafka_outbox {
+    struct outbox outbox; /* first */
+    struct buffer bytes;
+    struct kafka_row *rows;
+    uint32_t row_count, row_capacity;
+    struct kafka_range *ranges;
+    uint32_t range_count, range_capacity;
+    struct kafka_reject *rejects;
+    uint32_t reject_count, reject_capacity;
+    struct buffer scratch;
+};
+
+struct kafka_sink {
+    struct sink sink; /* first */
+    char *topic_name;
+    uint32_t key_field;    /* FIELD_NONE: the record's own key */
+    uint32_t asked;        /* partitions that the pipeline file asks for; 0: it does not */
+    uint32_t partitions;   /* of the topic, once it is known */
+    int64_t record_limit;  /* max.message.bytes, once it is known; 0: not yet */
+    rd_kafka_topic_t *handle; /* of the producer */
+};
+
+/* What the system knows of a source partition that it has R of. */
+struct kafka_held {
+    char *topic, *label;
+    struct kafka_segment segment; /* the one that the last epoch ended in */
+};
+
+struct kafka_system {
+    struct system system; /* first */
+    char *place;
+    const struct doc *config;
+    const char *folder;
+    /* while a session is open */
+    struct arena *arena;
+    char *pipeline;
+    const char *progress_topic;
+    struct kafka_client *client;   /* asks and reads */
+    struct kafka_client *producer; /* NULL: not claimed, or it failed and must be made anew */
+    rd_kafka_topic_t *progress_handle;
+    bool is_claimed;
+    bool in_doubt;                 /* a producer failed: what it had sent may be committed */
+    uint64_t produced;             /* in this transaction */
+    struct kafka_store store;
+    bool is_loaded;
+    struct kafka_held *held;
+    uint32_t held_count;
+    uint64_t owner;
+};
+
+static inline struct kafka_system *kafka_system(const struct system *system)
+{
+    return (struct kafka_system *)(void *)(uintptr_t)system;
+}
+static inline struct kafka_sink *kafka_sink(const struct sink *sink)
+{
+    return (struct kafka_sink *)(void *)(uintptr_t)sink;
+}
+static inline struct kafka_outbox *kafka_outbox(struct outbox *outbox)
+{
+    return (struct kafka_outbox *)outbox;
+}
+
+/* --- outbox.c --- */
+
+struct outbox *kafka_outbox_new(struct sink *sink);
+void kafka_outbox_clear(struct outbox *outbox);
+void kafka_outbox_free(struct outbox *outbox);
+/* Copies a row. */
+struct kafka_message {
+    struct bytes key, value;
+    const struct record_header *headers;
+    uint32_t header_count;
+    int64_t timestamp_us; /* TIME_NEVER: none */
+};
+void kafka_outbox_add(struct kafka_outbox *outbox, uint32_t source_partition, uint32_t partition,
+                      const struct kafka_message *message);
+void kafka_outbox_refuse(struct kafka_outbox *outbox, const struct output_row *row,
+                         struct hash128 hash, int64_t size, int64_t limit);
+/* Bytes of a message as brokers count them, an upper bound. */
+int64_t kafka_message_size(const struct kafka_message *message);
+struct bytes kafka_outbox_slice(const struct kafka_outbox *outbox, size_t at, size_t size);
+/* Reads headers that were copied; `out` has room for `count`. */
+void kafka_outbox_headers(const struct kafka_outbox *outbox, size_t at, uint32_t count,
+                          struct record_header *out);
+/* Hands all rows to the producer, whose delivery reports then fill the ranges. Rows stay where they
+ * are until these have come. */
+rd_kafka_resp_err_t kafka_outbox_produce(struct kafka_outbox *outbox, struct kafka_client *client,
+                                         rd_kafka_topic_t *topic, uint64_t *produced);
+
+/* --- sink.c --- */
+
+extern const struct sink_ops kafka_sink_ops;
+extern const struct sink_ops event_hubs_sink_ops;
+/* Finds or makes the topic and what may go into it. */
+enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, bool may_make,
+                               struct error *err) WEIR_MUST_USE;
+
+/* --- system.c --- */
+
+extern const struct system_ops kafka_system_ops;
+/* A producer that has taken the transactional id over, with handles for all topics. */
+enum status kafka_make_producer(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
+void kafka_drop_producer(struct kafka_system *s);
+/* What the system holds of a partition, made when it is new. */
+struct kafka_held *kafka_held(struct kafka_system *s, const char *topic, const char *label);
+enum status kafka_reload(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
+enum status kafka_read_progress(struct kafka_system *s, const char *topic, const char *label,
+                                struct progress *progress, struct kafka_segment *segment,
+                                bool *out_found, struct error *err) WEIR_MUST_USE;
+enum status kafka_fenced(const struct kafka_system *s, const struct progress *progress,
+                         struct error *err);
+
+/* --- commit.c --- */
+
+enum status kafka_commit(struct system *system, const struct epoch *epoch,
+                         struct progress *progresses, struct error *err);
+
+/* Transactions: begin, put…, end. After anything but OK the transaction is gone, and the producer with
+ * it where it cannot be trusted any more. */
+enum status kafka_transaction_begin(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
+/* Copies. */
+enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,
+                                  struct error *err) WEIR_MUST_USE;
+enum status kafka_transaction_end(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
+void kafka_transaction_abandon(struct kafka_system *s);
+
+#endif

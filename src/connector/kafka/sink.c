@@ -1,0 +1,356 @@
+/*
+ * A topic of a Kafka cluster as a sink, or as the dead-letter place.
+ *
+ * What a row looks like, and its hash, is in connector/topic_row.h. A row goes to the partition that
+ * murmur2 gives for its key, like Java's clients; without a key to its origin's partition modulo the
+ * count. It keeps its record's timestamp.
+ *
+ * Brokers refuse records above max.message.bytes, and would refuse the whole transaction for one, so
+ * sizes are looked at first: a row that is too large is refused here (`sink.too_large`), and a dead
+ * letter that is too large goes without its value, which the header `weir.value` says ("reference":
+ * the record itself stands where weir.topic, weir.partition and weir.offset say).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "connector/kafka/private.h"
+#include "connector/topic_row.h"
+
+static const struct grammar_field sink_fields[] = {
+    {.key = "topic", .type = GRAMMAR_NAME, .required = true,
+     .help = "the topic; made when it is not there"},
+    {.key = "key", .type = GRAMMAR_STRING,
+     .help = "the field whose value becomes the key; the record's own key unless set"},
+    {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100000,
+     .help = "of a topic that is made; as many as the brokers make unless set"},
+    {0},
+};
+
+#define PARTITIONS_OTHERWISE 3
+
+static struct hash128 count_row(struct kafka_outbox *o, const struct kafka_message *message,
+                                const struct hash_secret *secret, struct ledger_sink *delta)
+{
+    struct hash128 hash = topic_row_hash(secret, message->key, message->value, message->headers,
+                                         message->header_count, &o->scratch);
+    delta->written++;
+    delta->sum = hash_add(delta->sum, hash);
+    return hash;
+}
+
+static void add(struct kafka_sink *s, struct kafka_outbox *o, uint32_t source_partition,
+                int32_t origin_number, const struct kafka_message *message)
+{
+    uint32_t partition = bytes_is_none(message->key) ? (uint32_t)origin_number % s->partitions
+                                                     : hash_partition(message->key, s->partitions);
+    kafka_outbox_add(o, source_partition, partition, message);
+}
+
+/* A row that is too large is counted as written first and taken back by the commit, like a row that
+ * a table refuses. */
+static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
+                       const struct hash_secret *secret, struct ledger_sink *delta)
+{
+    struct kafka_sink *s = kafka_sink(sink);
+    struct kafka_outbox *o = kafka_outbox(outbox);
+    const struct record *record = &row->batch->records[row->row];
+    struct kafka_message message = {
+        .key = topic_row_key(row->batch, row->row, s->key_field),
+        .value = row->value,
+        .timestamp_us = record->timestamp_us,
+    };
+    message.headers = topic_row_headers(row->batch, row->row, &message.header_count);
+    struct hash128 hash = count_row(o, &message, secret, delta);
+    int64_t size = kafka_message_size(&message);
+    if (s->record_limit > 0 && size > s->record_limit) {
+        kafka_outbox_refuse(o, row, hash, size, s->record_limit);
+    } else {
+        add(s, o, row->batch->partition, row->origin->number, &message);
+    }
+}
+
+static void append_dead_letter(struct sink *sink, struct outbox *outbox,
+                               uint32_t source_partition, const struct dead_letter *letter,
+                               const struct hash_secret *secret, struct ledger_sink *delta)
+{
+    struct kafka_sink *s = kafka_sink(sink);
+    struct topic_letter form;
+    topic_letter_init(&form, letter);
+    struct kafka_message message = {
+        .key = letter->key,
+        .value = letter->value,
+        .headers = form.headers,
+        .header_count = form.header_count,
+        .timestamp_us = letter->timestamp_us,
+    };
+    struct record_header *with_note = NULL;
+    if (s->record_limit > 0 && kafka_message_size(&message) > s->record_limit) {
+        /* The original key and headers may be what is large: weir's own always fit. */
+        uint32_t own = form.header_count - form.original_count;
+        with_note = memory_alloc(size_mul((size_t)own + 1, sizeof *with_note));
+        memcpy(with_note, form.headers + form.original_count, own * sizeof *with_note);
+        with_note[own] = (struct record_header){.name = bytes_of_string("weir.value"),
+                                                .value = bytes_of_string("reference")};
+        message.headers = with_note;
+        message.header_count = own + 1;
+        message.value = BYTES_NONE;
+        message.key = kafka_message_size(&message) > s->record_limit ? BYTES_NONE : message.key;
+    }
+    (void)count_row(kafka_outbox(outbox), &message, secret, delta);
+    add(s, kafka_outbox(outbox), source_partition, (int32_t)source_partition, &message);
+    memory_free(with_note);
+    topic_letter_fini(&form);
+}
+
+/* --- the topic --- */
+
+enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, bool may_make,
+                               struct error *err)
+{
+    struct kafka_topic topic;
+    bool found = false;
+    enum status status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
+    if (status == STATUS_OK && !found && may_make) {
+        status = kafka_topic_make(s->client, sink->topic_name, sink->asked, NULL, err);
+        if (status == STATUS_OK) {
+            status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
+        }
+    }
+    if (status != STATUS_OK || !found) {
+        return status;
+    }
+    if (sink->asked != 0 && sink->asked != topic.partition_count) {
+        return error_set(err, STATUS_CONFIG, "sink.partitions",
+                         "sink '%s' asks for %u partitions, but topic '%s' has %u: write that "
+                         "number, leave it out, or name another topic",
+                         sink->sink.name, sink->asked, sink->topic_name, topic.partition_count);
+    }
+    sink->partitions = topic.partition_count;
+    sink->record_limit = kafka_topic_record_limit(s->client, sink->topic_name);
+    return STATUS_OK;
+}
+
+static enum status find(const struct sink *sink, struct kafka_topic *out, bool *out_found,
+                        struct error *err)
+{
+    return kafka_topic_find(kafka_system(sink->system)->client, kafka_sink(sink)->topic_name, out,
+                            out_found, err);
+}
+
+static enum status is_there(struct sink *sink, bool *out_there, struct error *err)
+{
+    struct kafka_topic topic;
+    return find(sink, &topic, out_there, err);
+}
+
+/* Ends the scan at the first record. */
+static enum status note_record(void *context, const rd_kafka_message_t *message,
+                               struct error *err)
+{
+    (void)message;
+    (void)err;
+    *(bool *)context = false;
+    return STATUS_DATA;
+}
+
+/* Offsets without records are those of transactions that were aborted. */
+static enum status is_empty(struct sink *sink, bool *out_empty, struct error *err)
+{
+    struct kafka_topic topic;
+    bool found = false;
+    bool empty = true;
+    enum status status = find(sink, &topic, &found, err);
+    for (uint32_t p = 0; status == STATUS_OK && found && empty && p < topic.partition_count;
+         p++) {
+        status = kafka_scan(kafka_system(sink->system)->client, kafka_sink(sink)->topic_name, p,
+                            note_record, &empty, err);
+        status = empty ? status : STATUS_OK;
+    }
+    *out_empty = empty;
+    return status;
+}
+
+/* --- audit --- */
+
+struct scan {
+    const struct sink *sink;
+    const struct hash_secret *secret;
+    stored_row_visitor *row;
+    void *context;
+    struct arena *arena;
+    char label[16]; /* of the partition that is being read */
+    struct buffer scratch;
+};
+
+static enum status scan_message(void *context, const rd_kafka_message_t *message,
+                                struct error *err)
+{
+    struct scan *scan = context;
+    struct record record;
+    arena_reset(scan->arena, 64 * 1024);
+    kafka_record(message, scan->arena, &record);
+    struct stored_row row = {
+        .hash = topic_row_hash(scan->secret, record.key, record.value, record.headers,
+                               record.header_count, &scan->scratch),
+        .origin_offset = -1,
+        .text = record.value,
+        .part = scan->label,
+        .position = record.offset,
+    };
+    if (scan->sink->is_dlq) {
+        row.origin_offset = topic_letter_origin(&record, scan->arena, &row.origin_topic,
+                                                &row.origin_partition);
+    }
+    return scan->row(scan->context, &row, err);
+}
+
+static enum status scan_rows(struct sink *sink, const struct hash_secret *secret,
+                             stored_row_visitor *row, void *context, struct error *err)
+{
+    struct kafka_topic topic;
+    bool found = false;
+    enum status status = find(sink, &topic, &found, err);
+    struct scan scan = {.sink = sink, .secret = secret, .row = row, .context = context,
+                        .arena = arena_new(16 * 1024)};
+    for (uint32_t p = 0; status == STATUS_OK && found && p < topic.partition_count; p++) {
+        (void)snprintf(scan.label, sizeof scan.label, "%u", p);
+        status = kafka_scan(kafka_system(sink->system)->client, kafka_sink(sink)->topic_name, p,
+                            scan_message, &scan, err);
+    }
+    buffer_fini(&scan.scratch);
+    arena_free(scan.arena);
+    return status;
+}
+
+static bool is_keyed(const struct sink *sink)
+{
+    (void)sink;
+    return false;
+}
+
+static const char *address(const struct sink *sink)
+{
+    return kafka_sink(sink)->topic_name;
+}
+
+static const char *rule(const struct sink *sink)
+{
+    return sink->is_dlq ? "dead letters" : "rows";
+}
+
+static const char *guarantee(const struct sink *sink)
+{
+    (void)sink;
+    return "exactly once";
+}
+
+#define KAFKA_SINK_OPS                                                                            \
+    .grammar = sink_fields, .can_reject = true, .outbox_new = kafka_outbox_new,                   \
+    .outbox_clear = kafka_outbox_clear, .outbox_free = kafka_outbox_free,                         \
+    .append_row = append_row, .append_dead_letter = append_dead_letter, .is_empty = is_empty,     \
+    .is_there = is_there, .scan = scan_rows, .is_keyed = is_keyed, .address = address,            \
+    .rule = rule, .guarantee = guarantee
+
+const struct sink_ops kafka_sink_ops = {.kind = "kafka", KAFKA_SINK_OPS};
+const struct sink_ops event_hubs_sink_ops = {.kind = "event_hubs", KAFKA_SINK_OPS};
+
+/* --- making --- */
+
+static enum status system_place(struct arena *arena, const struct doc *config,
+                                const char *folder, char **out_place, struct error *err)
+{
+    (void)folder;
+    (void)err;
+    *out_place = kafka_place(arena, config);
+    return STATUS_OK;
+}
+
+static struct system *system_new(const char *place)
+{
+    struct kafka_system *s = memory_alloc_zero(1, sizeof *s);
+    s->place = memory_copy_string(place);
+    s->system.ops = &kafka_system_ops;
+    s->system.name = s->place;
+    return &s->system;
+}
+
+static enum status system_connect(struct system *system, const struct doc *config,
+                                  const char *folder, struct error *err)
+{
+    bool is_reached = doc_get(config, "brokers") != NULL || doc_get(config, "namespace") != NULL;
+    kafka_system(system)->config = is_reached ? config : NULL;
+    kafka_system(system)->folder = folder;
+    return kafka_check_connection(config, err);
+}
+
+static enum status add_sink(const struct sink_ops *ops, struct system *system, const char *name,
+                            bool is_dlq, const struct doc *config,
+                            const struct output_shape *shape, struct sink **out,
+                            struct error *err)
+{
+    const char *topic = grammar_string(config, "topic", "");
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        if (strcmp(kafka_sink(system->sinks[i])->topic_name, topic) == 0) {
+            return doc_error(doc_get(config, "topic"), err, "config.value",
+                             "topic '%s' is the place of '%s' already; every sink has a place of "
+                             "its own",
+                             topic, system->sinks[i]->name);
+        }
+    }
+    uint32_t key_field = FIELD_NONE;
+    enum status status = topic_row_find_key(config, shape, &key_field, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct kafka_sink *s = memory_alloc_zero(1, sizeof *s);
+    s->sink = (struct sink){.ops = ops,
+                            .name = name,
+                            .system = system,
+                            .is_dlq = is_dlq,
+                            .shape = shape,
+                            .index = system->sink_count};
+    s->topic_name = memory_copy_string(topic);
+    s->key_field = is_dlq ? FIELD_NONE : key_field;
+    s->asked = (uint32_t)grammar_int(config, "partitions", 0);
+    s->partitions = s->asked != 0 ? s->asked : PARTITIONS_OTHERWISE;
+    system->sinks = memory_realloc(system->sinks,
+                                   size_mul(system->sink_count + 1, sizeof *system->sinks));
+    system->sinks[system->sink_count++] = &s->sink;
+    *out = &s->sink;
+    return STATUS_OK;
+}
+
+static enum status kafka_sink_add(struct system *system, const char *name, bool is_dlq,
+                                  const struct doc *config, const struct output_shape *shape,
+                                  struct sink **out, struct error *err)
+{
+    return add_sink(&kafka_sink_ops, system, name, is_dlq, config, shape, out, err);
+}
+
+static enum status event_hubs_sink_add(struct system *system, const char *name, bool is_dlq,
+                                       const struct doc *config,
+                                       const struct output_shape *shape, struct sink **out,
+                                       struct error *err)
+{
+    return add_sink(&event_hubs_sink_ops, system, name, is_dlq, config, shape, out, err);
+}
+
+const struct sink_kind kafka_sink_kind = {
+    .ops = &kafka_sink_ops,
+    .system_ops = &kafka_system_ops,
+    .system_place = system_place,
+    .system_new = system_new,
+    .system_connect = system_connect,
+    .sink_add = kafka_sink_add,
+};
+
+const struct sink_kind event_hubs_sink_kind = {
+    .ops = &event_hubs_sink_ops,
+    .system_ops = &kafka_system_ops,
+    .system_place = system_place,
+    .system_new = system_new,
+    .system_connect = system_connect,
+    .sink_add = event_hubs_sink_add,
+};

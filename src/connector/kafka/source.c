@@ -1,0 +1,283 @@
+/*
+ * A topic of a Kafka cluster as a source.
+ *
+ * Records are read by a client that belongs to no group (reader.h). Their bytes are librdkafka's: a
+ * batch's arena holds on to the messages until it is reset, so nothing is copied.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "connector/kafka/kafka.h"
+#include "connector/kafka/private.h"
+#include "connector/kafka/topics.h"
+
+static const struct grammar_field source_fields[] = {
+    {.key = "topic", .type = GRAMMAR_NAME, .required = true, .help = "its topic"},
+    {.key = "start", .type = GRAMMAR_STRING,
+     .help = "where the first start begins: earliest (unless set), latest"},
+    {0},
+};
+
+static struct kafka_source *self(struct source *source)
+{
+    return (struct kafka_source *)source;
+}
+
+static void close_source(struct source *source)
+{
+    if (source == NULL) {
+        return;
+    }
+    struct kafka_source *s = self(source);
+    for (uint32_t p = 0; s->readers != NULL && p < s->topic.partition_count; p++) {
+        kafka_reader_free(s->readers[p]);
+    }
+    kafka_client_close(s->client);
+    kafka_signal_fini(&s->signal);
+    memory_free(s->cluster_id);
+    memory_free(s->readers);
+    arena_free(s->arena);
+    memory_free(s);
+}
+
+static enum status check_config(const struct doc *config, const char *folder, struct error *err)
+{
+    (void)folder;
+    const struct doc *start = doc_get(config, "start");
+    enum status status = kafka_check_connection(config, err);
+    if (status == STATUS_OK && start != NULL && strcmp(start->text, "earliest") != 0 &&
+        strcmp(start->text, "latest") != 0) {
+        return doc_error(start, err, "config.value", "'start' is earliest or latest, not '%s'",
+                         start->text);
+    }
+    return status;
+}
+
+static enum status find_topic(struct kafka_source *s, const struct doc *config, struct error *err)
+{
+    const struct doc *name = doc_get(config, "topic");
+    bool found = false;
+    enum status status = kafka_cluster_id(s->client, &s->cluster_id, err);
+    if (status == STATUS_OK) {
+        status = kafka_topic_find(s->client, name->text, &s->topic, &found, err);
+    }
+    if (status == STATUS_OK && !found) {
+        status = doc_error(name, err, "source.no_topic",
+                           "the Kafka cluster has no topic '%s': make it, or name another",
+                           name->text);
+    }
+    return status;
+}
+
+static enum status open_partitions(struct kafka_source *s, struct error *err)
+{
+    uint32_t count = s->topic.partition_count;
+    s->partitions = arena_alloc_zero(s->arena, count, sizeof *s->partitions);
+    s->readers = memory_alloc_zero(count, sizeof *s->readers);
+    for (uint32_t p = 0; p < count; p++) {
+        int64_t first = 0;
+        int64_t end = 0;
+        enum status status = kafka_bounds(s->client, s->topic_name, p, &first, &end, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        s->readers[p] = kafka_reader_new(s->client, s->topic_name, p, &s->signal);
+        s->partitions[p] = (struct source_partition){
+            .topic = s->topic_name,
+            .topic_id = s->topic.id,
+            .label = arena_printf(s->arena, "%u", p),
+            .number = (int32_t)p,
+            .partition_count = count,
+            .first_offset = first,
+        };
+    }
+    return STATUS_OK;
+}
+
+static enum status open_source(const struct source_ops *ops, const struct doc *config,
+                               const char *folder, struct source **out, struct error *err)
+{
+    struct kafka_source *s = memory_alloc_zero(1, sizeof *s);
+    s->source.ops = ops;
+    s->arena = arena_new(16 * 1024);
+    s->topic_name = arena_copy_string(s->arena, grammar_string(config, "topic", ""));
+    kafka_signal_init(&s->signal);
+    enum status status =
+        kafka_client_open(config, folder, KAFKA_FETCH, NULL, NULL, &s->client, err);
+    if (status == STATUS_OK) {
+        status = find_topic(s, config, err);
+    }
+    if (status == STATUS_OK) {
+        status = open_partitions(s, err);
+    }
+    if (status != STATUS_OK) {
+        close_source(&s->source);
+        return status;
+    }
+    *out = &s->source;
+    return STATUS_OK;
+}
+
+static const struct source_partition *partitions(struct source *source, uint32_t *out_count)
+{
+    *out_count = self(source)->topic.partition_count;
+    return self(source)->partitions;
+}
+
+static enum status end_offset(struct source *source, uint32_t partition, int64_t *out_offset,
+                              struct error *err)
+{
+    struct kafka_source *s = self(source);
+    int64_t first = 0;
+    return kafka_bounds(s->client, s->topic_name, partition, &first, out_offset, err);
+}
+
+static enum status seek(struct source *source, uint32_t partition, int64_t offset,
+                        struct error *err)
+{
+    return kafka_reader_seek(self(source)->readers[partition], offset, err);
+}
+
+/* --- reading --- */
+
+/* Messages that a batch holds on to. */
+struct held {
+    uint32_t count;
+    rd_kafka_message_t *messages[];
+};
+
+static void release_messages(void *context)
+{
+    struct held *held = context;
+    for (uint32_t i = 0; i < held->count; i++) {
+        rd_kafka_message_destroy(held->messages[i]);
+    }
+}
+
+static struct bytes slice(const void *data, size_t size)
+{
+    return data == NULL ? BYTES_NONE : bytes_of(data, size);
+}
+
+static void take_headers(const rd_kafka_message_t *message, struct arena *arena,
+                         struct record *record)
+{
+    rd_kafka_headers_t *headers = NULL;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    size_t count = rd_kafka_header_cnt(headers);
+    struct record_header *items = arena_alloc(arena, size_mul(count, sizeof *items));
+    for (size_t i = 0; i < count; i++) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t size = 0;
+        (void)rd_kafka_header_get_all(headers, i, &name, &value, &size);
+        items[i] = (struct record_header){.name = bytes_of_string(name),
+                                          .value = slice(value, size)};
+    }
+    record->headers = items;
+    record->header_count = (uint32_t)count;
+}
+
+void kafka_record(const rd_kafka_message_t *message, struct arena *arena, struct record *out)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp_ms = rd_kafka_message_timestamp(message, &type);
+    *out = (struct record){
+        .offset = message->offset,
+        .next_offset = message->offset + 1,
+        .timestamp_us = TIME_NEVER,
+        .timestamp_kind = TIMESTAMP_NONE,
+        .key = slice(message->key, message->key_len),
+        .value = slice(message->payload, message->len),
+    };
+    if (type != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && timestamp_ms >= 0) {
+        out->timestamp_us = timestamp_ms * 1000;
+        out->timestamp_kind = type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME ? TIMESTAMP_BROKER
+                                                                         : TIMESTAMP_PRODUCER;
+    }
+    take_headers(message, arena, out);
+}
+
+static enum status read_batch(struct source *source, uint32_t partition, struct batch *batch,
+                              int64_t limit_offset, struct error *err)
+{
+    struct kafka_source *s = self(source);
+    uint32_t most = BATCH_ROWS_MAX - batch->row_count;
+    struct held *held =
+        arena_alloc(batch->arena, sizeof *held + most * sizeof *held->messages);
+    held->count = 0;
+    enum status status =
+        kafka_reader_take(s->readers[partition], limit_offset, held->messages, most,
+                          &held->count, NULL, s, err);
+    if (held->count > 0) {
+        arena_on_release(batch->arena, release_messages, held);
+    }
+    for (uint32_t i = 0; i < held->count && status == STATUS_OK; i++) {
+        kafka_record(held->messages[i], batch->arena, batch_append_record(batch));
+    }
+    return status;
+}
+
+static enum status read_group(struct source *source, const char *group, uint32_t partition,
+                              int64_t *out_offset, bool *out_found, struct error *err)
+{
+    struct kafka_source *s = self(source);
+    return kafka_group_offset(s->client, group, s->topic_name, partition, out_offset, out_found,
+                              err);
+}
+
+/* Where rows go to the same cluster their transactions carry the offsets. */
+static enum status write_group(struct source *source, const char *group, const int64_t *offsets,
+                               struct error *err)
+{
+    struct kafka_source *s = self(source);
+    return s->commits_offsets ? STATUS_OK
+                              : kafka_group_note(s->client, group, s->topic_name, offsets,
+                                                 s->topic.partition_count, err);
+}
+
+static bool is_finished(struct source *source)
+{
+    (void)source; /* a topic can always grow */
+    return false;
+}
+
+static void wait_for_more(struct source *source, int64_t timeout_us)
+{
+    kafka_signal_wait(&self(source)->signal, timeout_us);
+    rd_kafka_poll(self(source)->client->rk, 0);
+}
+
+/* Each record is a row, whatever its format. */
+static enum status open_kafka(const struct doc *config, const char *folder,
+                              const struct csv_options *csv, struct source **out,
+                              struct error *err)
+{
+    (void)csv;
+    return open_source(&kafka_source_ops, config, folder, out, err);
+}
+
+static enum status open_event_hubs(const struct doc *config, const char *folder,
+                                   const struct csv_options *csv, struct source **out,
+                                   struct error *err)
+{
+    (void)csv;
+    return open_source(&event_hubs_source_ops, config, folder, out, err);
+}
+
+#define KAFKA_SOURCE_OPS                                                                          \
+    .grammar = source_fields, .can_replay = true, .has_keys = true,                               \
+    .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
+    .partitions = partitions, .end_offset = end_offset, .seek = seek, .read = read_batch,         \
+    .read_group = read_group, .write_group = write_group, .is_finished = is_finished,             \
+    .wait = wait_for_more
+
+const struct source_ops kafka_source_ops = {
+    .kind = "kafka", .open = open_kafka, KAFKA_SOURCE_OPS};
+
+/* The service stamps records itself, and says so in every one of them. */
+const struct source_ops event_hubs_source_ops = {
+    .kind = "event_hubs", .open = open_event_hubs, KAFKA_SOURCE_OPS};

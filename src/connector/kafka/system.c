@@ -1,0 +1,660 @@
+/*
+ * A Kafka cluster as a system: sessions, R, the first start, taking over.
+ *
+ * The owner of a pipeline's progress is whoever took over its transactional id last
+ * (init_transactions), which also ends what a former owner had open. Taking over therefore comes
+ * first, and R is read behind it; a former owner that is still there finds its producer fenced, takes
+ * a new one, reads R, sees another owner in it, and stops.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/kafka/private.h"
+
+#define BATCH_BYTES_MOST 1000000
+
+static const char *place_of(const struct system *system)
+{
+    return kafka_system(system)->place;
+}
+
+/* --- sessions --- */
+
+static void close_session(struct system *system)
+{
+    struct kafka_system *s = kafka_system(system);
+    kafka_drop_producer(s);
+    kafka_client_close(s->client);
+    kafka_store_fini(&s->store);
+    for (uint32_t i = 0; i < s->held_count; i++) {
+        memory_free(s->held[i].topic);
+        memory_free(s->held[i].label);
+        kafka_segment_fini(&s->held[i].segment);
+    }
+    memory_free(s->held);
+    memory_free(s->pipeline);
+    arena_free(s->arena);
+    s->client = NULL;
+    s->held = NULL;
+    s->held_count = 0;
+    s->pipeline = NULL;
+    s->arena = NULL;
+    s->is_loaded = s->is_claimed = s->in_doubt = false;
+}
+
+static enum status open_session(struct system *system, const char *pipeline, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    if (s->config == NULL) {
+        return error_set(err, STATUS_CONFIG, "config.connection",
+                         "an older plan wrote to a Kafka cluster that the pipeline file has no "
+                         "connection to any more: put its connection back for this start");
+    }
+    s->arena = arena_new(1024);
+    s->pipeline = memory_copy_string(pipeline);
+    s->progress_topic = kafka_progress_topic(s->arena, pipeline);
+    enum status status =
+        kafka_client_open(s->config, s->folder, KAFKA_FETCH, NULL, NULL, &s->client, err);
+    if (status == STATUS_OK) {
+        char *cluster = NULL;
+        status = kafka_cluster_id(s->client, &cluster, err);
+        memory_free(cluster);
+    }
+    if (status != STATUS_OK) {
+        close_session(system);
+    }
+    return status;
+}
+
+/* Nothing is owned before claim(), and nothing is written before begin() or take_over(). */
+static enum status open_reader(struct system *system, const char *pipeline, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct kafka_topic topic;
+    bool found = false;
+    enum status status = open_session(system, pipeline, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = kafka_topic_find(s->client, s->progress_topic, &topic, &found, err);
+    if (status == STATUS_OK && !found) {
+        status = error_set(err, STATUS_CONFIG, "progress.none",
+                           "pipeline '%s' has not run with %s yet: the cluster has no topic '%s'",
+                           pipeline, s->place, s->progress_topic);
+    }
+    if (status != STATUS_OK) {
+        close_session(system);
+    }
+    return status;
+}
+
+static void close_system(struct system *system)
+{
+    struct kafka_system *s = kafka_system(system);
+    if (s->pipeline != NULL) {
+        close_session(system);
+    }
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        memory_free(kafka_sink(system->sinks[i])->topic_name);
+        memory_free(system->sinks[i]);
+    }
+    memory_free(system->sinks);
+    memory_free(s->place);
+    memory_free(s);
+}
+
+/* --- the producer --- */
+
+void kafka_drop_producer(struct kafka_system *s)
+{
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        struct kafka_sink *sink = kafka_sink(s->system.sinks[i]);
+        if (sink->handle != NULL) {
+            rd_kafka_topic_destroy(sink->handle);
+            sink->handle = NULL;
+        }
+    }
+    if (s->progress_handle != NULL) {
+        rd_kafka_topic_destroy(s->progress_handle);
+        s->progress_handle = NULL;
+    }
+    kafka_client_close(s->producer);
+    s->producer = NULL;
+}
+
+/* A batch of the client must fit into every topic. */
+static int64_t batch_bytes(const struct kafka_system *s)
+{
+    int64_t bytes = BATCH_BYTES_MOST;
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        int64_t limit = kafka_sink(s->system.sinks[i])->record_limit;
+        bytes = limit > 0 && limit < bytes ? limit : bytes;
+    }
+    return bytes;
+}
+
+static int64_t record_bytes(const struct kafka_system *s)
+{
+    int64_t bytes = BATCH_BYTES_MOST;
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        int64_t limit = kafka_sink(s->system.sinks[i])->record_limit;
+        bytes = limit > bytes ? limit : bytes;
+    }
+    return bytes > 1000000000 ? 1000000000 : bytes;
+}
+
+static enum status take_id_over(struct kafka_system *s, struct error *err)
+{
+    for (uint32_t tries = 0;; tries++) {
+        rd_kafka_error_t *error = rd_kafka_init_transactions(s->producer->rk, KAFKA_TIMEOUT_MS);
+        if (error == NULL) {
+            return STATUS_OK;
+        }
+        rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+        bool again = rd_kafka_error_is_retriable(error) && tries < 2 && !stop_requested();
+        rd_kafka_error_destroy(error);
+        rd_kafka_poll(s->producer->rk, 0);
+        if (!again) {
+            return kafka_error(s->producer, code, "take over the pipeline's transactions", err);
+        }
+    }
+}
+
+enum status kafka_make_producer(struct kafka_system *s, struct error *err)
+{
+    struct arena *arena = arena_new(1024);
+    const char *settings[] = {
+        "batch.size", arena_printf(arena, "%lld", (long long)batch_bytes(s)),
+        "message.max.bytes", arena_printf(arena, "%lld", (long long)record_bytes(s)), NULL};
+    kafka_drop_producer(s);
+    enum status status = kafka_client_open(s->config, s->folder, KAFKA_PRODUCE,
+                                           arena_printf(arena, "weir.%s", s->pipeline), settings,
+                                           &s->producer, err);
+    if (status == STATUS_OK) {
+        status = take_id_over(s, err);
+    }
+    if (status == STATUS_OK) {
+        s->progress_handle = rd_kafka_topic_new(s->producer->rk, s->progress_topic, NULL);
+        for (uint32_t i = 0; i < s->system.sink_count; i++) {
+            struct kafka_sink *sink = kafka_sink(s->system.sinks[i]);
+            sink->handle = rd_kafka_topic_new(s->producer->rk, sink->topic_name, NULL);
+        }
+    } else {
+        kafka_drop_producer(s);
+    }
+    arena_free(arena);
+    return status;
+}
+
+/* --- what is stored --- */
+
+enum status kafka_reload(struct kafka_system *s, struct error *err)
+{
+    enum status status = kafka_store_load(&s->store, s->client, s->progress_topic, err);
+    s->is_loaded = status == STATUS_OK;
+    return status;
+}
+
+static enum status ensure_loaded(struct kafka_system *s, struct error *err)
+{
+    if (s->is_loaded) {
+        return STATUS_OK;
+    }
+    enum status status = kafka_reload(s, err);
+    for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
+        status = kafka_sink_prepare(s, kafka_sink(s->system.sinks[i]), false, err);
+    }
+    return status;
+}
+
+struct kafka_held *kafka_held(struct kafka_system *s, const char *topic, const char *label)
+{
+    for (uint32_t i = 0; i < s->held_count; i++) {
+        if (strcmp(s->held[i].label, label) == 0 && strcmp(s->held[i].topic, topic) == 0) {
+            return &s->held[i];
+        }
+    }
+    s->held = memory_realloc(s->held, size_mul(s->held_count + 1, sizeof *s->held));
+    struct kafka_held *held = &s->held[s->held_count++];
+    *held = (struct kafka_held){.topic = memory_copy_string(topic),
+                                .label = memory_copy_string(label)};
+    return held;
+}
+
+enum status kafka_read_progress(struct kafka_system *s, const char *topic, const char *label,
+                                struct progress *progress, struct kafka_segment *segment,
+                                bool *out_found, struct error *err)
+{
+    struct buffer key = {0};
+    struct bytes value = kafka_store_find(&s->store, kafka_key_progress(&key, label, topic));
+    buffer_fini(&key);
+    *out_found = !bytes_is_none(value);
+    return *out_found ? kafka_value_read(value, progress, segment, err) : STATUS_OK;
+}
+
+static enum status load(struct system *system, const struct source_partition *partition,
+                        struct progress *progress, bool *out_found, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct kafka_segment segment = {0};
+    enum status status = ensure_loaded(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_read_progress(s, partition->topic, partition->label, progress, &segment,
+                                     out_found, err);
+    }
+    if (status == STATUS_OK && *out_found) {
+        struct kafka_held *held = kafka_held(s, partition->topic, partition->label);
+        kafka_segment_fini(&held->segment);
+        held->segment = segment;
+    }
+    return status;
+}
+
+static enum status load_first(struct system *system, const struct source_partition *partition,
+                              struct progress *progress, bool *out_found, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct buffer key = {0};
+    enum status status = ensure_loaded(s, err);
+    *out_found = false;
+    if (status == STATUS_OK) {
+        struct bytes value = kafka_store_find(
+            &s->store, kafka_key_first(&key, partition->label, partition->topic));
+        *out_found = !bytes_is_none(value);
+        status = *out_found ? kafka_value_read(value, progress, NULL, err) : STATUS_OK;
+    }
+    buffer_fini(&key);
+    return status;
+}
+
+static enum status count_item(void *context, struct bytes key, struct bytes value,
+                              struct error *err)
+{
+    (void)key;
+    (void)value;
+    (void)err;
+    ++*(uint32_t *)context;
+    return STATUS_OK;
+}
+
+static enum status count_partitions(struct system *system, uint32_t *out_count, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    *out_count = 0;
+    enum status status = ensure_loaded(s, err);
+    return status == STATUS_OK ? kafka_store_each(&s->store, "r/", count_item, out_count, err)
+                               : status;
+}
+
+static enum status load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
+                             bool *out_found, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct buffer key = {0};
+    enum status status = ensure_loaded(s, err);
+    struct bytes text = status == STATUS_OK
+                            ? kafka_store_find(&s->store, kafka_key_plan(&key, plan_hash))
+                            : BYTES_NONE;
+    buffer_fini(&key);
+    *out_found = !bytes_is_none(text);
+    if (*out_found) {
+        buffer_append(out, text.data, text.size);
+    }
+    return status;
+}
+
+/* --- segments --- */
+
+struct segment_list {
+    const char *label;
+    const char *topic;
+    struct bytes *forms;
+    uint32_t count, capacity;
+};
+
+static int64_t first_offset_of(struct bytes form)
+{
+    /* "WEIRSEGM" and the version come before it; segment_read() checks all. */
+    struct reader reader = reader_of(form);
+    (void)reader_take(&reader, 12);
+    return (int64_t)reader_u64(&reader);
+}
+
+static void add_form(struct segment_list *list, struct bytes form)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity * 2 + 16;
+        list->forms = memory_realloc(list->forms, size_mul(list->capacity, sizeof *list->forms));
+    }
+    uint32_t at = list->count++;
+    for (; at > 0 && first_offset_of(list->forms[at - 1]) > first_offset_of(form); at--) {
+        list->forms[at] = list->forms[at - 1];
+    }
+    list->forms[at] = form;
+}
+
+/* "s/LABEL/FIRST/TOPIC" */
+static enum status collect_segment(void *context, struct bytes key, struct bytes value,
+                                   struct error *err)
+{
+    struct segment_list *list = context;
+    struct buffer expected = {0};
+    (void)err;
+    (void)kafka_key_segment(&expected, list->label, first_offset_of(value), list->topic);
+    if (bytes_equal(key, bytes_of(expected.data, expected.size))) {
+        add_form(list, value);
+    }
+    buffer_fini(&expected);
+    return STATUS_OK;
+}
+
+/* The form of the segment beside R. */
+static enum status last_segment(struct kafka_system *s, const struct source_partition *partition,
+                                struct buffer *out, struct error *err)
+{
+    struct progress progress = {0};
+    struct kafka_segment segment = {0};
+    bool found = false;
+    enum status status = kafka_read_progress(s, partition->topic, partition->label, &progress,
+                                             &segment, &found, err);
+    if (segment.is_there) {
+        segment_write(segment.first_offset, segment.next_offset, segment.plan_hash,
+                      &segment.ledger, out);
+    }
+    kafka_segment_fini(&segment);
+    progress_fini(&progress);
+    return status;
+}
+
+static enum status load_segments(struct system *system, const char *pipeline,
+                                 const struct source_partition *partition,
+                                 enum status (*segment)(void *context, struct bytes form,
+                                                        struct error *err),
+                                 void *context, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct segment_list list = {.label = partition->label, .topic = partition->topic};
+    struct buffer last = {0};
+    (void)pipeline; /* the session's */
+    enum status status = ensure_loaded(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_store_each(&s->store, "s/", collect_segment, &list, err);
+    }
+    if (status == STATUS_OK) {
+        status = last_segment(s, partition, &last, err);
+    }
+    if (last.size > 0) {
+        add_form(&list, bytes_of(last.data, last.size));
+    }
+    for (uint32_t i = 0; i < list.count && status == STATUS_OK; i++) {
+        status = segment(context, list.forms[i], err);
+    }
+    memory_free(list.forms);
+    buffer_fini(&last);
+    return status;
+}
+
+/* --- refused rows --- */
+
+struct reject_scan {
+    enum status (*reject)(void *context, const char *sink, const char *topic,
+                          const char *partition, int64_t offset, const char *code,
+                          const char *message, struct error *err);
+    void *context;
+};
+
+/* The part of a key up to the next '/', which becomes a NUL. */
+static char *next_part(char **at)
+{
+    char *part = *at;
+    char *slash = strchr(part, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+        *at = slash + 1;
+    }
+    return part;
+}
+
+/* "x/SINK/LABEL/OFFSET/TOPIC": code, NUL, message, NUL */
+static enum status tell_reject(void *context, struct bytes key, struct bytes value,
+                               struct error *err)
+{
+    const struct reject_scan *scan = context;
+    char *copy = memory_alloc(key.size + 1);
+    memcpy(copy, key.data, key.size);
+    copy[key.size] = '\0';
+    char *at = copy + 2;
+    const char *sink = next_part(&at);
+    const char *label = next_part(&at);
+    int64_t offset = strtoll(next_part(&at), NULL, 10);
+    const char *code = (const char *)value.data;
+    enum status status = STATUS_OK;
+    if (value.size > 1 && value.data[value.size - 1] == '\0' &&
+        memchr(value.data, '\0', value.size - 1) != NULL) {
+        status = scan->reject(scan->context, sink, at, label, offset, code,
+                              code + strlen(code) + 1, err);
+    }
+    memory_free(copy);
+    return status;
+}
+
+static enum status scan_rejects(struct system *system, const char *pipeline,
+                                enum status (*reject)(void *context, const char *sink,
+                                                      const char *topic, const char *partition,
+                                                      int64_t offset, const char *code,
+                                                      const char *message, struct error *err),
+                                void *context, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct reject_scan scan = {.reject = reject, .context = context};
+    (void)pipeline;
+    enum status status = ensure_loaded(s, err);
+    return status == STATUS_OK ? kafka_store_each(&s->store, "x/", tell_reject, &scan, err)
+                               : status;
+}
+
+/* --- first start and taking over --- */
+
+static enum status prepare(struct kafka_system *s, struct error *err)
+{
+    static const char *const settings[] = {"cleanup.policy", "compact",
+                                           "min.cleanable.dirty.ratio", "0.1",
+                                           "segment.bytes", "16777216",
+                                           "segment.ms", "3600000", NULL};
+    struct kafka_topic topic;
+    bool found = false;
+    enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, &found, err);
+    if (status == STATUS_OK && !found) {
+        status = kafka_topic_make(s->client, s->progress_topic, 1, settings, err);
+    } else if (status == STATUS_OK && topic.partition_count != 1) {
+        status = error_set(err, STATUS_CONFIG, "progress.topic",
+                           "topic '%s' has %u partitions; it must have one, and cleanup.policy="
+                           "compact: leave making it to weir",
+                           s->progress_topic, topic.partition_count);
+    }
+    for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
+        status = kafka_sink_prepare(s, kafka_sink(s->system.sinks[i]), true, err);
+    }
+    return status;
+}
+
+/* Before R is read: nobody else can commit behind this. */
+static enum status claim(struct system *system, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    enum status status = kafka_make_producer(s, err);
+    s->is_claimed = status == STATUS_OK;
+    s->is_loaded = false;
+    return status;
+}
+
+enum status kafka_fenced(const struct kafka_system *s, const struct progress *progress,
+                         struct error *err)
+{
+    return error_set(err, STATUS_FENCED, "progress.fenced",
+                     "%s: the progress record of '%s' [%s] is not at epoch %llu with this owner "
+                     "any more: another process has taken over this pipeline",
+                     s->place, progress->topic, progress->partition,
+                     (unsigned long long)progress->epoch);
+}
+
+static enum status put_plan(struct kafka_system *s, struct bytes text, struct error *err)
+{
+    struct buffer key = {0};
+    (void)kafka_key_plan(&key, hash_plain(text.data, text.size));
+    bool is_known = !bytes_is_none(kafka_store_find(&s->store, buffer_string(&key)));
+    enum status status =
+        is_known ? STATUS_OK : kafka_transaction_put(s, buffer_string(&key), text, err);
+    buffer_fini(&key);
+    return status;
+}
+
+static enum status put_progress(struct kafka_system *s, const char *key,
+                                const struct progress *progress,
+                                const struct kafka_segment *segment, struct error *err)
+{
+    struct buffer value = {0};
+    kafka_value_write(progress, segment, &value);
+    enum status status =
+        kafka_transaction_put(s, key, bytes_of(value.data, value.size), err);
+    buffer_fini(&value);
+    return status;
+}
+
+static enum status put_first(struct kafka_system *s, const struct progress *progress,
+                             struct error *err)
+{
+    struct buffer key = {0};
+    enum status status =
+        put_progress(s, kafka_key_first(&key, progress->partition, progress->topic), progress,
+                     NULL, err);
+    if (status == STATUS_OK) {
+        status =
+            put_progress(s, kafka_key_progress(&key, progress->partition, progress->topic),
+                         progress, NULL, err);
+    }
+    buffer_fini(&key);
+    return status;
+}
+
+static enum status refuse_existing(struct kafka_system *s, const struct progress *progress,
+                                   struct error *err)
+{
+    struct buffer key = {0};
+    bool is_there = !bytes_is_none(kafka_store_find(
+        &s->store, kafka_key_progress(&key, progress->partition, progress->topic)));
+    buffer_fini(&key);
+    return is_there ? error_set(err, STATUS_FENCED, "progress.exists",
+                                "%s has a progress record of '%s' [%s] already: another process "
+                                "started this pipeline at the same moment",
+                                s->place, progress->topic, progress->partition)
+                    : STATUS_OK;
+}
+
+/* After the topics are there, for a producer's batches must fit into them. */
+static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
+                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    enum status status = prepare(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_make_producer(s, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_reload(s, err);
+    }
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = refuse_existing(s, &progresses[i], err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_transaction_begin(s, err);
+    }
+    for (uint32_t i = 0; i < plan_count && status == STATUS_OK; i++) {
+        status = put_plan(s, plan_texts[i], err);
+    }
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = put_first(s, &progresses[i], err);
+        s->owner = progresses[i].owner;
+    }
+    if (status == STATUS_OK) {
+        status = kafka_transaction_end(s, err);
+    } else {
+        kafka_transaction_abandon(s);
+    }
+    return status;
+}
+
+static enum status swap_owner(struct kafka_system *s, const struct progress *progress,
+                              uint64_t owner, struct error *err)
+{
+    struct progress stored = {0};
+    struct kafka_segment segment = {0};
+    struct buffer key = {0};
+    bool found = false;
+    enum status status = kafka_read_progress(s, progress->topic, progress->partition, &stored,
+                                             &segment, &found, err);
+    if (status == STATUS_OK &&
+        (!found || stored.owner != progress->owner || stored.epoch != progress->epoch)) {
+        status = kafka_fenced(s, progress, err);
+    }
+    if (status == STATUS_OK) {
+        stored.owner = owner;
+        status =
+            put_progress(s, kafka_key_progress(&key, progress->partition, progress->topic),
+                         &stored, &segment, err);
+    }
+    buffer_fini(&key);
+    kafka_segment_fini(&segment);
+    progress_fini(&stored);
+    return status;
+}
+
+static enum status take_over(struct system *system, const struct progress *progresses,
+                             uint32_t count, uint64_t owner, struct bytes plan_text,
+                             struct error *err)
+{
+    struct kafka_system *s = kafka_system(system);
+    enum status status = prepare(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_make_producer(s, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_reload(s, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_transaction_begin(s, err);
+    }
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = swap_owner(s, &progresses[i], owner, err);
+    }
+    if (status == STATUS_OK) {
+        status = put_plan(s, plan_text, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_transaction_end(s, err);
+    } else {
+        kafka_transaction_abandon(s);
+    }
+    s->owner = owner;
+    return status;
+}
+
+const struct system_ops kafka_system_ops = {
+    .kind = "kafka",
+    .is_remote = true,
+    .place = place_of,
+    .open_session = open_session,
+    .open_reader = open_reader,
+    .close_session = close_session,
+    .claim = claim,
+    .load = load,
+    .load_first = load_first,
+    .count_partitions = count_partitions,
+    .begin = begin,
+    .take_over = take_over,
+    .commit = kafka_commit,
+    .load_plan = load_plan,
+    .load_segments = load_segments,
+    .scan_rejects = scan_rejects,
+    .close = close_system,
+};

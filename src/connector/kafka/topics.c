@@ -1,0 +1,270 @@
+#include "connector/kafka/topics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+
+#define DEFAULT_RECORD_LIMIT 1048588
+#define APPEAR_STEP_US 50000
+
+/* --- asking --- */
+
+/* A queue for one answer. */
+struct question {
+    rd_kafka_queue_t *queue;
+    rd_kafka_AdminOptions_t *options;
+    rd_kafka_event_t *answer;
+};
+
+static void ask(struct kafka_client *client, rd_kafka_admin_op_t operation,
+                struct question *question)
+{
+    char unused[64];
+    *question = (struct question){
+        .queue = rd_kafka_queue_new(client->rk),
+        .options = rd_kafka_AdminOptions_new(client->rk, operation),
+    };
+    (void)rd_kafka_AdminOptions_set_request_timeout(question->options, KAFKA_TIMEOUT_MS, unused,
+                                                    sizeof unused);
+}
+
+/* The answer's error as a whole; that of single topics is the caller's to look at. */
+static rd_kafka_resp_err_t answer_of(struct kafka_client *client, struct question *question)
+{
+    question->answer = rd_kafka_queue_poll(question->queue, KAFKA_TIMEOUT_MS + 5000);
+    rd_kafka_poll(client->rk, 0);
+    return question->answer == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                    : rd_kafka_event_error(question->answer);
+}
+
+static void end_question(struct question *question)
+{
+    if (question->answer != NULL) {
+        rd_kafka_event_destroy(question->answer);
+    }
+    rd_kafka_AdminOptions_destroy(question->options);
+    rd_kafka_queue_destroy(question->queue);
+}
+
+/* --- finding --- */
+
+static bool is_unknown(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+}
+
+static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer,
+                                            struct kafka_topic *out)
+{
+    size_t count = 0;
+    const rd_kafka_TopicDescription_t **topics = rd_kafka_DescribeTopics_result_topics(
+        rd_kafka_event_DescribeTopics_result(answer), &count);
+    const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topics[0]);
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return rd_kafka_error_code(error);
+    }
+    (void)rd_kafka_TopicDescription_partitions(topics[0], &count);
+    out->partition_count = (uint32_t)count;
+    const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topics[0]);
+    (void)snprintf(out->id, sizeof out->id, "%s",
+                   id == NULL ? "" : rd_kafka_Uuid_base64str(id));
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+enum status kafka_topic_find(struct kafka_client *client, const char *name,
+                             struct kafka_topic *out, bool *out_found, struct error *err)
+{
+    struct question question;
+    char doing[320];
+    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, &question);
+    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+    rd_kafka_DescribeTopics(client->rk, topics, question.options, question.queue);
+    rd_kafka_TopicCollection_destroy(topics);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = take_description(question.answer, out);
+    }
+    end_question(&question);
+    *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (*out_found || is_unknown(code)) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "ask what topic '%s' is", name);
+    return kafka_error(client, code, doing, err);
+}
+
+/* --- making --- */
+
+static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
+                                  uint32_t partitions, const char *const *settings,
+                                  char *reason, size_t reason_size)
+{
+    struct question question;
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
+        name, partitions == 0 ? -1 : (int)partitions, -1, reason, reason_size);
+    if (topic == NULL) {
+        return RD_KAFKA_RESP_ERR__INVALID_ARG;
+    }
+    for (; settings != NULL && *settings != NULL; settings += 2) {
+        (void)rd_kafka_NewTopic_set_config(topic, settings[0], settings[1]);
+    }
+    ask(client, RD_KAFKA_ADMIN_OP_CREATETOPICS, &question);
+    rd_kafka_CreateTopics(client->rk, &topic, 1, question.options, question.queue);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
+            rd_kafka_event_CreateTopics_result(question.answer), &count);
+        const char *text = rd_kafka_topic_result_error_string(results[0]);
+        code = rd_kafka_topic_result_error(results[0]);
+        (void)snprintf(reason, reason_size, "%s", text == NULL ? "" : text);
+    }
+    end_question(&question);
+    rd_kafka_NewTopic_destroy(topic);
+    return code;
+}
+
+enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
+                             const char *const *settings, struct error *err)
+{
+    struct kafka_topic topic;
+    char reason[256] = "";
+    char doing[640];
+    rd_kafka_resp_err_t code =
+        create(client, name, partitions, settings, reason, sizeof reason);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
+        (void)snprintf(doing, sizeof doing, "make topic '%s'%s%s%s", name,
+                       reason[0] == '\0' ? "" : " (", reason, reason[0] == '\0' ? "" : ")");
+        return kafka_error(client, code, doing, err);
+    }
+    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
+    bool found = false;
+    enum status status = kafka_topic_find(client, name, &topic, &found, err);
+    while (status == STATUS_OK && !found && clock_monotonic_us() < end_us) {
+        clock_sleep_us(APPEAR_STEP_US);
+        status = kafka_topic_find(client, name, &topic, &found, err);
+    }
+    if (status == STATUS_OK && !found) {
+        status = error_set(err, STATUS_RETRY, "kafka.away",
+                           "topic '%s' was made, but the brokers do not know it yet", name);
+    }
+    return status;
+}
+
+int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name)
+{
+    struct question question;
+    int64_t limit = 0;
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, &question);
+    rd_kafka_DescribeConfigs(client->rk, &resource, 1, question.options, question.queue);
+    if (answer_of(client, &question) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_ConfigResource_t **results = rd_kafka_DescribeConfigs_result_resources(
+            rd_kafka_event_DescribeConfigs_result(question.answer), &count);
+        const rd_kafka_ConfigEntry_t **entries =
+            rd_kafka_ConfigResource_configs(results[0], &count);
+        for (size_t i = 0; i < count; i++) {
+            const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+            if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") == 0 &&
+                value != NULL) {
+                limit = strtoll(value, NULL, 10);
+            }
+        }
+    }
+    end_question(&question);
+    rd_kafka_ConfigResource_destroy(resource);
+    return limit > 0 ? limit : DEFAULT_RECORD_LIMIT;
+}
+
+/* --- offsets --- */
+
+enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
+                         int64_t *out_first, int64_t *out_end, struct error *err)
+{
+    char doing[320];
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+        client->rk, topic, (int32_t)partition, out_first, out_end, KAFKA_TIMEOUT_MS);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return STATUS_OK;
+    }
+    rd_kafka_poll(client->rk, 0);
+    (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] begins and ends", topic, partition);
+    return kafka_error(client, code, doing, err);
+}
+
+/* The answer's list of one group; NULL with an error. */
+static const rd_kafka_topic_partition_list_t *
+group_partitions(rd_kafka_event_t *answer, bool altered, rd_kafka_resp_err_t *out_code)
+{
+    size_t count = 0;
+    const rd_kafka_group_result_t **groups =
+        altered ? rd_kafka_AlterConsumerGroupOffsets_result_groups(
+                      rd_kafka_event_AlterConsumerGroupOffsets_result(answer), &count)
+                : rd_kafka_ListConsumerGroupOffsets_result_groups(
+                      rd_kafka_event_ListConsumerGroupOffsets_result(answer), &count);
+    *out_code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
+    return *out_code == RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_group_result_partitions(groups[0])
+                                                   : NULL;
+}
+
+enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
+                               uint32_t partition, int64_t *out_offset, bool *out_found,
+                               struct error *err)
+{
+    struct question question;
+    char doing[320];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
+    rd_kafka_ListConsumerGroupOffsets_t *request =
+        rd_kafka_ListConsumerGroupOffsets_new(group, list);
+    ask(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &question);
+    rd_kafka_ListConsumerGroupOffsets(client->rk, &request, 1, question.options, question.queue);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    *out_found = false;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const rd_kafka_topic_partition_list_t *found =
+            group_partitions(question.answer, false, &code);
+        if (found != NULL && found->cnt > 0 && found->elems[0].offset >= 0) {
+            *out_offset = found->elems[0].offset;
+            *out_found = true;
+        }
+    }
+    end_question(&question);
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "ask how far group '%s' has come", group);
+    return kafka_error(client, code, doing, err);
+}
+
+enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
+                             const int64_t *offsets, uint32_t count, struct error *err)
+{
+    struct question question;
+    char doing[320];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (uint32_t p = 0; p < count; p++) {
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)p)->offset = offsets[p];
+    }
+    rd_kafka_AlterConsumerGroupOffsets_t *request =
+        rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+    ask(client, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, &question);
+    rd_kafka_AlterConsumerGroupOffsets(client->rk, &request, 1, question.options,
+                                       question.queue);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)group_partitions(question.answer, true, &code);
+    }
+    end_question(&question);
+    rd_kafka_AlterConsumerGroupOffsets_destroy(request);
+    rd_kafka_topic_partition_list_destroy(list);
+    (void)snprintf(doing, sizeof doing, "note how far group '%s' has come", group);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : kafka_error(client, code, doing, err);
+}

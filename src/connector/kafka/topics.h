@@ -1,0 +1,39 @@
+/*
+ * Topics of a cluster: what they are, how large a record may be, where their partitions begin and
+ * end, and making them. Questions are asked by a KAFKA_FETCH client.
+ *
+ * All functions wait for an answer, at most KAFKA_TIMEOUT_MS; then RETRY. Not to have topics is no
+ * error (found = false).
+ */
+#ifndef WEIR_CONNECTOR_KAFKA_TOPICS_H
+#define WEIR_CONNECTOR_KAFKA_TOPICS_H
+
+#include "connector/kafka/client.h"
+
+struct kafka_topic {
+    char id[32]; /* KIP-516, base64; another one after the topic was deleted and made anew */
+    uint32_t partition_count;
+};
+
+enum status kafka_topic_find(struct kafka_client *client, const char *name,
+                             struct kafka_topic *out, bool *out_found, struct error *err)
+    WEIR_MUST_USE;
+/* `settings` are pairs, NULL-terminated; partitions 0: as many as the brokers make. Waits until the
+ * topic is known. Fine when it is there. */
+enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
+                             const char *const *settings, struct error *err) WEIR_MUST_USE;
+/* max.message.bytes; brokers that do not tell have the default. */
+int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name);
+/* Of the records that can be read: the first that is there, and the end of what is committed. */
+enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
+                         int64_t *out_first, int64_t *out_end, struct error *err) WEIR_MUST_USE;
+/* How far a group has come, by its own commits. */
+enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
+                               uint32_t partition, int64_t *out_offset, bool *out_found,
+                               struct error *err) WEIR_MUST_USE;
+/* The group must have no members. */
+enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
+                             const int64_t *offsets, uint32_t count, struct error *err)
+    WEIR_MUST_USE;
+
+#endif
