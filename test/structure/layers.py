@@ -115,7 +115,7 @@ def check_headers_compile_alone(root):
     command = shlex.split(os.environ.get("CC", "cc"))
     command += ["-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-x",
                 "c"]
-    command += ["-I", str(root / "src")] + sqlite_include(root)
+    command += ["-I", str(root / "src")] + built_includes(root)
 
     def compile_header(path):
         # By way of a one-line source: some warnings differ when a header is the main file.
@@ -131,14 +131,17 @@ def check_headers_compile_alone(root):
         return sum(pool.map(compile_header, headers), [])
 
 
-def sqlite_include(root):
-    """Where the headers of the SQLite that we link are, when it is not the system's."""
-    script = root / "script/sqlite"
-    if not script.exists():
-        return []
-    found = subprocess.run([script, "path"], capture_output=True, text=True,
-                           check=True).stdout.strip()
-    return [] if found == "system" else ["-isystem", found]
+def built_includes(root):
+    """Where the headers of the libraries are that we build ourselves where the system's are too old."""
+    flags = []
+    for library, folder in (("sqlite", ""), ("librdkafka", "include")):
+        script = root / "script" / library
+        if not script.exists():
+            continue
+        found = subprocess.run([script, "path"], capture_output=True, text=True,
+                               check=True).stdout.strip()
+        flags += [] if found == "system" else ["-isystem", str(Path(found) / folder)]
+    return flags
 
 
 # Put together from pieces, so that this file does not hold what it looks for.
