@@ -18,6 +18,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_audit,
     &verb_trace,
     &verb_diff,
+    &verb_reconcile,
     &verb_dlq,
     &verb_produce,
     &verb_tail,

@@ -11,7 +11,7 @@
 
 #define PIPELINE_MAX_BYTES ((size_t)4 << 20)
 #define PLACES \
-    "local:PATH#topic, file:PATH, -, or a place of a pipeline: P.yaml:source, P.yaml:dlq, "       \
+    "local:PATH#topic, file:PATH, sqlite:PATH#table, -, or a place of a pipeline: P.yaml:source, P.yaml:dlq, "       \
     "P.yaml:SINK"
 
 static const char *const later_schemes[] = {"kafka:", "event_hubs:", "postgres:", "mysql:", NULL};
@@ -173,19 +173,24 @@ enum status place_of_pipeline(struct arena *arena, const char *pipeline, const c
 
 /* --- places as they are written --- */
 
-static enum status parse_local(struct arena *arena, const char *text, struct place *out,
-                               struct error *err)
+/* "local:PATH#topic" and "sqlite:PATH#table"; the name may be left out. */
+static enum status parse_named(struct arena *arena, const char *text, enum place_kind kind,
+                               struct place *out, struct error *err)
 {
-    const char *path = text + strlen("local:");
+    const char *path = strchr(text, ':') + 1;
     const char *hash = strrchr(path, '#');
     size_t size = hash == NULL ? strlen(path) : (size_t)(hash - path);
     if (size == 0 || (hash != NULL && hash[1] == '\0')) {
         return error_set(err, STATUS_CONFIG, "use.place",
-                         "'%s' lacks its %s; a topic is written local:PATH#topic", text,
-                         size == 0 ? "path" : "topic");
+                         "'%s' lacks its %s; a %s is written %.*sPATH#%s", text,
+                         size == 0             ? "path"
+                         : kind == PLACE_TOPIC ? "topic"
+                                               : "table",
+                         kind == PLACE_TOPIC ? "topic" : "table", (int)(path - text), text,
+                         kind == PLACE_TOPIC ? "topic" : "table");
     }
     *out = (struct place){
-        .kind = PLACE_TOPIC,
+        .kind = kind,
         .text = text,
         .path = arena_copy(arena, path, size),
         .name = hash == NULL ? NULL : arena_copy_string(arena, hash + 1),
@@ -197,7 +202,10 @@ static enum status parse_any(struct arena *arena, const char *text, struct place
                              struct error *err)
 {
     if (starts_with(text, "local:")) {
-        return parse_local(arena, text, out, err);
+        return parse_named(arena, text, PLACE_TOPIC, out, err);
+    }
+    if (starts_with(text, "sqlite:")) {
+        return parse_named(arena, text, PLACE_TABLE, out, err);
     }
     if (strcmp(text, "-") == 0) {
         *out = (struct place){.kind = PLACE_STREAM, .text = text, .path = "-"};
@@ -218,6 +226,11 @@ static enum status parse_any(struct arena *arena, const char *text, struct place
 
 static enum status require_topic(const struct place *place, struct error *err)
 {
+    if (place->kind == PLACE_TABLE && place->name == NULL) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "'%s' lacks its table; a table is written sqlite:PATH#table",
+                         place->text);
+    }
     if (place->kind != PLACE_TOPIC || place->name != NULL) {
         return STATUS_OK;
     }

@@ -2,6 +2,7 @@
  * Places: what stands on the command line for where records are.
  *
  *   local:PATH#topic   a topic of a local log
+ *   sqlite:PATH#table  a table of a SQLite file
  *   file:PATH          an NDJSON file, or a folder of parts that a file sink wrote
  *   -                  standard input or output
  *   P.yaml:source, P.yaml:dlq, P.yaml:SINK
