@@ -43,6 +43,7 @@ struct output_column {
      * fractions agree */
     bool is_time;
     bool required;          /* never null */
+    bool is_number;         /* COLUMN_JSON of `set`: its values are numbers all the same */
     uint32_t field;         /* index in the layout, FIELD_NONE when it comes from `set` */
     uint32_t set_index;     /* index in batch->set_values when field is FIELD_NONE */
 };

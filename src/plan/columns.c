@@ -54,9 +54,11 @@ void plan_make_columns(struct plan_maker *maker)
         bool top_level = f->parent == FIELD_NONE;
         enum column_type type = f->type;
         bool is_time = stage->is_time[field];
+        bool is_number = false;
         if (set != FIELD_NONE) {
             const struct sql_outcome *outcome = &maker->set_outcomes[set];
             type = stage_set_type(stage, &stage->sets[set], outcome);
+            is_number = outcome->is_number;
             is_time = outcome->column != FIELD_NONE && stage->is_time[outcome->column];
         }
         columns[count++] = (struct output_column){
@@ -64,6 +66,7 @@ void plan_make_columns(struct plan_maker *maker)
             .path = f->path,
             .type = type,
             .is_time = is_time,
+            .is_number = is_number,
             .required = set == FIELD_NONE && top_level && !f->nullable &&
                         schema_is_required(stage->schema, field),
             .field = set == FIELD_NONE ? field : FIELD_NONE,

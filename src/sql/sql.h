@@ -57,6 +57,7 @@ bool sql_program_uses(const struct sql_program *program, uint32_t expression, ui
 struct sql_outcome {
     uint32_t column; /* the field, where the expression is nothing but a column; or FIELD_NONE */
     bool is_truth;   /* true or false (1 or 0) or NULL */
+    bool is_number;  /* a number or NULL */
 };
 struct sql_outcome sql_program_outcome(const struct sql_program *program, uint32_t expression);
 /* Takes NULL. */

@@ -299,6 +299,7 @@ static enum status check_sources(struct compiler *compiler)
         compiler->program->promises[i] = (struct sql_promise){
             .column = find_only_column(&source->tokens),
             .is_truth = whole.kind == SQL_KIND_BOOL,
+            .is_number = whole.kind == SQL_KIND_NUMBER,
             .is_integer = whole.is_integer,
             .may_be_real = whole.kind == SQL_KIND_NUMBER || whole.kind == SQL_KIND_UNKNOWN,
         };
@@ -480,6 +481,7 @@ struct sql_outcome sql_program_outcome(const struct sql_program *program, uint32
     return (struct sql_outcome){
         .column = is_column ? promise->column : FIELD_NONE,
         .is_truth = promise->is_truth,
+        .is_number = promise->is_number,
     };
 }
 

@@ -35,6 +35,7 @@ struct sql_group {
 struct sql_promise {
     uint32_t column; /* as in struct sql_outcome */
     bool is_truth;
+    bool is_number;
     bool is_integer;
     bool may_be_real;
 };
