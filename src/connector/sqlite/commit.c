@@ -40,8 +40,8 @@ static enum status write_rejects(struct system *system, struct attempt *attempt,
     struct outbox *outbox = dlq->ops->outbox_new(dlq);
     attempt_append_letters(attempt, dlq, outbox, s->pipeline);
     bool redo = false;
-    sqlite_sink(dlq)->work->finish(dlq, outbox);
-    status = sqlite_sink(dlq)->work->write(dlq, outbox, s->log, attempt, &redo, err);
+    sqlite_sink_work(dlq)->finish(dlq, outbox);
+    status = sqlite_sink_work(dlq)->write(dlq, outbox, s->log, attempt, &redo, err);
     check(!redo);
     dlq->ops->outbox_free(outbox);
     return status;
@@ -135,7 +135,7 @@ static enum status write_rows(struct system *system, const struct epoch *epoch,
 {
     for (uint32_t i = 0; i < system->sink_count; i++) {
         struct sink *sink = system->sinks[i];
-        enum status status = sqlite_sink(sink)->work->write(
+        enum status status = sqlite_sink_work(sink)->write(
             sink, epoch->outboxes[i], sqlite_system(system)->log, attempt, out_redo, err);
         if (status != STATUS_OK || *out_redo) {
             return status;
@@ -211,7 +211,7 @@ enum status sqlite_commit(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, struct error *err)
 {
     for (uint32_t i = 0; i < system->sink_count; i++) {
-        const struct sqlite_sink_work *work = sqlite_sink(system->sinks[i])->work;
+        const struct sqlite_sink_work *work = sqlite_sink_work(system->sinks[i]);
         work->finish(system->sinks[i], epoch->outboxes[i]);
         if (work->unmark != NULL) {
             work->unmark(epoch->outboxes[i]);

@@ -34,7 +34,7 @@ static const struct grammar_field log_sink_fields[] = {
 #define PARTITIONS_OTHERWISE 3
 
 struct log_sink {
-    struct sqlite_sink base; /* first */
+    struct sink sink; /* first */
     char *topic_name;
     uint32_t key_field;      /* FIELD_NONE: the record's own key */
     uint32_t partitions;     /* configured; the topic's own once it is there */
@@ -476,8 +476,7 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
         return status;
     }
     struct log_sink *s = memory_alloc_zero(1, sizeof *s);
-    s->base.work = &log_sink_work;
-    s->base.sink = (struct sink){
+    s->sink = (struct sink){
         .ops = &log_sink_ops, .name = name, .is_dlq = is_dlq, .shape = shape};
     s->topic_name = memory_copy_string(topic);
     s->key_field = is_dlq ? FIELD_NONE : key_field;
@@ -485,8 +484,8 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
     s->partitions = s->asked != 0 ? s->asked : PARTITIONS_OTHERWISE;
     s->retention.age_us = grammar_duration_us(config, "retention", 0);
     s->retention.bytes = (int64_t)grammar_size_bytes(config, "retention_bytes", 0);
-    sqlite_system_add(system, &s->base);
-    *out = &s->base.sink;
+    sqlite_system_add(system, &s->sink, &log_sink_work);
+    *out = &s->sink;
     return STATUS_OK;
 }
 

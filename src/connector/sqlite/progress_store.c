@@ -115,8 +115,9 @@ enum status sqlite_count_partitions(struct system *system, uint32_t *out_count, 
 static enum status prepare_sinks(struct system *system, struct error *err)
 {
     for (uint32_t i = 0; i < system->sink_count; i++) {
-        enum status status = sqlite_sink(system->sinks[i])
-                                 ->work->prepare(system->sinks[i], sqlite_system(system)->log, err);
+        struct sink *sink = system->sinks[i];
+        enum status status =
+            sqlite_sink_work(sink)->prepare(sink, sqlite_system(system)->log, err);
         if (status != STATUS_OK) {
             return status;
         }

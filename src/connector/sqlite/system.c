@@ -41,20 +41,24 @@ static const char *place_of(const struct system *system)
     return sqlite_system(system)->place;
 }
 
-void sqlite_system_add(struct system *system, struct sqlite_sink *sink)
+void sqlite_system_add(struct system *system, struct sink *sink,
+                       const struct sqlite_sink_work *work)
 {
+    struct sqlite_system *s = sqlite_system(system);
+    s->works = memory_realloc(s->works, size_mul(system->sink_count + 1, sizeof *s->works));
+    s->works[system->sink_count] = work;
     system->sinks = memory_realloc(system->sinks,
                                    size_mul(system->sink_count + 1, sizeof *system->sinks));
-    sink->sink.system = system;
-    sink->sink.index = system->sink_count;
-    system->sinks[system->sink_count++] = &sink->sink;
+    sink->system = system;
+    sink->index = system->sink_count;
+    system->sinks[system->sink_count++] = sink;
 }
 
 static void close_session(struct system *system)
 {
     struct sqlite_system *s = sqlite_system(system);
     for (uint32_t i = 0; i < system->sink_count; i++) {
-        sqlite_sink(system->sinks[i])->work->close_session(system->sinks[i]);
+        sqlite_sink_work(system->sinks[i])->close_session(system->sinks[i]);
     }
     sqlite3_finalize(s->update_progress);
     sqlite3_finalize(s->read_segment);
@@ -82,9 +86,10 @@ static void close_system(struct system *system)
         close_session(system);
     }
     for (uint32_t i = 0; i < system->sink_count; i++) {
-        sqlite_sink(system->sinks[i])->work->free(system->sinks[i]);
+        sqlite_sink_work(system->sinks[i])->free(system->sinks[i]);
     }
     memory_free(system->sinks);
+    memory_free(s->works);
     memory_free(s->place);
     memory_free(s->name);
     memory_free(s);
@@ -231,18 +236,12 @@ static enum status open_reader(struct system *system, const char *pipeline, stru
     return status;
 }
 
-static bool is_owned(struct system *system, const char *pipeline)
-{
-    return locallog_group_is_owned(sqlite_system(system)->place, pipeline);
-}
-
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
     .place = place_of,
     .open_session = open_session,
     .open_reader = open_reader,
     .close_session = close_session,
-    .is_owned = is_owned,
     .load = sqlite_load,
     .load_first = sqlite_load_first,
     .count_partitions = sqlite_count_partitions,

@@ -23,6 +23,7 @@
 
 struct sqlite3;
 struct sqlite3_stmt;
+struct sqlite_sink_work;
 
 struct sqlite_system {
     struct system system; /* first */
@@ -32,6 +33,7 @@ struct sqlite_system {
     struct locallog *log;
     struct locallog_group_lock *group_lock;
     struct locallog_checkpointer *checkpointer;
+    const struct sqlite_sink_work **works; /* of its sinks, by their index */
     uint64_t owner;
     struct sqlite3_stmt *update_progress;
     struct sqlite3_stmt *read_segment;
@@ -55,19 +57,14 @@ struct sqlite_sink_work {
     void (*free)(struct sink *sink);
 };
 
-struct sqlite_sink {
-    struct sink sink; /* first */
-    const struct sqlite_sink_work *work;
-};
-
 static inline struct sqlite_system *sqlite_system(const struct system *system)
 {
     return (struct sqlite_system *)(void *)(uintptr_t)system;
 }
 
-static inline struct sqlite_sink *sqlite_sink(struct sink *sink)
+static inline const struct sqlite_sink_work *sqlite_sink_work(const struct sink *sink)
 {
-    return (struct sqlite_sink *)sink;
+    return sqlite_system(sink->system)->works[sink->index];
 }
 
 /* --- system.c --- */
@@ -78,7 +75,8 @@ struct system *sqlite_system_new(const char *place);
 enum status sqlite_system_place(struct arena *arena, const struct doc *config, const char *folder,
                                 char **out_place, struct error *err);
 /* Takes the sink over. */
-void sqlite_system_add(struct system *system, struct sqlite_sink *sink);
+void sqlite_system_add(struct system *system, struct sink *sink,
+                       const struct sqlite_sink_work *work);
 /* NULL without an open session. */
 struct locallog *sqlite_system_log(const struct system *system);
 

@@ -10,8 +10,7 @@
 #include "connector/sqlite/system.h"
 #include "connector/sqlite/table_feed.h"
 #include "connector/sqlite/table_types.h"
-#include "connector/table/keys.h"
-#include "connector/table/rows.h"
+#include "connector/table/sink.h"
 
 /* A column as it stands in the table. */
 struct column_out {
@@ -24,15 +23,10 @@ struct column_out {
 };
 
 struct table_sink {
-    struct sqlite_sink base; /* first */
-    struct arena *arena;
+    struct table_base base; /* first */
     const char *table;
     const char *quoted;
-    const char *address;     /* in small letters */
-    struct column_out *columns;
-    uint32_t column_count;
-    struct table_keys keys;
-    struct value *values;    /* scratch of append_row, [column_count] */
+    struct column_out *columns; /* [base.column_count] */
 
     /* What table_prepare() found: */
     bool has_origin;         /* the table has the _weir_ columns */
@@ -51,21 +45,11 @@ struct table_sink {
     const struct source_partition *bound; /* the origin that is bound to insert; NULL: none yet */
     int schema_version;      /* of the file, when the table was looked at */
     struct table_feed feed;
-
-    const struct table_sink *seen_by; /* look_through(): whose columns are hashed; NULL: its own */
-    const struct table_sink *seen_of; /* whose columns `seen` is of */
-    uint32_t *seen;          /* [columns of seen_of]: index of a column, FIELD_NONE: null */
-    struct value *seen_values;
 };
 
 static inline struct table_sink *table_sink(const struct sink *sink)
 {
     return (struct table_sink *)(void *)(uintptr_t)sink;
-}
-
-static inline struct table_outbox *table_outbox(struct outbox *outbox)
-{
-    return (struct table_outbox *)outbox;
 }
 
 /* --- table_open.c --- */

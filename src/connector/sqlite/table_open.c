@@ -7,7 +7,7 @@
 
 void table_write_columns(const struct table_sink *s, bool with_origin, struct buffer *out)
 {
-    for (uint32_t i = 0; i < s->column_count; i++) {
+    for (uint32_t i = 0; i < s->base.column_count; i++) {
         buffer_printf(out, "%s%s", i == 0 ? "" : ", ", s->columns[i].quoted);
     }
     if (with_origin) {
@@ -31,7 +31,7 @@ static enum status create_table(struct table_sink *s, struct locallog *log, stru
 {
     struct buffer sql = {0};
     buffer_printf(&sql, "CREATE TABLE IF NOT EXISTS %s (", s->quoted);
-    for (uint32_t i = 0; i < s->column_count; i++) {
+    for (uint32_t i = 0; i < s->base.column_count; i++) {
         buffer_printf(&sql, "%s%s %s", i == 0 ? "" : ", ", s->columns[i].quoted,
                       s->columns[i].declared);
     }
@@ -39,9 +39,9 @@ static enum status create_table(struct table_sink *s, struct locallog *log, stru
         buffer_append_string(&sql, ", _weir_topic TEXT, _weir_partition INTEGER,"
                                    " _weir_offset INTEGER");
     }
-    for (uint32_t i = 0; i < s->keys.count; i++) {
+    for (uint32_t i = 0; i < s->base.keys.count; i++) {
         buffer_printf(&sql, "%s%s%s", i == 0 ? ", PRIMARY KEY (" : ", ",
-                      s->columns[s->keys.columns[i]].quoted, i + 1 == s->keys.count ? ")" : "");
+                      s->columns[s->base.keys.columns[i]].quoted, i + 1 == s->base.keys.count ? ")" : "");
     }
     buffer_append_string(&sql, ") STRICT");
     enum status status = locallog_begin(log, err);
@@ -145,7 +145,7 @@ static enum status refuse_missing(const struct table_sink *s, struct locallog *l
 
 enum status table_check_columns(struct table_sink *s, struct locallog *log, struct error *err)
 {
-    for (uint32_t i = 0; i < s->column_count; i++) {
+    for (uint32_t i = 0; i < s->base.column_count; i++) {
         struct column_in column;
         enum status status = look_at_column(s, log, s->columns[i].name, &column, err);
         if (status == STATUS_OK && !column.found) {
@@ -162,8 +162,8 @@ enum status table_check_columns(struct table_sink *s, struct locallog *log, stru
 static enum status refuse_collations(const struct table_sink *s, struct locallog *log,
                                      struct error *err)
 {
-    for (uint32_t i = 0; s->keys.is_upsert && i <= s->keys.count; i++) {
-        uint32_t column = i < s->keys.count ? s->keys.columns[i] : s->keys.newest_by;
+    for (uint32_t i = 0; s->base.keys.is_upsert && i <= s->base.keys.count; i++) {
+        uint32_t column = i < s->base.keys.count ? s->base.keys.columns[i] : s->base.keys.newest_by;
         const char *collation = NULL;
         if (column == FIELD_NONE ||
             sqlite3_table_column_metadata(locallog_database(log), NULL, s->table,
@@ -186,11 +186,11 @@ static enum status refuse_type(const struct table_sink *s, const struct column_o
 {
     const char *name = column->quoted;
     const char *needed = table_types_needed(column->cells, in->is_strict);
-    const char *old = sqlite_quote(s->arena, arena_printf(s->arena, "%s_old", column->name));
+    const char *old = sqlite_quote(s->base.arena, arena_printf(s->base.arena, "%s_old", column->name));
     const char *mend =
         in->is_key
             ? "make the table anew with that type, for the column is of its primary key"
-            : arena_printf(s->arena,
+            : arena_printf(s->base.arena,
                            "ALTER TABLE %s RENAME COLUMN %s TO %s; ALTER TABLE %s ADD COLUMN %s "
                            "%s; UPDATE %s SET %s = %s; ALTER TABLE %s DROP COLUMN %s",
                            s->quoted, name, old, s->quoted, name, needed, s->quoted, name, old,
@@ -207,7 +207,7 @@ static enum status check_types(struct table_sink *s, struct locallog *log, struc
 {
     enum status status = STATUS_OK;
     s->may_change = false;
-    for (uint32_t i = 0; i < s->column_count && status == STATUS_OK && !s->is_view; i++) {
+    for (uint32_t i = 0; i < s->base.column_count && status == STATUS_OK && !s->is_view; i++) {
         struct column_out *column = &s->columns[i];
         struct column_in in;
         status = look_at_column(s, log, column->name, &in, err);
@@ -227,7 +227,7 @@ static enum status check_types(struct table_sink *s, struct locallog *log, struc
  * of two rows of one key stays. */
 static enum status refuse_no_origin(const struct table_sink *s, struct error *err)
 {
-    if (!s->keys.is_upsert || s->has_origin) {
+    if (!s->base.keys.is_upsert || s->has_origin) {
         return STATUS_OK;
     }
     return error_set(err, STATUS_CONFIG, "sink.no_origin",
@@ -266,7 +266,7 @@ static enum status look_at_table(struct table_sink *s, struct locallog *log, str
         s->has_trigger = sqlite3_column_int(statement, 1) != 0;
         s->is_plain = !s->has_trigger && sqlite3_column_int(statement, 2) != 0;
         s->is_unordered =
-            s->is_plain && s->keys.is_upsert && sqlite3_column_int(statement, 3) == 1;
+            s->is_plain && s->base.keys.is_upsert && sqlite3_column_int(statement, 3) == 1;
     } else if (code == SQLITE_DONE) {
         status = error_set(err, STATUS_FATAL, "sink.missing_table",
                            "table %s is not there any more: bring it back as it was, or audit "
@@ -316,8 +316,8 @@ static enum status refuse_clauses(struct table_sink *s, struct locallog *log, st
  * as, and a row that was there before weir came is the least of its newest_by. */
 static void write_wins(const struct table_sink *s, struct buffer *sql)
 {
-    if (s->keys.newest_by != FIELD_NONE) {
-        const char *n = s->columns[s->keys.newest_by].quoted;
+    if (s->base.keys.newest_by != FIELD_NONE) {
+        const char *n = s->columns[s->base.keys.newest_by].quoted;
         buffer_printf(sql,
                       "(excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s > t.%s"
                       " OR (excluded.%s IS t.%s AND ",
@@ -334,12 +334,12 @@ static void write_wins(const struct table_sink *s, struct buffer *sql)
 
 static void write_upsert(const struct table_sink *s, struct buffer *sql)
 {
-    for (uint32_t i = 0; i < s->keys.count; i++) {
+    for (uint32_t i = 0; i < s->base.keys.count; i++) {
         buffer_printf(sql, "%s%s", i == 0 ? " ON CONFLICT (" : ", ",
-                      s->columns[s->keys.columns[i]].quoted);
+                      s->columns[s->base.keys.columns[i]].quoted);
     }
     buffer_append_string(sql, ") DO UPDATE SET ");
-    for (uint32_t i = 0; i < s->column_count; i++) {
+    for (uint32_t i = 0; i < s->base.column_count; i++) {
         buffer_printf(sql, "%s%s = excluded.%s", i == 0 ? "" : ", ", s->columns[i].quoted,
                       s->columns[i].quoted);
     }
@@ -354,15 +354,15 @@ static int prepare_lookup(struct table_sink *s, struct locallog *log)
     static const char *const origin[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
     struct buffer sql = {0};
     buffer_append_string(&sql, "SELECT EXISTS (SELECT 1 FROM (SELECT ");
-    for (uint32_t i = 0; i < s->column_count; i++) {
+    for (uint32_t i = 0; i < s->base.column_count; i++) {
         buffer_printf(&sql, "?%u AS %s, ", i + 1, s->columns[i].quoted);
     }
     for (uint32_t i = 0; i < 3; i++) {
-        buffer_printf(&sql, "?%u AS %s%s", s->column_count + i + 1, origin[i], i < 2 ? ", " : "");
+        buffer_printf(&sql, "?%u AS %s%s", s->base.column_count + i + 1, origin[i], i < 2 ? ", " : "");
     }
     buffer_printf(&sql, ") AS excluded JOIN %s AS t ON ", s->quoted);
-    for (uint32_t i = 0; i < s->keys.count; i++) {
-        const char *key = s->columns[s->keys.columns[i]].quoted;
+    for (uint32_t i = 0; i < s->base.keys.count; i++) {
+        const char *key = s->columns[s->base.keys.columns[i]].quoted;
         buffer_printf(&sql, "%st.%s = excluded.%s", i == 0 ? "" : " AND ", key, key);
     }
     buffer_append_string(&sql, " WHERE NOT coalesce(");
@@ -394,7 +394,7 @@ static int prepare_statement(const struct table_sink *s, struct locallog *log, c
     buffer_printf(&sql, "INSERT %sINTO %s AS t (", s->has_trigger ? "" : "OR ABORT ", s->quoted);
     table_write_columns(s, s->has_origin, &sql);
     buffer_printf(&sql, ") %s", rows);
-    if (s->keys.is_upsert) {
+    if (s->base.keys.is_upsert) {
         write_upsert(s, &sql);
     }
     int code = sqlite3_prepare_v3(locallog_database(log), buffer_string(&sql), -1,
@@ -406,7 +406,7 @@ static int prepare_statement(const struct table_sink *s, struct locallog *log, c
 static int prepare_insert(struct table_sink *s, struct locallog *log)
 {
     struct buffer rows = {0};
-    uint32_t count = s->column_count + (s->has_origin ? 3 : 0);
+    uint32_t count = s->base.column_count + (s->has_origin ? 3 : 0);
     for (uint32_t i = 0; i < count; i++) {
         buffer_append_string(&rows, i == 0 ? "VALUES (?" : ",?");
     }
@@ -421,7 +421,7 @@ static int prepare_insert_all(struct table_sink *s, struct locallog *log)
     char name[32];
     char rows[80];
     write_feed_name(s, name, sizeof name);
-    s->feed.cell_count = s->column_count;
+    s->feed.cell_count = s->base.column_count;
     s->feed.has_origin = s->has_origin;
     int code = table_feed_register(locallog_database(log), name, &s->feed);
     /* Without a WHERE the parser takes ON CONFLICT for the ON of a join. */
@@ -436,13 +436,13 @@ static enum status prepare_statements(struct table_sink *s, struct locallog *log
     if (code == SQLITE_OK && s->is_plain) {
         code = prepare_insert_all(s, log);
     }
-    if (code == SQLITE_OK && s->keys.is_upsert && s->has_trigger) {
+    if (code == SQLITE_OK && s->base.keys.is_upsert && s->has_trigger) {
         code = prepare_lookup(s, log);
     }
     if (code == SQLITE_OK) {
         return STATUS_OK;
     }
-    if (s->keys.is_upsert && !s->is_view && code == SQLITE_ERROR &&
+    if (s->base.keys.is_upsert && !s->is_view && code == SQLITE_ERROR &&
         strstr(sqlite3_errmsg(locallog_database(log)), "ON CONFLICT clause") != NULL) {
         return error_set(err, STATUS_CONFIG, "sink.no_unique_key",
                          "table %s cannot be upserted into: %s; its key columns need a PRIMARY KEY "

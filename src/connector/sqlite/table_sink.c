@@ -40,82 +40,6 @@ static const struct grammar_field table_sink_fields[] = {
     {0},
 };
 
-/* --- outbox --- */
-
-static struct outbox *outbox_new(struct sink *sink)
-{
-    const struct table_sink *s = table_sink(sink);
-    return &table_rows_new(s->keys.count > 0 ? s->keys.columns[0] : TABLE_NO_KEY)->outbox;
-}
-
-static void outbox_clear(struct outbox *outbox)
-{
-    table_rows_clear(table_outbox(outbox));
-}
-
-static void outbox_free(struct outbox *outbox)
-{
-    table_rows_free(table_outbox(outbox));
-}
-
-/* --- values --- */
-
-static struct hash128 hash_values(const struct table_sink *s, const struct hash_secret *secret)
-{
-    if (s->seen_by == NULL) {
-        return value_hash(secret, s->values, s->column_count);
-    }
-    for (uint32_t i = 0; i < s->seen_by->column_count; i++) {
-        s->seen_values[i] = s->seen[i] == FIELD_NONE ? (struct value){.type = VALUE_NULL}
-                                                     : s->values[s->seen[i]];
-    }
-    return value_hash(secret, s->seen_values, s->seen_by->column_count);
-}
-
-static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
-                       const struct hash_secret *secret, struct ledger_sink *delta)
-{
-    struct table_sink *s = table_sink(sink);
-    const struct batch *batch = row->batch;
-    const struct record *record = &batch->records[row->row];
-    const struct replay_origin *replay = batch_replay(batch, row->row);
-    for (uint32_t i = 0; i < s->column_count; i++) {
-        s->values[i] = table_value(&sink->shape->columns[i], batch, row->row);
-    }
-    struct table_row head = {
-        .source_partition = batch->partition,
-        .origin = row->origin,
-        .offset = record->offset,
-        .timestamp_us = record->timestamp_us,
-        .hash = hash_values(s, secret),
-        .attempt = replay == NULL ? 1 : replay->attempt + 1,
-    };
-    table_rows_append(table_outbox(outbox), &head, s->values, s->column_count, record);
-    delta->written++;
-    delta->sum = hash_add(delta->sum, head.hash);
-}
-
-/* --- dead letters --- */
-
-static void append_dead_letter(struct sink *sink, struct outbox *outbox,
-                               uint32_t source_partition, const struct dead_letter *letter,
-                               const struct hash_secret *secret, struct ledger_sink *delta)
-{
-    (void)sink;
-    struct arena *arena = arena_new(4096);
-    struct value values[LETTER_COUNT];
-    table_letter_values(arena, letter, values);
-    struct table_row head = {
-        .source_partition = source_partition,
-        .offset = letter->offset,
-        .hash = value_hash(secret, values, LETTER_COUNT),
-    };
-    table_rows_append(table_outbox(outbox), &head, values, LETTER_COUNT, NULL);
-    delta->written++;
-    delta->sum = hash_add(delta->sum, head.hash);
-    arena_free(arena);
-}
-
 /* --- for system.c --- */
 
 static void finish(struct sink *sink, struct outbox *outbox)
@@ -136,8 +60,7 @@ static void unmark(struct outbox *outbox)
 static void free_sink(struct sink *sink)
 {
     struct table_sink *s = table_sink(sink);
-    memory_free(s->values);
-    arena_free(s->arena);
+    table_base_fini(&s->base);
     memory_free(s);
 }
 
@@ -278,17 +201,17 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
         return status;
     }
     struct buffer text = {0};
-    struct value *values = memory_alloc_zero(s->column_count + 1, sizeof *values);
+    struct value *values = memory_alloc_zero(s->base.column_count + 1, sizeof *values);
     int code = SQLITE_DONE;
     while (status == STATUS_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        for (uint32_t i = 0; i < s->column_count; i++) {
+        for (uint32_t i = 0; i < s->base.column_count; i++) {
             values[i] = column_value(statement, (int)i);
         }
-        int first = sink->is_dlq ? LETTER_TOPIC : (int)s->column_count;
+        int first = sink->is_dlq ? LETTER_TOPIC : (int)s->base.column_count;
         bool known = (sink->is_dlq || s->has_origin) && has_origin(statement, first);
-        table_value_text(values, s->column_count, &text);
+        table_value_text(values, s->base.column_count, &text);
         struct stored_row stored = {
-            .hash = value_hash(secret, values, s->column_count),
+            .hash = value_hash(secret, values, s->base.column_count),
             .origin_topic = known ? column_text(statement, first) : NULL,
             .origin_partition = known ? column_text(statement, first + 1) : NULL,
             .origin_offset = known ? sqlite3_column_int64(statement, first + 2) : -1,
@@ -309,87 +232,24 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
     return status;
 }
 
-static void key_row(struct sink *sink, const struct output_row *row,
-                    const struct hash_secret *secret, struct arena *arena,
-                    struct hash128 *out_key, struct value *out_order)
-{
-    struct table_sink *s = table_sink(sink);
-    struct value keys[TABLE_KEYS_MAX];
-    for (uint32_t i = 0; i < s->keys.count; i++) {
-        keys[i] = table_value(&sink->shape->columns[s->keys.columns[i]], row->batch, row->row);
-    }
-    (void)arena;
-    *out_key = value_hash(secret, keys, s->keys.count);
-    if (s->keys.newest_by != FIELD_NONE) {
-        *out_order = table_value(&sink->shape->columns[s->keys.newest_by], row->batch, row->row);
-    }
-}
-
-static bool is_keyed(const struct sink *sink)
-{
-    return table_sink(sink)->keys.is_upsert;
-}
-
-/* SQLite does not tell capitals. */
-static const char *address(const struct sink *sink)
-{
-    return table_sink(sink)->address;
-}
-
-static const char *rule(const struct sink *sink)
-{
-    return table_sink(sink)->keys.rule;
-}
-
-/* Which column of its own stands in each column of another. */
-static void map_columns(struct table_sink *s, const struct table_sink *other)
-{
-    uint32_t count = other->column_count;
-    s->seen_of = other;
-    s->seen = arena_alloc_zero(s->arena, count, sizeof *s->seen);
-    s->seen_values = arena_alloc_zero(s->arena, count, sizeof *s->seen_values);
-    for (uint32_t i = 0; i < count; i++) {
-        s->seen[i] = FIELD_NONE;
-        for (uint32_t k = 0; k < s->column_count; k++) {
-            if (strcmp(s->columns[k].name, other->columns[i].name) == 0) {
-                s->seen[i] = k;
-            }
-        }
-    }
-}
-
-static void look_through(struct sink *sink, const struct sink *now)
-{
-    struct table_sink *s = table_sink(sink);
-    s->seen_by = now == sink ? NULL : table_sink(now);
-    if (s->seen_by != NULL && s->seen_by != s->seen_of) {
-        map_columns(s, s->seen_by);
-    }
-}
-
-static const char *guarantee(const struct sink *sink)
-{
-    return table_sink(sink)->keys.is_upsert ? "exactly once (upsert by key)" : "exactly once";
-}
-
 static const struct sink_ops table_sink_ops = {
     .kind = "sqlite",
     .grammar = table_sink_fields,
     .can_reject = true,
-    .outbox_new = outbox_new,
-    .outbox_clear = outbox_clear,
-    .outbox_free = outbox_free,
-    .append_row = append_row,
-    .append_dead_letter = append_dead_letter,
+    .outbox_new = table_outbox_new,
+    .outbox_clear = table_outbox_clear,
+    .outbox_free = table_outbox_free,
+    .append_row = table_append_row,
+    .append_dead_letter = table_append_dead_letter,
     .is_empty = is_empty,
     .is_there = is_there,
     .scan = scan_rows,
-    .key_row = key_row,
-    .is_keyed = is_keyed,
-    .address = address,
-    .rule = rule,
-    .look_through = look_through,
-    .guarantee = guarantee,
+    .key_row = table_key_row,
+    .is_keyed = table_is_keyed,
+    .address = table_address,
+    .rule = table_rule,
+    .look_through = table_look_through,
+    .guarantee = table_guarantee,
 };
 
 /* --- making a sink --- */
@@ -461,14 +321,12 @@ static enum cells cells_of_letter(uint32_t column)
 static void take_columns(struct table_sink *s, const struct output_shape *shape)
 {
     bool is_dlq = s->base.sink.is_dlq;
-    s->column_count = is_dlq ? LETTER_COUNT : shape->column_count;
-    s->columns = arena_alloc_zero(s->arena, s->column_count + 1, sizeof *s->columns);
-    s->values = memory_alloc_zero(s->column_count + 1, sizeof *s->values);
-    for (uint32_t i = 0; i < s->column_count; i++) {
-        const char *name = is_dlq ? table_letter_columns[i].name : shape->columns[i].name;
+    s->columns = arena_alloc_zero(s->base.arena, s->base.column_count + 1, sizeof *s->columns);
+    for (uint32_t i = 0; i < s->base.column_count; i++) {
+        const char *name = s->base.names[i];
         s->columns[i] = (struct column_out){
             .name = name,
-            .quoted = sqlite_quote(s->arena, name),
+            .quoted = sqlite_quote(s->base.arena, name),
             .declared = is_dlq ? declared_type_of_letter(i) : declared_type(&shape->columns[i]),
             .cells = is_dlq ? cells_of_letter(i) : cells_of(&shape->columns[i]),
         };
@@ -500,11 +358,11 @@ static enum status check_table_name(const struct doc *config, const struct syste
 /* For sinks of other plans to be compared with. */
 static void name_place(struct table_sink *s)
 {
-    char *address = arena_copy_string(s->arena, s->table);
+    char *address = arena_copy_string(s->base.arena, s->table);
     for (char *at = address; *at != '\0'; at++) {
         *at = *at >= 'A' && *at <= 'Z' ? (char)(*at - 'A' + 'a') : *at;
     }
-    s->address = address;
+    s->base.address = address;
 }
 
 static enum status sink_add(struct system *system, const char *name, bool is_dlq,
@@ -519,20 +377,17 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
         return status;
     }
     struct table_sink *s = memory_alloc_zero(1, sizeof *s);
-    s->arena = arena_new(8 * 1024);
-    s->base.work = &table_sink_work;
-    s->base.sink = (struct sink){
-        .ops = &table_sink_ops, .name = name, .is_dlq = is_dlq, .shape = shape};
-    s->table = arena_copy_string(s->arena, grammar_string(config, "table", ""));
-    s->quoted = sqlite_quote(s->arena, s->table);
-    take_columns(s, shape);
-    status = table_keys_read(s->arena, config, is_dlq, shape, &s->keys, err);
+    status = table_base_init(&s->base, name, is_dlq, config, shape, err);
     if (status != STATUS_OK) {
         free_sink(&s->base.sink);
         return status;
     }
+    s->base.sink.ops = &table_sink_ops;
+    s->table = arena_copy_string(s->base.arena, grammar_string(config, "table", ""));
+    s->quoted = sqlite_quote(s->base.arena, s->table);
+    take_columns(s, shape);
     name_place(s);
-    sqlite_system_add(system, &s->base);
+    sqlite_system_add(system, &s->base.sink, &table_sink_work);
     *out = &s->base.sink;
     return STATUS_OK;
 }

@@ -72,7 +72,7 @@ static struct refusal judge_step(const struct table_sink *s, struct sqlite3 *dat
                                 "a foreign key that is checked at COMMIT has no parent", true};
     }
     /* RAISE(IGNORE) of a trigger, or ON CONFLICT IGNORE: an append that left nothing. */
-    if (!s->keys.is_upsert && !s->is_view && sqlite3_changes(database) == 0) {
+    if (!s->base.keys.is_upsert && !s->is_view && sqlite3_changes(database) == 0) {
         return (struct refusal){"sink.ignored", "the table ignored the row",
                                 sqlite3_get_autocommit(database) != 0};
     }
@@ -139,7 +139,7 @@ static void bind_row(struct table_sink *s, sqlite3_stmt *statement, const struct
         bind_cell(statement, (int)i + 1, row, &row->cells[i]);
     }
     if (s->has_origin) {
-        int next = (int)s->column_count + 1;
+        int next = (int)s->base.column_count + 1;
         if (statement != s->insert || s->bound != row->origin) {
             sqlite3_bind_text(statement, next, row->origin->topic, -1, SQLITE_STATIC);
             sqlite3_bind_int(statement, next + 1, row->origin->number);
@@ -230,7 +230,7 @@ static enum status step_all(struct table_sink *s, struct locallog *log, uint64_t
     struct sqlite3 *database = locallog_database(log);
     enum status status = STATUS_OK;
     *out_done = sqlite3_step(s->insert_all) == SQLITE_DONE;
-    check(!*out_done || s->keys.is_upsert || (uint64_t)sqlite3_changes64(database) == count);
+    check(!*out_done || s->base.keys.is_upsert || (uint64_t)sqlite3_changes64(database) == count);
     if (sqlite3_get_autocommit(database) != 0) {
         /* A full disk, no memory: outside of the transaction nothing must be written. */
         status = locallog_error(log, sqlite3_extended_errcode(database), "write rows to", err);

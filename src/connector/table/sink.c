@@ -1,0 +1,175 @@
+#include "connector/table/sink.h"
+
+#include <string.h>
+
+#include "connector/table/value.h"
+
+/* --- making --- */
+
+static const char *const *names_of(struct table_base *base, bool is_dlq,
+                                   const struct output_shape *shape)
+{
+    const char **names = arena_alloc_zero(base->arena, base->column_count + 1, sizeof *names);
+    for (uint32_t i = 0; i < base->column_count; i++) {
+        names[i] = is_dlq ? table_letter_columns[i].name : shape->columns[i].name;
+    }
+    return names;
+}
+
+enum status table_base_init(struct table_base *base, const char *name, bool is_dlq,
+                            const struct doc *config, const struct output_shape *shape,
+                            struct error *err)
+{
+    base->arena = arena_new(8 * 1024);
+    base->sink = (struct sink){.name = name, .is_dlq = is_dlq, .shape = shape};
+    base->column_count = is_dlq ? LETTER_COUNT : shape->column_count;
+    base->names = names_of(base, is_dlq, shape);
+    base->values = memory_alloc_zero(base->column_count + 1, sizeof *base->values);
+    return table_keys_read(base->arena, config, is_dlq, shape, &base->keys, err);
+}
+
+void table_base_fini(struct table_base *base)
+{
+    memory_free(base->values);
+    arena_free(base->arena);
+}
+
+/* --- outbox --- */
+
+struct outbox *table_outbox_new(struct sink *sink)
+{
+    const struct table_keys *keys = &table_base(sink)->keys;
+    return &table_rows_new(keys->count > 0 ? keys->columns[0] : TABLE_NO_KEY)->outbox;
+}
+
+void table_outbox_clear(struct outbox *outbox)
+{
+    table_rows_clear(table_outbox(outbox));
+}
+
+void table_outbox_free(struct outbox *outbox)
+{
+    table_rows_free(table_outbox(outbox));
+}
+
+/* --- rows --- */
+
+static struct hash128 hash_values(const struct table_base *base, const struct hash_secret *secret)
+{
+    if (base->seen_by == NULL) {
+        return value_hash(secret, base->values, base->column_count);
+    }
+    for (uint32_t i = 0; i < base->seen_by->column_count; i++) {
+        base->seen_values[i] = base->seen[i] == FIELD_NONE ? (struct value){.type = VALUE_NULL}
+                                                           : base->values[base->seen[i]];
+    }
+    return value_hash(secret, base->seen_values, base->seen_by->column_count);
+}
+
+void table_append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
+                      const struct hash_secret *secret, struct ledger_sink *delta)
+{
+    struct table_base *base = table_base(sink);
+    const struct batch *batch = row->batch;
+    const struct record *record = &batch->records[row->row];
+    const struct replay_origin *replay = batch_replay(batch, row->row);
+    for (uint32_t i = 0; i < base->column_count; i++) {
+        base->values[i] = table_value(&sink->shape->columns[i], batch, row->row);
+    }
+    struct table_row head = {
+        .source_partition = batch->partition,
+        .origin = row->origin,
+        .offset = record->offset,
+        .timestamp_us = record->timestamp_us,
+        .hash = hash_values(base, secret),
+        .attempt = replay == NULL ? 1 : replay->attempt + 1,
+    };
+    table_rows_append(table_outbox(outbox), &head, base->values, base->column_count, record);
+    delta->written++;
+    delta->sum = hash_add(delta->sum, head.hash);
+}
+
+void table_append_dead_letter(struct sink *sink, struct outbox *outbox, uint32_t source_partition,
+                              const struct dead_letter *letter, const struct hash_secret *secret,
+                              struct ledger_sink *delta)
+{
+    (void)sink;
+    struct arena *arena = arena_new(4096);
+    struct value values[LETTER_COUNT];
+    table_letter_values(arena, letter, values);
+    struct table_row head = {
+        .source_partition = source_partition,
+        .offset = letter->offset,
+        .hash = value_hash(secret, values, LETTER_COUNT),
+    };
+    table_rows_append(table_outbox(outbox), &head, values, LETTER_COUNT, NULL);
+    delta->written++;
+    delta->sum = hash_add(delta->sum, head.hash);
+    arena_free(arena);
+}
+
+void table_key_row(struct sink *sink, const struct output_row *row,
+                   const struct hash_secret *secret, struct arena *arena, struct hash128 *out_key,
+                   struct value *out_order)
+{
+    const struct table_keys *keys = &table_base(sink)->keys;
+    struct value values[TABLE_KEYS_MAX];
+    for (uint32_t i = 0; i < keys->count; i++) {
+        values[i] = table_value(&sink->shape->columns[keys->columns[i]], row->batch, row->row);
+    }
+    (void)arena;
+    *out_key = value_hash(secret, values, keys->count);
+    if (keys->newest_by != FIELD_NONE) {
+        *out_order = table_value(&sink->shape->columns[keys->newest_by], row->batch, row->row);
+    }
+}
+
+/* --- what it is --- */
+
+bool table_is_keyed(const struct sink *sink)
+{
+    return table_base(sink)->keys.is_upsert;
+}
+
+const char *table_address(const struct sink *sink)
+{
+    return table_base(sink)->address;
+}
+
+const char *table_rule(const struct sink *sink)
+{
+    return table_base(sink)->keys.rule;
+}
+
+const char *table_guarantee(const struct sink *sink)
+{
+    return table_base(sink)->keys.is_upsert ? "exactly once (upsert by key)" : "exactly once";
+}
+
+/* --- another plan's columns --- */
+
+/* Which column of its own stands in each column of another. */
+static void map_columns(struct table_base *base, const struct table_base *other)
+{
+    uint32_t count = other->column_count;
+    base->seen_of = other;
+    base->seen = arena_alloc_zero(base->arena, count + 1, sizeof *base->seen);
+    base->seen_values = arena_alloc_zero(base->arena, count + 1, sizeof *base->seen_values);
+    for (uint32_t i = 0; i < count; i++) {
+        base->seen[i] = FIELD_NONE;
+        for (uint32_t k = 0; k < base->column_count; k++) {
+            if (strcmp(base->names[k], other->names[i]) == 0) {
+                base->seen[i] = k;
+            }
+        }
+    }
+}
+
+void table_look_through(struct sink *sink, const struct sink *now)
+{
+    struct table_base *base = table_base(sink);
+    base->seen_by = now == sink ? NULL : table_base(now);
+    if (base->seen_by != NULL && base->seen_by != base->seen_of) {
+        map_columns(base, base->seen_by);
+    }
+}
