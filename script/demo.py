@@ -188,7 +188,7 @@ class Demo:
         require(status == 0, f"weir run ended with {status}: {self.quiet.errors()}")
 
     def start_first_work(self):
-        self.broken_build = self.pool.submit(build, "break:offsets_first")
+        self.broken_build = self.pool.submit(build, "break")
         self.quiet_hash = self.pool.submit(self.hash_of, self.quiet_folder)
 
     def crash(self):
@@ -280,7 +280,7 @@ class Demo:
         """Kills a build that commits offsets first while others check what the sound one did."""
         self.broken, _ = self.broken_build.result()
         scenario = crash.Scenario(self.folder / "broken", self.broken, self.records // BROKEN_SHARE,
-                                  self.seed, event_rate=EVENT_RATE)
+                                  self.seed, event_rate=EVENT_RATE, breaks="offsets-first")
         self.broken_crashes = Crashes(scenario, self.rng, self.screen.doing)
         self.broken_checked = self.pool.submit(self.check, scenario.database, scenario.truth)
         self.broken_audited = self.pool.submit(self.audit, scenario.folder)

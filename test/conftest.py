@@ -4,6 +4,7 @@ script/test sets the variables; by hand `python3 -m pytest test/FOLDER` finds th
 """
 import os
 import secrets
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def weir():
 def weir_asan():
     """The build with AddressSanitizer and UndefinedBehaviorSanitizer."""
     return program("WEIR_ASAN", "asan")
+
+
+@pytest.fixture(scope="session")
+def weir_break():
+    """The build that breaks the guarantee which the environment variable WEIR_BREAK names."""
+    built = subprocess.run([ROOT / "script/build", "break"], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return ROOT / built.stdout.strip().splitlines()[-1]
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/broken.h"
 #include "base/time.h"
 #include "cli/dlq.h"
 #include "cli/letters.h"
@@ -299,6 +300,7 @@ static enum status claim(struct replay *r, const struct dead_letter *letter, boo
     int answer = sqlite3_step(r->id);
     *out_is_new =
         r->dry_run ? answer == SQLITE_DONE : sqlite3_changes(locallog_database(r->log)) == 1;
+    *out_is_new |= BROKEN("replay-again");
     sqlite3_reset(r->id);
     return answer == SQLITE_DONE || answer == SQLITE_ROW
                ? STATUS_OK

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <zstd.h>
 
+#include "base/broken.h"
 #include "cli/verbs.h"
 #include "progress/progress.h"
 
@@ -12,8 +13,8 @@ static enum status version(const struct cli_arguments *arguments, struct error *
     (void)err;
     printf("weir %s\nprogress record format %u\nSQLite %s, lz4 %s, zstd %s\n", WEIR_VERSION,
            PROGRESS_VERSION, sqlite3_libversion(), LZ4_versionString(), ZSTD_versionString());
-#ifdef WEIR_BROKEN
-    printf("BROKEN ON PURPOSE: %s\n", WEIR_BROKEN);
+#ifdef WEIR_BREAK
+    printf("BROKEN ON PURPOSE: %s\n", broken_name());
 #endif
     return STATUS_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/broken.h"
 #include "base/hash.h"
 #include "base/time.h"
 #include "codec/compression.h"
@@ -304,8 +305,9 @@ static const char *header_problem(struct bytes bytes)
     if (load_u32(head + AT_LENGTH) != bytes.size - AT_LEADER_EPOCH) {
         return "its length is not what it says";
     }
-    if (load_u32(head + AT_CRC) !=
-        hash_crc32c(0, head + AT_ATTRIBUTES, bytes.size - AT_ATTRIBUTES)) {
+    if (!BROKEN("crc-ignored") &&
+        load_u32(head + AT_CRC) !=
+            hash_crc32c(0, head + AT_ATTRIBUTES, bytes.size - AT_ATTRIBUTES)) {
         return "its checksum (CRC-32C) is wrong";
     }
     const uint16_t both = ATTRIBUTES_LOG_APPEND_TIME | ATTRIBUTES_APPEND_TIMES;

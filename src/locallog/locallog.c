@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/broken.h"
 #include "os/file.h"
 
 enum {
@@ -92,9 +93,9 @@ static enum status database_configure(struct locallog *log, struct error *err)
 {
     char sql[160];
     snprintf(sql, sizeof sql,
-             "PRAGMA synchronous = FULL; PRAGMA cache_size = -%d; PRAGMA journal_size_limit = %d;"
+             "PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA journal_size_limit = %d;"
              "PRAGMA query_only = %d",
-             CACHE_KIB, JOURNAL_KEEP_BYTES, log->mode == LOCALLOG_READ);
+             BROKEN("no-fsync") ? "OFF" : "FULL", CACHE_KIB, JOURNAL_KEEP_BYTES, log->mode == LOCALLOG_READ);
     int result = sqlite3_exec(log->db, sql, NULL, NULL, NULL);
     if ((result & 0xFF) == SQLITE_NOTADB) {
         return error_set(err, STATUS_CONFIG, "log.not_weir",

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/broken.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "os/thread.h"
@@ -709,15 +710,12 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
     if (status == STATUS_OK && !found) {
         status = start_from_anchor(pipeline, replayer, p, slowest, &current, err);
     }
-#ifdef WEIR_BREAK_NO_REPLAY
-    /* Broken on purpose: state is not rebuilt, so duplicates pass after a crash. */
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && BROKEN("no-replay")) {
         stage_state_free(partition->state);
         partition->state = stage_state_new(&pipeline->plan->stage, &pipeline->budget,
                                            slowest->next_offset);
         return pipeline->source->ops->seek(pipeline->source, p, slowest->next_offset, err);
     }
-#endif
     if (status != STATUS_OK ||
         (status = replay_to(pipeline, replayer, p, slowest->next_offset, &current, out_rows,
                             err)) != STATUS_OK ||

@@ -6,6 +6,7 @@
  * Batches are cut at ledger segments and at the cursors of the systems, so that a batch is
  * wholly in a system or not at all.
  */
+#include "base/broken.h"
 #include "base/time.h"
 #include "os/clock.h"
 #include "os/thread.h"
@@ -222,7 +223,7 @@ static enum status snapshot_when_due(struct worker *worker, struct error *err)
     if (interval_us == 0 || clock_monotonic_us() - worker->snapshot_us < interval_us) {
         return STATUS_OK;
     }
-    enum status status = flush(worker, err);
+    enum status status = BROKEN("snapshot-early") ? STATUS_OK : flush(worker, err);
     if (status == STATUS_OK) {
         save_snapshots(worker);
     }

@@ -13,6 +13,7 @@
  */
 #include <stdio.h>
 
+#include "base/broken.h"
 #include "base/time.h"
 #include "stage/stage_private.h"
 
@@ -31,7 +32,7 @@ static void hash_keys(struct stage_runner *runner, struct batch *batch)
         bool known = true;
         for (uint32_t i = 0; i < plan->dedup_field_count; i++) {
             values[i] = stage_key(batch, plan->dedup_fields[i], row);
-            known &= values[i].type != VALUE_NULL;
+            known &= values[i].type != VALUE_NULL || BROKEN("dedup-null");
         }
         runner->key_known[row] = known;
         if (known) {
@@ -74,7 +75,8 @@ static enum status dedup_row(struct stage_runner *runner, struct stage_state *st
     struct hash128 key = runner->key_hashes[row];
     int64_t watermark_us = batch->watermarks_us[row];
     int64_t event_time_us = batch->event_times_us[row];
-    const bool counts = !runner->late[row] && stage_has_route(runner, batch, row);
+    const bool counts = (!runner->late[row] || BROKEN("late-registers")) &&
+                        stage_has_route(runner, batch, row);
     struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
     if (known != NULL) {
         int64_t witness = known->offset;

@@ -12,6 +12,8 @@
  */
 #include "stage/stage_private.h"
 
+#include "base/broken.h"
+
 static const struct sql_result *result_of(const struct stage_runner *runner, uint32_t expression,
                                           uint32_t row_count, uint32_t index)
 {
@@ -28,6 +30,7 @@ static void judge_checks(struct stage_runner *runner, struct batch *batch, uint3
                 result_of(runner, stage_check->expression, row_count, i);
             bool is_null = false;
             bool holds = !result->failed && sql_is_true(&result->value, &is_null);
+            holds |= BROKEN("batch-check") && row == 0;
             if (holds || (is_null && !result->failed)) {
                 continue;
             }

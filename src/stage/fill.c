@@ -9,6 +9,7 @@
  * filled. A value remembered under an earlier plan must satisfy the constraints of this one as
  * well, or a VALID row would break its schema.
  */
+#include "base/broken.h"
 #include "base/time.h"
 #include "stage/stage_private.h"
 
@@ -70,7 +71,15 @@ static enum status fill_last_by(struct stage_runner *runner, const struct stage_
         int64_t watermark_us = batch->watermarks_us[row];
         struct value key = stage_key(batch, fill->key_field, row);
         struct hash128 hash = value_hash(&runner->secret, &key, 1);
-        if (batch->columns[fill->field].cells[row] == CELL_VALUE) {
+        bool feeds = batch->columns[fill->field].cells[row] == CELL_VALUE;
+        if (!feeds && BROKEN("fill-feeds") && can_be_filled(batch, fill->field, row)) {
+            const struct last_entry *known = last_store_find(store, hash, watermark_us);
+            feeds = known != NULL && event_time_us >= known->event_time_us;
+            if (feeds) {
+                fill_cell(batch, fill->field, row, &known->value, REPAIR_FILL_LAST_BY);
+            }
+        }
+        if (feeds) {
             struct last_entry entry = {
                 .event_time_us = event_time_us,
                 .offset = batch->records[row].offset,

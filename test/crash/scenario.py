@@ -30,11 +30,13 @@ class Scenario:
     """A folder with iot.yaml, sensor.schema.json, iot.db and, kept away from weir, truth.ndjson."""
 
     def __init__(self, folder, program, records, seed, two_files=False, commit_interval="100ms",
-                 snapshot_interval=None, event_rate=1000):
-        """event_rate: events a second of event time; the lower, the more state is forgotten."""
+                 snapshot_interval=None, event_rate=1000, breaks=None):
+        """event_rate: events a second of event time; the lower, the more state is forgotten.
+        breaks: the guarantee that a program of `script/build break` gives up."""
         self.folder = Path(folder)
         self.program = program
         self.records = records
+        self.environment = {"WEIR_BREAK": breaks} if breaks else {}
         self.pipeline = self.folder / "iot.yaml"
         self.truth = self.folder / "truth.ndjson"
         self.database = self.folder / "iot.db"
@@ -75,7 +77,7 @@ class Scenario:
 
     def start(self, environment=None):
         return Weir(self.program, "run", self.pipeline, "--until-end", cwd=self.folder,
-                    environment=environment)
+                    environment={**self.environment, **(environment or {})})
 
     def cursors(self):
         """Of each file: partition -> next offset."""

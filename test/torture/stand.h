@@ -46,6 +46,10 @@ struct stand_run {
     uint32_t batch_rows;                     /* at most so many at once */
     int64_t snapshot_interval_us;
     bool stops_at_warning; /* a repeated commit asks for a stop, as an operator may */
+    uint64_t stops_at_epoch; /* of a system: a clean stop is asked for; 0: none */
+    /* Called before a system is taken over, or an epoch of it is committed; may be NULL. */
+    void (*before_take_over)(const char *place);
+    void (*before_commit)(const char *place, uint64_t epoch);
     unsigned warnings;     /* out */
     char last_warning[512];
 };
@@ -54,11 +58,13 @@ struct stand_run {
  * acknowledged. */
 enum status stand_run(const char *folder, struct stand_run *run, struct error *err) WEIR_MUST_USE;
 
-/* All that the outputs hold: order counts within a key, not between keys. Fails the process when
- * they cannot be read. */
+/* All that the outputs hold: order counts within a key, not between keys, nor between dead letters
+ * of different sinks. Fails the process when they cannot be read. */
 struct hash128 stand_digest(const char *folder);
 /* Audit, and the digest. Says on stderr what is wrong. */
 bool stand_is_right(const char *folder, struct hash128 digest);
+/* Audit alone: OK and *out_clean, or why it could not be done. */
+enum status stand_audit(const char *folder, bool *out_clean, struct error *err) WEIR_MUST_USE;
 
 /* Runs `body` in a child process; its exit status, or 128 + signal. A child that takes longer than
  * `limit_s` is killed by SIGALRM. With LeakSanitizer the child's leaks are a failure (exit 92). */

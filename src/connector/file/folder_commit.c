@@ -1,6 +1,7 @@
 /* The commit of an epoch: partition by partition, each by the steps that folder.h lists. */
 #include <string.h>
 
+#include "base/broken.h"
 #include "connector/file/folder.h"
 #include "connector/file/part_name.h"
 #include "os/file.h"
@@ -137,13 +138,17 @@ static enum status run_commit(struct commit *commit, struct error *err)
 {
     bool has_part = commit->rows.size > 0;
     enum status status = has_part ? write_part(commit, err) : STATUS_OK;
+    const bool ready_first = BROKEN("ready-first");
+    if (status == STATUS_OK && has_part && ready_first) {
+        status = publish_part(commit, err);
+    }
     if (status == STATUS_OK) {
         status = spill_segments(commit, err);
     }
     if (status == STATUS_OK) {
         status = folder_save_sidecar(commit->s, commit->label, &commit->next, err);
     }
-    if (status == STATUS_OK && has_part) {
+    if (status == STATUS_OK && has_part && !ready_first) {
         status = publish_part(commit, err);
     }
     return status;

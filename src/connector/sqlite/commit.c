@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/broken.h"
+
 static enum status store_reject(struct sqlite_system *s, const struct reject *reject,
                                 struct error *err)
 {
@@ -34,7 +36,7 @@ static enum status write_rejects(struct system *system, struct attempt *attempt,
         status = store_reject(s, &attempt->rejects[i], err);
     }
     struct sink *dlq = attempt_dlq(system);
-    if (dlq == NULL || status != STATUS_OK) {
+    if (dlq == NULL || status != STATUS_OK || BROKEN("reject-dropped")) {
         return status;
     }
     struct outbox *outbox = dlq->ops->outbox_new(dlq);
@@ -164,45 +166,37 @@ static enum status write_ledgers(struct system *system, struct attempt *attempt,
     return status;
 }
 
-#if defined(WEIR_BREAK_OFFSETS_FIRST) || defined(WEIR_BREAK_ROWS_FIRST)
 /* Broken on purpose: the transaction is cut in two. */
 static enum status cut_transaction(struct sqlite_system *s, struct error *err)
 {
     enum status status = locallog_commit(s->log, err);
     return status == STATUS_OK ? locallog_begin(s->log, err) : status;
 }
-#endif
 
 static enum status write_epoch(struct system *system, struct attempt *attempt, bool *out_redo,
                                struct error *err)
 {
-    enum status status = locallog_begin(sqlite_system(system)->log, err);
-#ifdef WEIR_BREAK_OFFSETS_FIRST
-    if (status == STATUS_OK) {
+    struct sqlite_system *s = sqlite_system(system);
+    const bool offsets_first = BROKEN("offsets-first");
+    enum status status = locallog_begin(s->log, err);
+    if (status == STATUS_OK && offsets_first) {
         status = write_ledgers(system, attempt, err);
+        status = status == STATUS_OK ? cut_transaction(s, err) : status;
     }
-    if (status == STATUS_OK) {
-        status = cut_transaction(sqlite_system(system), err);
-    }
-#endif
     if (status == STATUS_OK) {
         status = write_rows(system, attempt->epoch, attempt, out_redo, err);
     }
-#ifdef WEIR_BREAK_ROWS_FIRST
-    if (status == STATUS_OK) {
-        status = cut_transaction(sqlite_system(system), err);
+    if (status == STATUS_OK && BROKEN("rows-first")) {
+        status = cut_transaction(s, err);
     }
-#endif
-#ifndef WEIR_BREAK_OFFSETS_FIRST
-    if (status == STATUS_OK && !*out_redo) {
+    if (status == STATUS_OK && !*out_redo && !offsets_first) {
         status = write_ledgers(system, attempt, err);
     }
-#endif
     if (status == STATUS_OK && !*out_redo) {
-        status = locallog_commit(sqlite_system(system)->log, err);
+        status = locallog_commit(s->log, err);
     }
     if (status != STATUS_OK || *out_redo) {
-        locallog_rollback(sqlite_system(system)->log);
+        locallog_rollback(s->log);
     }
     return status;
 }

@@ -4,6 +4,8 @@
 
 #include <sqlite3.h>
 
+#include "base/broken.h"
+
 static enum status read_record(const struct sqlite_system *s,
                                const struct source_partition *partition, sqlite3_stmt *row,
                                struct progress *progress, struct error *err)
@@ -255,8 +257,11 @@ static enum status swap_owner(struct sqlite_system *s, const struct progress *pr
     sqlite3_stmt *statement = NULL;
     enum status status =
         sqlite_prepare(s->log,
-                       "UPDATE weir_progress SET owner = ?1 WHERE pipeline = ?2 AND topic = ?3"
-                       " AND partition = ?4 AND owner = ?5 AND epoch = ?6",
+                       BROKEN("no-owner")
+                           ? "UPDATE weir_progress SET owner = ?1 WHERE pipeline = ?2 AND topic ="
+                             " ?3 AND partition = ?4 AND ?5 + ?6 IS NOT NULL"
+                           : "UPDATE weir_progress SET owner = ?1 WHERE pipeline = ?2 AND topic ="
+                             " ?3 AND partition = ?4 AND owner = ?5 AND epoch = ?6",
                        doing, &statement, err);
     if (status != STATUS_OK) {
         return status;

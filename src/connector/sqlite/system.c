@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
+#include "base/broken.h"
 #include "os/file.h"
 #include "os/place.h"
 
@@ -116,21 +117,19 @@ static const char schema_sql[] =
     " \"offset\" INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, key BLOB,"
     " value BLOB, PRIMARY KEY (pipeline, number)) STRICT;";
 
+#define UPDATE_PROGRESS \
+    "UPDATE weir_progress SET epoch = ?1, next_offset = ?2, records = ?3, valid = ?4," \
+    " invalid = ?5, duplicate = ?6, late = ?7, filtered = ?8, record = ?9" \
+    " WHERE pipeline = ?10 AND topic = ?11 AND partition = ?12"
+
 static enum status prepare_statements(struct sqlite_system *s, struct error *err)
 {
     static const char doing[] = "prepare a commit to";
-    enum status status = sqlite_prepare(
-        s->log,
-        "UPDATE weir_progress SET epoch = ?1, next_offset = ?2, records = ?3, valid = ?4,"
-        " invalid = ?5, duplicate = ?6, late = ?7, filtered = ?8, record = ?9"
-        " WHERE pipeline = ?10 AND topic = ?11 AND partition = ?12"
-#ifndef WEIR_BREAK_NO_CAS
-        " AND owner = ?13 AND epoch = ?1 - 1"
-#else
-        " AND ?13 IS NOT NULL"
-#endif
-        ,
-        doing, &s->update_progress, err);
+    enum status status =
+        sqlite_prepare(s->log,
+                       BROKEN("no-cas") ? UPDATE_PROGRESS " AND ?13 IS NOT NULL"
+                                        : UPDATE_PROGRESS " AND owner = ?13 AND epoch = ?1 - 1",
+                       doing, &s->update_progress, err);
     if (status == STATUS_OK) {
         status = sqlite_prepare(s->log,
                                 "SELECT segment FROM weir_ledger WHERE pipeline = ?1 AND"
@@ -178,7 +177,7 @@ static enum status open_session(struct system *system, const char *pipeline, str
         status = sqlite_run(s->log, "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY",
                             "open", err);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !BROKEN("no-lock")) {
         status = locallog_group_acquire(s->place, pipeline, &s->group_lock, err);
     }
     if (status == STATUS_OK) {
