@@ -344,10 +344,11 @@ static enum status watch_read(struct source *source, uint32_t partition, struct 
     return status;
 }
 
-static enum status watch_open(const struct doc *config, const char *folder, struct source **out,
+static enum status watch_open(const struct doc *config, const char *folder,
+                              const struct csv_options *csv, struct source **out,
                               struct error *err)
 {
-    enum status status = local_source_ops.open(config, folder, out, err);
+    enum status status = local_source_ops.open(config, folder, csv, out, err);
     if (status == STATUS_OK) {
         (*out)->ops = &watch.source_ops;
     }
