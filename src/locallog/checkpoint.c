@@ -12,11 +12,14 @@
  *                                      none writes, the rest is moved and the log begun anew
  *
  * The second waits at most PATIENCE_MS for readers, and is then left for a while: readers read for
- * a short time only, and a writer is not to wait for one that does not.
+ * a short time only, and a writer is not to wait for one that does not. It goes on until the log has
+ * wal_most_bytes; from there on whoever would write waits for the reader, and says which process
+ * that is (checkpoint_before_begin()).
  */
 #include "locallog/keeper.h"
 
 #include "os/clock.h"
+#include "os/holders.h"
 #include "os/thread.h"
 
 enum {
@@ -106,6 +109,45 @@ void checkpoint_after_commit(struct locallog *log)
     if (status == STATUS_RETRY) {
         error_clear(&log->postponed);
     }
+}
+
+/* The bytes of the shared memory that readers lock: SQLite's WAL_READ_LOCK(0) to (4). */
+enum { READ_LOCK_FIRST = 123, READ_LOCK_LAST = 127 };
+
+static enum status refuse_to_grow(const struct locallog *log, const struct wal_state *wal,
+                                  struct error *err)
+{
+    struct buffer shared = {0};
+    struct buffer names = {0};
+    buffer_printf(&shared, "%s-shm", log->path);
+    if (holders_name(buffer_string(&shared), READ_LOCK_FIRST, READ_LOCK_LAST, &names) == 0) {
+        buffer_append_string(&names, "another program");
+    }
+    enum status status = error_set(
+        err, STATUS_RETRY, "log.wal_full",
+        "cannot write to %s: its write-ahead log has %lld MiB and cannot begin anew while %s reads "
+        "it in one transaction. End that; nothing that was acknowledged is lost.",
+        log->path, (long long)(wal->size / (1024 * 1024)), buffer_string(&names));
+    buffer_fini(&names);
+    buffer_fini(&shared);
+    return status;
+}
+
+enum status checkpoint_before_begin(struct locallog *log, struct error *err)
+{
+    if (log->wal_pages * log->page_bytes <= log->wal_most_bytes) {
+        return STATUS_OK;
+    }
+    struct wal_state wal;
+    int result = checkpoint_restart(log, &wal);
+    if (is_busy(result)) {
+        return refuse_to_grow(log, &wal, err);
+    }
+    if (result != SQLITE_OK) {
+        return locallog_error(log, result, "checkpoint", err);
+    }
+    log->wal_pages = 0;
+    return STATUS_OK;
 }
 
 void checkpoint_all(struct locallog *log)

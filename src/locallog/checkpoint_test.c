@@ -1,9 +1,12 @@
 /* The write-ahead log stays bounded: by the thread, by writers alone, past readers in the way. */
 #include "locallog/testing.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "locallog/private.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -150,6 +153,60 @@ static void test_reader_in_the_way(void **state)
     scene_end(&scene);
 }
 
+struct endless {
+    const struct place *place;
+    int ready;
+};
+
+static void read_for_ever(void *context)
+{
+    const struct endless *endless = context;
+    sqlite3 *db;
+    process_check(sqlite3_open(endless->place->log, &db) == SQLITE_OK &&
+                      sqlite3_exec(db, "BEGIN; SELECT count(*) FROM weir_batch", NULL, NULL,
+                                   NULL) == SQLITE_OK &&
+                      write(endless->ready, "x", 1) == 1,
+                  "read", NULL);
+    for (;;) {
+        pause();
+    }
+}
+
+/* A reader that never ends does not fill the disk: at the most that the log may have, writers wait
+ * and say for whom, and go on when it is gone. */
+static void test_endless_reader(void **state)
+{
+    struct scene scene = scene_make(*state);
+    struct place *place = *state;
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    scene_write(&scene, 1);
+    locallog_close(scene.log); /* no process may fork while it has a handle */
+    struct endless endless = {place, ready[1]};
+    pid_t reader = process_start(read_for_ever, &endless);
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    scene.log = log_open(place->log);
+    scene.log->wal_most_bytes = 20 * MIB;
+    scene_write(&scene, 19);
+    while (scene.log->wal_pages * scene.log->page_bytes <= scene.log->wal_most_bytes) {
+        scene_write(&scene, 1);
+    }
+    char name[32];
+    snprintf(name, sizeof name, "process %d (", (int)reader);
+    for (int i = 0; i < 3; i++) {
+        must_fail(locallog_begin(scene.log, &err), STATUS_RETRY, "log.wal_full", name);
+    }
+    assert_true(wal_mib(&scene) <= 24);
+    assert_int_equal(kill(reader, SIGKILL), 0);
+    assert_int_equal(process_wait(reader), 128 + SIGKILL);
+    scene_write(&scene, 40);
+    assert_true(scene.greatest_mib <= 24);
+    close(ready[0]);
+    close(ready[1]);
+    scene_end(&scene);
+}
+
 int main(void)
 {
 #define in_a_place(test) cmocka_unit_test_setup_teardown(test, place_make, place_remove)
@@ -158,6 +215,7 @@ int main(void)
         in_a_place(test_with_the_thread),
         in_a_place(test_start_and_stop),
         in_a_place(test_reader_in_the_way),
+        in_a_place(test_endless_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

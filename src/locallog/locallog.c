@@ -7,6 +7,9 @@
 #include "os/file.h"
 
 enum {
+    /* The disk must not be filled by a WAL that somebody's endless read keeps from beginning anew.
+     * Eight times what the checkpointer works towards. */
+    WAL_MOST_BYTES = 512 * 1024 * 1024,
     /* A WAL that is begun anew is cut to this. Keeping what it had makes commits cheaper: a file
      * that does not grow has less to sync. */
     JOURNAL_KEEP_BYTES = 64 * 1024 * 1024,
@@ -122,6 +125,7 @@ enum status locallog_open(const char *path, enum locallog_mode mode, struct loca
     struct locallog *log = memory_alloc_zero(1, sizeof *log);
     log->path = resolved;
     log->mode = mode;
+    log->wal_most_bytes = WAL_MOST_BYTES;
     /* The lock file is there before the database: whoever finds a database without weir's tables
      * then knows whether somebody may be making them. */
     if (mode == LOCALLOG_CREATE) {

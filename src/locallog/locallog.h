@@ -171,7 +171,8 @@ enum status locallog_verify(struct locallog *log,
 /* --- writing --- */
 
 /* Blocks until all who waited before have written. Also tells of a background failure since the
- * last commit. */
+ * last commit. RETRY "log.wal_full": a reader of another program that does not end keeps the
+ * write-ahead log from beginning anew, and it has 512 MiB. */
 enum status locallog_begin(struct locallog *log, struct error *err) WEIR_MUST_USE;
 enum status locallog_commit(struct locallog *log, struct error *err) WEIR_MUST_USE;
 /* Never fails; fine without a transaction. */

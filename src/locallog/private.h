@@ -98,6 +98,7 @@ struct locallog {
     struct lock_file *locks; /* NULL until something is written */
     bool in_transaction;
     int wal_pages;          /* in the WAL after the last commit of this connection */
+    int64_t wal_most_bytes; /* nothing is begun above that while a reader pins the WAL */
     struct error postponed; /* of a checkpoint behind a commit that had succeeded */
     struct buffer scratch;  /* the row that is being appended */
     struct watch *watch;    /* NULL until locallog_wait() */
@@ -163,6 +164,9 @@ void ticket_give_back(struct lock_file *locks);
 /* Behind a commit: when the WAL has grown and no checkpointer is at work in any process, this
  * connection does it. A failure is kept for the next locallog_begin(). */
 void checkpoint_after_commit(struct locallog *log);
+/* Under the ticket, before a transaction: where the WAL has grown to the most that it may have, it
+ * must begin anew first. RETRY "log.wal_full" names who is in the way. */
+enum status checkpoint_before_begin(struct locallog *log, struct error *err) WEIR_MUST_USE;
 /* As much as can be moved now, so that the file shrinks where its end was given back. The caller
  * has LOCK_CHECKPOINTER, or may find somebody at it, which is fine. */
 void checkpoint_all(struct locallog *log);

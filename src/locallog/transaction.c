@@ -19,7 +19,10 @@ enum status locallog_begin(struct locallog *log, struct error *err)
     if (status != STATUS_OK) {
         return status;
     }
-    status = statement_run(log, begin, "begin a transaction on", err);
+    status = checkpoint_before_begin(log, err);
+    if (status == STATUS_OK) {
+        status = statement_run(log, begin, "begin a transaction on", err);
+    }
     if (status != STATUS_OK) {
         ticket_give_back(log->locks);
         return status;

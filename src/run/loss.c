@@ -1,8 +1,8 @@
 /*
  * What retention took before it was read.
  *
- *     R at 100          the source begins at 300                the run stops: source.offset_expired
- *     with accept_loss  offsets 100 to 299 are booked as lost,  the run goes on at 300
+ *     R at 100          the source begins at 300              the run stops: source.offset_expired
+ *     with accept_loss  100 to 299 are booked as lost,        the run goes on at 300
  *
  * The booking is an epoch of its own without rows, committed like any other: R's next offset moves,
  * the range stands in its list of lost ranges and is counted in the ledger. Where another system

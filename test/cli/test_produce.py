@@ -144,7 +144,7 @@ def test_killed_at_any_time_and_repeated_adds_nothing_twice(weir_fast, seed, lon
     for _ in range(200 if long_run else 25):
         process = weir_fast.start(*words, stderr=subprocess.DEVNULL)
         try:
-            process.wait(rng.uniform(0, whole_s / 8))
+            process.wait(rng.uniform(0, whole_s / 4))
         except subprocess.TimeoutExpired:
             process.kill()
             kills += process.wait() == -signal.SIGKILL
