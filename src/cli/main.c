@@ -33,7 +33,7 @@ static void print_usage(FILE *stream)
     fprintf(stream, "weir: exactly-once streaming ETL that accounts for every record\n\n"
                     "usage: weir VERB [options]\n\n");
     for (uint32_t i = 0; cli_verbs[i] != NULL; i++) {
-        fprintf(stream, "  %-8s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
+        fprintf(stream, "  %-9s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
     }
     fprintf(stream, "\n'weir VERB --help' says more. Exit status: 0 done, 1 the data say no, "
                     "2 wrong use or configuration, 3 a system in the way.\n");

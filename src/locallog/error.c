@@ -60,6 +60,13 @@ static enum status error_classify(struct locallog *log, int code, const char *do
     case SQLITE_IOERR:
         return error_io(log, code, doing, err);
     case SQLITE_CANTOPEN:
+        if (!mode_writes(log->mode) && locallog_has_wal(log)) {
+            return error_set(err, STATUS_CONFIG, "log.readonly",
+                             "cannot %s %s: a process that wrote to it was killed, and to read what "
+                             "it left, the right to write to the file and its folder is needed; or "
+                             "have somebody with that right read it once",
+                             doing, log->path);
+        }
         return system_is_full(log)
                    ? error_full(log, doing, err)
                    : error_set(err, STATUS_FATAL, "log.io",

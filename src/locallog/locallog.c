@@ -70,6 +70,37 @@ static int wal_committed(void *context, sqlite3 *db, const char *name, int pages
     return SQLITE_OK;
 }
 
+/* "file:…" with what has a meaning in a URI escaped. */
+static void write_uri(const char *path, struct buffer *out)
+{
+    buffer_append_string(out, "file:");
+    for (const char *at = path; *at != '\0'; at++) {
+        if (*at == '?' || *at == '#' || *at == '%') {
+            buffer_printf(out, "%%%02X", (unsigned)*at);
+        } else {
+            buffer_append_byte(out, (uint8_t)*at);
+        }
+    }
+    buffer_append_string(out, "?immutable=1");
+}
+
+static int sqlite_open(struct locallog *log)
+{
+    if (log->is_frozen) {
+        struct buffer uri = {0};
+        write_uri(log->path, &uri);
+        int result = sqlite3_open_v2(buffer_string(&uri), &log->db,
+                                     SQLITE_OPEN_READONLY | SQLITE_OPEN_URI |
+                                         SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                                     NULL);
+        buffer_fini(&uri);
+        return result;
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                (log->mode == LOCALLOG_CREATE ? SQLITE_OPEN_CREATE : 0);
+    return sqlite3_open_v2(log->path, &log->db, flags, NULL);
+}
+
 static enum status database_open(struct locallog *log, struct error *err)
 {
     if (log->mode != LOCALLOG_CREATE && !file_exists(log->path)) {
@@ -77,18 +108,61 @@ static enum status database_open(struct locallog *log, struct error *err)
                          "there is no log at %s. It is made when records are first written to it.",
                          log->path);
     }
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                (log->mode == LOCALLOG_CREATE ? SQLITE_OPEN_CREATE : 0);
-    int result = sqlite3_open_v2(log->path, &log->db, flags, NULL);
+    int result = sqlite_open(log);
     if (result != SQLITE_OK) {
         return error_set(err, STATUS_CONFIG, "log.unopenable",
-                         "cannot open %s: %s. It must be a file in a folder that this user may "
-                         "write to.",
-                         log->path, log->db == NULL ? "no memory" : sqlite3_errmsg(log->db));
+                         "cannot open %s: %s. This user needs the right to %s.", log->path,
+                         log->db == NULL ? "no memory" : sqlite3_errmsg(log->db),
+                         mode_writes(log->mode) ? "read and write the file and its folder"
+                                                : "read the file and to look into its folder");
     }
     sqlite3_busy_timeout(log->db, BUSY_TIMEOUT_MS);
     sqlite3_wal_hook(log->db, wal_committed, log);
     return STATUS_OK;
+}
+
+bool locallog_has_wal(const struct locallog *log)
+{
+    struct buffer name = {0};
+    buffer_printf(&name, "%s-wal", log->path);
+    bool exists = file_exists(buffer_string(&name));
+    buffer_fini(&name);
+    return exists;
+}
+
+enum status locallog_check_unchanged(const struct locallog *log, struct error *err)
+{
+    if (!log->is_frozen || !locallog_has_wal(log)) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_RETRY, "log.changed",
+                     "%s was read as a file that nobody writes to, and somebody has begun to: what "
+                     "was read does not count. Run it again.",
+                     log->path);
+}
+
+/* Whether SQLite cannot read the file as it reads others, since the files beside it are not there
+ * and may not be made. */
+static bool must_freeze(struct locallog *log)
+{
+    if (mode_writes(log->mode) || log->is_frozen) {
+        return false;
+    }
+    int result = sqlite3_exec(log->db, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+    return ((result & 0xFF) == SQLITE_CANTOPEN || (result & 0xFF) == SQLITE_READONLY) &&
+           !locallog_has_wal(log);
+}
+
+/* A reader without the right to write, of a file that nobody has open. */
+static enum status database_freeze(struct locallog *log, struct error *err)
+{
+    if (!must_freeze(log)) {
+        return STATUS_OK;
+    }
+    check(sqlite3_close(log->db) == SQLITE_OK);
+    log->db = NULL;
+    log->is_frozen = true;
+    return database_open(log, err);
 }
 
 /* The first touch of the file's content: tells a database from any other file. */
@@ -98,7 +172,8 @@ static enum status database_configure(struct locallog *log, struct error *err)
     snprintf(sql, sizeof sql,
              "PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA journal_size_limit = %d;"
              "PRAGMA query_only = %d",
-             BROKEN("no-fsync") ? "OFF" : "FULL", CACHE_KIB, JOURNAL_KEEP_BYTES, log->mode == LOCALLOG_READ);
+             BROKEN("no-fsync") ? "OFF" : "FULL", CACHE_KIB, JOURNAL_KEEP_BYTES,
+             !mode_writes(log->mode));
     int result = sqlite3_exec(log->db, sql, NULL, NULL, NULL);
     if ((result & 0xFF) == SQLITE_NOTADB) {
         return error_set(err, STATUS_CONFIG, "log.not_weir",
@@ -133,6 +208,9 @@ enum status locallog_open(const char *path, enum locallog_mode mode, struct loca
     }
     if (status == STATUS_OK) {
         status = database_open(log, err);
+    }
+    if (status == STATUS_OK) {
+        status = database_freeze(log, err);
     }
     if (status == STATUS_OK) {
         status = database_configure(log, err);

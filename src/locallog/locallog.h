@@ -36,6 +36,12 @@
  * Timestamps: a record gets the time of its append (LogAppendTime), never below that of the record
  * before it in its partition.
  *
+ * Reading needs no right to write as long as somebody with that right has the file open. Where nobody
+ * has, the files that SQLite shares memory through are not there, and a reader who may not make them
+ * reads the file as one that does not change (SQLite's "immutable"), after a clean end of all
+ * writers only. Should a writer begin meanwhile, it makes the -wal file first: then what was read is
+ * thrown away, RETRY "log.changed".
+ *
  * A row whose bytes do not check (CRC, counts, offsets that do not join on) or that is missing is
  * FATAL "log.corrupt", naming topic, partition and offset; it is never skipped.
  */
@@ -55,6 +61,7 @@ struct sqlite3;
 struct locallog;
 
 enum locallog_mode {
+    LOCALLOG_PEEK,   /* as READ, of any SQLite database: there need be no log in it */
     LOCALLOG_READ,   /* must exist; nothing can be written */
     LOCALLOG_WRITE,  /* must exist */
     LOCALLOG_CREATE, /* made at first use */
@@ -70,6 +77,9 @@ enum status locallog_open(const char *path, enum locallog_mode mode, struct loca
  * NULL. */
 void locallog_close(struct locallog *log);
 struct sqlite3 *locallog_database(struct locallog *log);
+/* For who reads by statements of his own, behind the last of them: RETRY "log.changed" when a file
+ * that was taken for one that does not change has changed, see above. */
+enum status locallog_check_unchanged(const struct locallog *log, struct error *err) WEIR_MUST_USE;
 /* Absolute, without symbolic links: the same for every name of the file. */
 const char *locallog_path(const struct locallog *log);
 

@@ -93,6 +93,7 @@ struct locallog {
     sqlite3 *db;
     char *path; /* as path_resolve() gives it */
     enum locallog_mode mode;
+    bool is_frozen; /* taken for a file that does not change */
     int64_t page_bytes;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct lock_file *locks; /* NULL until something is written */
@@ -115,6 +116,14 @@ enum status path_open_locks(const char *path, struct lock_file **out,
                             struct error *err) WEIR_MUST_USE;
 /* Opens the handle's lock file when it is not open yet. */
 enum status locallog_open_locks(struct locallog *log, struct error *err) WEIR_MUST_USE;
+
+static inline bool mode_writes(enum locallog_mode mode)
+{
+    return mode == LOCALLOG_WRITE || mode == LOCALLOG_CREATE;
+}
+
+/* Whether there is a -wal file beside it. */
+bool locallog_has_wal(const struct locallog *log);
 
 /* --- schema.c --- */
 

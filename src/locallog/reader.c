@@ -295,6 +295,9 @@ enum status locallog_reader_read(struct locallog_reader *reader, struct batch *b
     if (status == STATUS_OK && span.next < span.limit && room > 0) {
         status = span_read(reader, &span, batch, err);
         if (status == STATUS_OK) {
+            status = locallog_check_unchanged(reader->log, err);
+        }
+        if (status == STATUS_OK) {
             reader->position = span.next;
         }
     } else if (status == STATUS_OK && span.next == span.log_end) {

@@ -203,11 +203,14 @@ enum status schema_open(struct locallog *log, struct error *err)
     bool found;
     int64_t format = 0;
     enum status status = format_read(log, &found, &format, err);
-    if (status == STATUS_OK && !found && has_lock_file(log)) {
+    if (status == STATUS_OK && !found && log->mode != LOCALLOG_PEEK && has_lock_file(log)) {
         status = schema_look_again(log, &found, &format, err);
     }
     if (status != STATUS_OK) {
         return status;
+    }
+    if (!found && log->mode == LOCALLOG_PEEK) {
+        return STATUS_OK;
     }
     if (!found) {
         return error_set(err, STATUS_CONFIG, "log.not_weir",
@@ -225,5 +228,5 @@ enum status schema_open(struct locallog *log, struct error *err)
                          log->path, (long long)format);
     }
     /* Somebody may have switched it off with another program. */
-    return log->mode == LOCALLOG_READ ? STATUS_OK : wal_choose(log, err);
+    return mode_writes(log->mode) ? wal_choose(log, err) : STATUS_OK;
 }

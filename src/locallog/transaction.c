@@ -2,7 +2,7 @@
 
 enum status locallog_begin(struct locallog *log, struct error *err)
 {
-    check(!log->in_transaction && log->mode != LOCALLOG_READ);
+    check(!log->in_transaction && mode_writes(log->mode));
     if (log->postponed.status != STATUS_OK) {
         struct error postponed = log->postponed;
         error_clear(&log->postponed);

@@ -73,7 +73,7 @@ static enum status each_of_table(const char *path, const char *name, place_row_v
                                  void *context, struct error *err)
 {
     struct locallog *log = NULL;
-    enum status status = locallog_open(path, LOCALLOG_READ, &log, err);
+    enum status status = locallog_open(path, LOCALLOG_PEEK, &log, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -92,6 +92,9 @@ static enum status each_of_table(const char *path, const char *name, place_row_v
         status = locallog_error(log, answer, "read", err);
     } else {
         status = step_rows(log, statement, visit, context, err);
+    }
+    if (status == STATUS_OK) {
+        status = locallog_check_unchanged(log, err);
     }
     sqlite3_finalize(statement);
     locallog_close(log);
