@@ -14,6 +14,7 @@
 const struct cli_verb *const cli_verbs[] = {
     &verb_run,
     &verb_lint,
+    &verb_test,
     &verb_lag,
     &verb_audit,
     &verb_trace,

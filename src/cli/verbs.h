@@ -14,6 +14,7 @@ extern const struct cli_verb verb_produce;
 extern const struct cli_verb verb_reconcile;
 extern const struct cli_verb verb_run;
 extern const struct cli_verb verb_tail;
+extern const struct cli_verb verb_test;
 extern const struct cli_verb verb_topic;
 extern const struct cli_verb verb_trace;
 extern const struct cli_verb verb_version;
