@@ -38,6 +38,16 @@ enum reason {
     REASON_FIXED_COUNT,
 };
 
+/* What a reason means, for people. */
+struct reason_info {
+    const char *name;    /* capitals stand for a name of the plan: "check.NAME" */
+    const char *verdict; /* that it gives; "" where it is no verdict */
+    const char *meaning;
+};
+
+/* All of them: the fixed ones, then those that plans and sinks name; NULL behind the last. */
+const struct reason_info *reason_list(uint32_t index);
+
 /* The names of a plan's reasons, by id; the fixed ones first. Read-only once the plan is made. */
 struct reason_table {
     const char **names;

@@ -25,6 +25,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_tail,
     &verb_topic,
     &verb_gen,
+    &verb_list,
     &verb_version,
     NULL,
 };

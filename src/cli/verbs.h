@@ -10,6 +10,7 @@ extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_gen;
 extern const struct cli_verb verb_lag;
 extern const struct cli_verb verb_lint;
+extern const struct cli_verb verb_list;
 extern const struct cli_verb verb_produce;
 extern const struct cli_verb verb_reconcile;
 extern const struct cli_verb verb_run;

@@ -61,6 +61,29 @@ static const char *type_text(enum grammar_type type)
     return NULL;
 }
 
+const char *grammar_type_name(enum grammar_type type)
+{
+    static const char *const names[] = {
+        [GRAMMAR_STRING] = "text",
+        [GRAMMAR_NAME] = "name",
+        [GRAMMAR_BOOL] = "true or false",
+        [GRAMMAR_INT] = "integer",
+        [GRAMMAR_NUMBER] = "number",
+        [GRAMMAR_DURATION] = "duration",
+        [GRAMMAR_DURATION_OR_UNLIMITED] = "duration or unlimited",
+        [GRAMMAR_SIZE] = "size",
+        [GRAMMAR_PERCENT] = "percentage",
+        [GRAMMAR_CHOICE] = "choice",
+        [GRAMMAR_STRINGS] = "text or list of texts",
+        [GRAMMAR_SECRET] = "secret",
+        [GRAMMAR_ANY] = "value",
+        [GRAMMAR_MAP] = "map",
+        [GRAMMAR_MAP_OF] = "map of maps",
+        [GRAMMAR_LIST_OF] = "list of maps",
+    };
+    return names[type];
+}
+
 static bool is_string_type(enum grammar_type type)
 {
     return type == GRAMMAR_STRING || type == GRAMMAR_NAME || type == GRAMMAR_CHOICE ||

@@ -53,6 +53,14 @@ enum status grammar_check(const struct grammar_field *fields, const struct doc *
 /* The field of a key, or NULL. */
 const struct grammar_field *grammar_find(const struct grammar_field *fields, const char *key);
 
+/* What a value looks like, in a few words: "a duration", "a map"; for lists of keys. */
+const char *grammar_type_name(enum grammar_type type);
+
+/* The table as a JSON Schema (draft 2020-12), appended: for editors. It is no stricter than
+ * grammar_check(), and looser only where that asks more than a pattern can. */
+void grammar_write_json_schema(const struct grammar_field *fields, const char *title,
+                               struct buffer *out);
+
 /* Readers for a checked map: the default when the key is absent. They check() the type. */
 const char *grammar_string(const struct doc *map, const char *key, const char *otherwise);
 bool grammar_bool(const struct doc *map, const char *key, bool otherwise);

@@ -297,7 +297,7 @@ const struct grammar_field *plan_grammar(struct arena *arena)
 {
     const struct grammar_field fixed[] = {
         {.key = "version", .type = GRAMMAR_INT, .required = true, .minimum = 1, .maximum = 1000,
-         .help = "1"},
+         .help = "of the form of this file: 1"},
         {.key = "name", .type = GRAMMAR_NAME, .required = true,
          .help = "consumer group, prefix of ids, metric label"},
         {.key = "connections", .type = GRAMMAR_MAP_OF, .fields = connection_grammar(arena),

@@ -122,6 +122,11 @@ static const struct sql_function functions[] = {
 
 #define FUNCTION_COUNT (sizeof functions / sizeof functions[0])
 
+const struct sql_function *sql_functions_list(unsigned index)
+{
+    return index < sizeof functions / sizeof functions[0] ? &functions[index] : NULL;
+}
+
 const struct sql_function *sql_functions_find(const char *name)
 {
     for (size_t i = 0; i < FUNCTION_COUNT; i++) {

@@ -24,6 +24,8 @@ struct sql_function {
     enum sql_returns returns;
 };
 
+/* All of them by name; NULL behind the last. */
+const struct sql_function *sql_functions_list(unsigned index);
 /* NULL when it is not allowed; the case of `name` does not matter. */
 const struct sql_function *sql_functions_find(const char *name);
 /* The nearest name that is allowed, or NULL. */

@@ -82,6 +82,24 @@ struct batch *stage_runner_batch(struct stage_runner *runner)
     return batch_new(runner->plan->layout);
 }
 
+static const struct stage_info stages[] = {
+    {"decode", "source", "bytes become columns: decode.*"},
+    {"event time", "event_time", "when it happened, vetted; moves the watermark: time.*"},
+    {"repair", "repair", "null_values and coerce change cells, and are counted"},
+    {"contract", "schema", "every field against its constraints: schema.*"},
+    {"fill", "repair", "absent fields get a constant, or the last value: repair.no_value"},
+    {"checks", "checks", "rules over several fields: check.NAME, or a warning"},
+    {"transform", "transform", "where, set, drop: filter.where, transform.FIELD"},
+    {"dedup", "dedup", "keys that were seen before: duplicate"},
+    {"lateness", "event_time", "what lies below the watermark: late"},
+    {"route", "sinks", "which sinks take the row: route.unmatched"},
+};
+
+const struct stage_info *stage_list(uint32_t index)
+{
+    return index < sizeof stages / sizeof stages[0] ? &stages[index] : NULL;
+}
+
 enum status stage_run(struct stage_runner *runner, struct stage_state *state, struct batch *batch,
                       enum stage_mode mode, struct error *err)
 {

@@ -161,6 +161,14 @@ struct hash128 stage_state_digest(const struct stage_state *state, const struct 
 enum column_type stage_set_type(const struct stage_plan *plan, const struct stage_set *set,
                                 const struct sql_outcome *outcome);
 
+/* The stages in their order, for people; NULL behind the last. */
+struct stage_info {
+    const char *name;
+    const char *key;  /* of the pipeline file */
+    const char *what;
+};
+const struct stage_info *stage_list(uint32_t index);
+
 struct stage_runner;
 /* `hash_key` is the pipeline's (from R). */
 enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_key[HASH_KEY_BYTES],

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-VERBS = ["run", "lint", "lag", "test", "produce", "tail", "topic", "gen", "dlq", "audit", "version"]
+VERBS = ["run", "lint", "lag", "test", "list", "produce", "tail", "topic", "gen", "dlq", "audit", "version"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
