@@ -42,6 +42,7 @@ struct committer {
     struct mutex mutex;
     struct condition changed;
     struct slot *closed; /* handed over, not answered yet */
+    int64_t *answered;   /* [partition_count]: what is committed ends there; under the mutex */
     bool stopping;
     struct error error; /* of a commit that will not be repeated */
     int64_t quiet_until_us;
@@ -267,6 +268,14 @@ static void commit_closed(struct committer *committer)
     }
 }
 
+static void note_answer(struct committer *committer, const struct slot *done)
+{
+    for (uint32_t i = 0; i < done->epoch.part_count; i++) {
+        const struct epoch_part *part = &done->epoch.parts[i];
+        committer->answered[part->partition] = part->step.next_offset;
+    }
+}
+
 static void committer_thread(void *context)
 {
     struct committer *committer = context;
@@ -282,6 +291,7 @@ static void committer_thread(void *context)
         struct slot *done = committer->closed;
         bool failed = committer->error.status != STATUS_OK;
         if (!failed) {
+            note_answer(committer, done);
             mutex_unlock(&committer->mutex);
             slot_clear(done, committer->system, committer->partition_count);
             mutex_lock(&committer->mutex);
@@ -311,8 +321,10 @@ struct committer *committer_start(struct system *system, struct progress *progre
     committer->telemetry = telemetry;
     committer->system_number = system_number;
     committer->cursors = memory_alloc_zero(partition_count, sizeof *committer->cursors);
+    committer->answered = memory_alloc_zero(partition_count, sizeof *committer->answered);
     for (uint32_t p = 0; p < partition_count; p++) {
         committer->cursors[p] = progresses[p].next_offset;
+        committer->answered[p] = progresses[p].next_offset;
     }
     slot_init(&committer->slots[0], system, partition_count);
     slot_init(&committer->slots[1], system, partition_count);
@@ -344,6 +356,7 @@ void committer_stop(struct committer *committer)
     condition_fini(&committer->changed);
     mutex_fini(&committer->mutex);
     memory_free(committer->cursors);
+    memory_free(committer->answered);
     memory_free(committer);
 }
 
@@ -355,6 +368,14 @@ static struct slot *open_slot(const struct committer *committer)
 int64_t committer_cursor(const struct committer *committer, uint32_t partition)
 {
     return committer->cursors[partition];
+}
+
+int64_t committer_answered(struct committer *committer, uint32_t partition)
+{
+    mutex_lock(&committer->mutex);
+    int64_t answered = committer->answered[partition];
+    mutex_unlock(&committer->mutex);
+    return answered;
 }
 
 struct progress_step *committer_step(struct committer *committer, uint32_t partition)

@@ -37,6 +37,8 @@ void committer_stop(struct committer *committer);
 
 /* Where the open epoch ends in a partition: rows below are in this system, or on their way. */
 int64_t committer_cursor(const struct committer *committer, uint32_t partition);
+/* Rows below are committed in this system. */
+int64_t committer_answered(struct committer *committer, uint32_t partition);
 /* The open epoch's part of a partition: made when it is not there yet. The worker fills the step
  * and calls committer_extend(). */
 struct progress_step *committer_step(struct committer *committer, uint32_t partition);

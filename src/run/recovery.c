@@ -372,14 +372,17 @@ static void warn_of_snapshot(void *context, const char *message)
 }
 
 /* The newest snapshot. One beyond every R is refused: R went back behind what was committed. */
-static enum status load_newest(struct pipeline *pipeline, struct arena *arena, uint32_t p,
-                               int64_t furthest, struct snapshot *out, bool *out_found,
-                               struct error *err)
+static enum status load_newest(struct pipeline *pipeline, uint32_t p, int64_t furthest,
+                               struct snapshot_reader **out, bool *out_found, struct error *err)
 {
     struct snapshot_identity identity = identity_of(pipeline, p);
-    enum status status = snapshot_load(arena, pipeline->state_folder, &identity, INT64_MAX,
+    enum status status = snapshot_load(pipeline->state_folder, &identity, INT64_MAX,
                                        warn_of_snapshot, pipeline, out, out_found, err);
-    if (status == STATUS_OK && *out_found && out->next_offset > furthest) {
+    if (status != STATUS_OK || !*out_found) {
+        return status;
+    }
+    int64_t next_offset = snapshot_reader_head(*out)->next_offset;
+    if (next_offset > furthest) {
         status = error_set(err, STATUS_FATAL, "progress.behind",
                            "the progress record of '%s' [%s] stands at offset %lld, but offset "
                            "%lld had been committed: a system was restored from an older backup; "
@@ -387,34 +390,55 @@ static enum status load_newest(struct pipeline *pipeline, struct arena *arena, u
                            "snapshots in %s: what follows is then written again from there",
                            pipeline->partitions[p].source->topic,
                            pipeline->partitions[p].source->label, (long long)furthest,
-                           (long long)out->next_offset, pipeline->state_folder);
+                           (long long)next_offset, pipeline->state_folder);
     }
     return status;
 }
 
+static enum status read_pieces(struct snapshot_reader *reader, struct stage_state *state,
+                               struct error *err)
+{
+    struct stage_reading reading = {.state = state};
+    for (;;) {
+        struct bytes piece;
+        bool is_end = false;
+        enum status status = snapshot_reader_next(reader, &piece, &is_end, err);
+        if (status == STATUS_OK && !is_end) {
+            status = stage_reading_piece(&reading, piece, err);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (is_end) {
+            return stage_reading_end(&reading, err);
+        }
+    }
+}
+
 /* State out of a snapshot; *out_found false when it does not fit. */
 static enum status read_snapshot(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
-                                 const struct progress *slowest, const struct snapshot *snapshot,
+                                 const struct progress *slowest, struct snapshot_reader *reader,
                                  uint32_t *current, bool *out_found, struct error *err)
 {
     struct partition *partition = &pipeline->partitions[p];
-    if (snapshot->next_offset < slowest->state_start.offset) {
+    const struct snapshot_head *head = snapshot_reader_head(reader);
+    if (head->next_offset < slowest->state_start.offset) {
         return STATUS_OK;
     }
-    int64_t before = snapshot->next_offset - (snapshot->next_offset > slowest->plans[0].offset);
+    int64_t before = head->next_offset - (head->next_offset > slowest->plans[0].offset);
     *current = replayer_plan_at(partition->plans, partition->plan_count, before);
     const struct judge *judge = NULL;
     enum status status =
         replayer_judge(replayer, partition->plans[*current].plan_hash, &judge, err);
-    if (status != STATUS_OK || !hash_equal(judge->plan->hash, snapshot->plan_hash)) {
+    if (status != STATUS_OK || !hash_equal(judge->plan->hash, head->plan_hash)) {
         return status;
     }
     struct error broken = {0};
     partition->state = stage_state_new(&judge->plan->stage, &pipeline->budget, 0);
-    if (stage_state_read(partition->state, snapshot->body, &broken) == STATUS_OK &&
-        partition->state->next_offset == snapshot->next_offset) {
+    if (read_pieces(reader, partition->state, &broken) == STATUS_OK &&
+        partition->state->next_offset == head->next_offset) {
         *out_found = true;
-        partition->snapshot_offset = snapshot->next_offset;
+        partition->snapshot_offset = head->next_offset;
     } else {
         stage_state_free(partition->state);
         partition->state = NULL;
@@ -423,30 +447,28 @@ static enum status read_snapshot(struct pipeline *pipeline, struct replayer *rep
     return STATUS_OK;
 }
 
-/* Memory of one partition's snapshot serves for the next one's too: fresh memory costs more than
- * reading into it. */
-#define SNAPSHOT_KEEP_BYTES ((size_t)64 << 20)
-
-/* The newest snapshot is read once, for it is large: it tells whether R went back, and mostly it is
- * the one to begin with. *out_found false when there is none that fits. */
+/* The newest snapshot tells whether R went back, and mostly it is the one to begin with. *out_found
+ * false when there is none that fits. */
 static enum status restore_snapshot(struct pipeline *pipeline, struct replayer *replayer,
-                                    struct arena *arena, uint32_t p,
-                                    const struct progress *slowest, int64_t furthest,
+                                    uint32_t p, const struct progress *slowest, int64_t furthest,
                                     uint32_t *current, bool *out_found, struct error *err)
 {
-    struct snapshot snapshot;
+    struct snapshot_reader *reader = NULL;
     bool found = false;
     *out_found = false;
-    enum status status = load_newest(pipeline, arena, p, furthest, &snapshot, &found, err);
-    if (status == STATUS_OK && found && snapshot.next_offset > slowest->next_offset) {
+    enum status status = load_newest(pipeline, p, furthest, &reader, &found, err);
+    if (status == STATUS_OK && found &&
+        snapshot_reader_head(reader)->next_offset > slowest->next_offset) {
+        snapshot_reader_close(reader);
+        reader = NULL;
         struct snapshot_identity identity = identity_of(pipeline, p);
-        status = snapshot_load(arena, pipeline->state_folder, &identity, slowest->next_offset,
-                               warn_of_snapshot, pipeline, &snapshot, &found, err);
+        status = snapshot_load(pipeline->state_folder, &identity, slowest->next_offset,
+                               warn_of_snapshot, pipeline, &reader, &found, err);
     }
     if (status == STATUS_OK && found && pipeline->plan->source_ops->can_replay) {
-        status = read_snapshot(pipeline, replayer, p, slowest, &snapshot, current, out_found, err);
+        status = read_snapshot(pipeline, replayer, p, slowest, reader, current, out_found, err);
     }
-    arena_reset(arena, SNAPSHOT_KEEP_BYTES);
+    snapshot_reader_close(reader);
     return status;
 }
 
@@ -691,8 +713,7 @@ static bool is_partition_rebuilt(const struct pipeline *pipeline, uint32_t p)
 }
 
 static enum status rebuild_partition(struct pipeline *pipeline, struct replayer *replayer,
-                                     struct arena *arena, uint32_t p, uint64_t *out_rows,
-                                     struct error *err)
+                                     uint32_t p, uint64_t *out_rows, struct error *err)
 {
     struct partition *partition = &pipeline->partitions[p];
     const struct progress *slowest = NULL;
@@ -701,7 +722,7 @@ static enum status rebuild_partition(struct pipeline *pipeline, struct replayer 
     take_plans(partition, slowest, furthest);
     uint32_t current = 0;
     bool found = false;
-    enum status status = restore_snapshot(pipeline, replayer, arena, p, slowest,
+    enum status status = restore_snapshot(pipeline, replayer, p, slowest,
                                           furthest->next_offset, &current, &found, err);
     if (status == STATUS_OK && !pipeline->plan->source_ops->can_replay) {
         start_afresh(pipeline, p, slowest);
@@ -754,15 +775,13 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
     struct replayer *replayer =
         replayer_new(pipeline->plan, pipeline->plan->systems, pipeline->plan->system_count,
                      pipeline->hash_key);
-    struct arena *arena = arena_new(64 * 1024);
     uint64_t rows = 0;
     enum status status = STATUS_OK;
     bool is_cut = false;
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !is_cut; p++) {
-        status = rebuild_partition(pipeline, replayer, arena, p, &rows, err);
+        status = rebuild_partition(pipeline, replayer, p, &rows, err);
         is_cut = status == STATUS_OK && !is_partition_rebuilt(pipeline, p);
     }
-    arena_free(arena);
     replayer_free(replayer);
     pipeline->is_rebuilt = status == STATUS_OK && !is_cut;
     if (pipeline->is_rebuilt && !quiet) {

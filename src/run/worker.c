@@ -1,19 +1,18 @@
 /*
  * Worker: the loop of a run. Takes a batch of one partition after the other, lets the stages
  * judge it, hands its rows to every system that does not have them yet, closes epochs by size
- * and time, and writes snapshots.
+ * and time, and has snapshots written.
  *
  * Batches are cut at ledger segments and at the cursors of the systems, so that a batch is
  * wholly in a system or not at all.
  */
-#include "base/broken.h"
 #include "base/time.h"
 #include "os/clock.h"
 #include "os/thread.h"
 #include "run/accounting.h"
 #include "run/pipeline.h"
+#include "run/snapshots.h"
 #include "run/telemetry.h"
-#include "state/snapshot.h"
 
 #define EPOCH_BYTES (4u * 1024u * 1024u)
 #define PROGRESS_INTERVAL_US (100 * INT64_C(1000))
@@ -27,7 +26,7 @@ struct worker {
     uint64_t records;
     int64_t expected;           /* records to come, −1 unknown */
     int64_t progress_us;        /* when it was told last */
-    int64_t snapshot_us;        /* when the last snapshots were taken */
+    struct snapshots *snapshots;
 };
 
 /* --- one batch --- */
@@ -169,67 +168,6 @@ static enum status flush(struct worker *worker, struct error *err)
     return status;
 }
 
-/* --- snapshots: of committed state only --- */
-
-static enum status save_snapshot(struct worker *worker, uint32_t p, struct error *err)
-{
-    struct pipeline *pipeline = worker->pipeline;
-    struct partition *partition = &pipeline->partitions[p];
-    const struct stage_state *state = partition->state;
-    if (state->next_offset == partition->snapshot_offset ||
-        pipeline->plan->stage.horizon_us == 0) {
-        return STATUS_OK;
-    }
-    struct snapshot_identity identity = {
-        .pipeline = pipeline->plan->name,
-        .topic_id = partition->source->topic_id,
-        .partition = partition->source->label,
-    };
-    memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
-    struct buffer body = {0};
-    stage_state_write(state, &pipeline->plan->stage, &body);
-    struct snapshot snapshot = {
-        .next_offset = state->next_offset,
-        .plan_hash = pipeline->plan->hash,
-        .last_record_hash = state->last_record_hash,
-        .body = bytes_of(body.data, body.size),
-    };
-    enum status status = snapshot_save(pipeline->state_folder, &identity, &snapshot, err);
-    buffer_fini(&body);
-    if (status == STATUS_OK) {
-        partition->snapshot_offset = state->next_offset;
-    }
-    return status;
-}
-
-/* A snapshot that cannot be written costs time at the next start, nothing else. */
-static void save_snapshots(struct worker *worker)
-{
-    struct error err = {0};
-    for (uint32_t p = 0; p < worker->pipeline->partition_count && err.status == STATUS_OK; p++) {
-        if (save_snapshot(worker, p, &err) != STATUS_OK) {
-            pipeline_warn(worker->pipeline, "no snapshot: %s (%s)", err.message, err.code);
-        }
-    }
-    if (err.status == STATUS_OK) {
-        telemetry_snapshot(worker->pipeline->telemetry);
-    }
-    worker->snapshot_us = clock_monotonic_us();
-}
-
-static enum status snapshot_when_due(struct worker *worker, struct error *err)
-{
-    int64_t interval_us = worker->pipeline->plan->snapshot_interval_us;
-    if (interval_us == 0 || clock_monotonic_us() - worker->snapshot_us < interval_us) {
-        return STATUS_OK;
-    }
-    enum status status = BROKEN("snapshot-early") ? STATUS_OK : flush(worker, err);
-    if (status == STATUS_OK) {
-        save_snapshots(worker);
-    }
-    return status;
-}
-
 /* --- the loop --- */
 
 static void tell_progress(struct worker *worker, bool always)
@@ -306,6 +244,7 @@ static enum status take_round(struct worker *worker, uint64_t *out_rows, struct 
             return status;
         }
         *out_rows += rows;
+        snapshots_step(worker->snapshots);
         tell_progress(worker, false);
     }
     return STATUS_OK;
@@ -314,7 +253,8 @@ static enum status take_round(struct worker *worker, uint64_t *out_rows, struct 
 static int64_t wait_time_us(const struct worker *worker)
 {
     const struct pipeline *pipeline = worker->pipeline;
-    int64_t wait_us = WAIT_US;
+    int64_t patience_us = snapshots_patience_us(worker->snapshots);
+    int64_t wait_us = patience_us < WAIT_US ? patience_us : WAIT_US;
     int64_t now_us = clock_monotonic_us();
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         const struct committer *committer = pipeline->committers[s];
@@ -352,9 +292,6 @@ static enum status loop(struct worker *worker, struct error *err)
         if (status == STATUS_OK) {
             status = close_ripe(worker, err);
         }
-        if (status == STATUS_OK) {
-            status = snapshot_when_due(worker, err);
-        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -372,7 +309,7 @@ static enum status loop(struct worker *worker, struct error *err)
 
 enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
 {
-    struct worker worker = {.pipeline = pipeline, .snapshot_us = clock_monotonic_us()};
+    struct worker worker = {.pipeline = pipeline};
     enum status status =
         stage_runner_new(&pipeline->plan->stage, pipeline->hash_key, &worker.runner, err);
     if (status != STATUS_OK) {
@@ -380,6 +317,7 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
     }
     worker.batch = stage_runner_batch(worker.runner);
     worker.expected = count_expected(pipeline);
+    worker.snapshots = snapshots_new(pipeline);
     tick_while_waiting(pipeline);
     status = loop(&worker, err);
     telemetry_set_phase(pipeline->telemetry, HEALTH_STOPPING);
@@ -387,8 +325,9 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
         status = flush(&worker, err);
     }
     if (status == STATUS_OK) {
-        save_snapshots(&worker);
+        snapshots_take_all(worker.snapshots);
     }
+    snapshots_free(worker.snapshots);
     tell_progress(&worker, true);
     *out_records = worker.records;
     ledger_fini(&worker.counted);

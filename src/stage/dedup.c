@@ -77,23 +77,17 @@ static enum status dedup_row(struct stage_runner *runner, struct stage_state *st
     int64_t event_time_us = batch->event_times_us[row];
     const bool counts = (!runner->late[row] || BROKEN("late-registers")) &&
                         stage_has_route(runner, batch, row);
-    struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
+    const struct seen_entry sighting = {.event_time_us = event_time_us,
+                                        .offset = batch->records[row].offset};
+    const struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
     if (known != NULL) {
         int64_t witness = known->offset;
         if (counts) {
-            if (event_time_us > known->event_time_us) {
-                known->event_time_us = event_time_us;
-            }
-            known->offset = batch->records[row].offset;
+            seen_store_refresh(state->seen, known, sighting);
         }
         return decide_duplicate(runner->plan, batch, row, witness, err);
     }
-    if (!counts) {
-        return STATUS_OK;
-    }
-    struct seen_entry entry = {.event_time_us = event_time_us,
-                               .offset = batch->records[row].offset};
-    return seen_store_insert(state->seen, key, entry, watermark_us, err);
+    return counts ? seen_store_insert(state->seen, key, sighting, watermark_us, err) : STATUS_OK;
 }
 
 enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,

@@ -375,7 +375,8 @@ static void test_witness_must_lie_before(void **state)
     /* A state that does not belong to this log. */
     struct value key = value_of_text("a");
     struct hash128 hash = value_hash(stage_runner_secret(run.runner), &key, 1);
-    seen_store_find(run.state->seen, hash, FIXTURE_EPOCH_US)->offset = 501;
+    const struct seen_entry *seen = seen_store_find(run.state->seen, hash, FIXTURE_EPOCH_US);
+    seen_store_refresh(run.state->seen, seen, (struct seen_entry){FIXTURE_EPOCH_US, 501});
     run_add(&run, "{\"id\":\"a\",\"at\":\"@0@\"}");
     assert_int_equal(run_try(&run, &err), STATUS_FATAL);
     assert_string_equal(err.code, "state.witness");

@@ -148,9 +148,42 @@ void stage_state_change_plan(struct stage_state *state, const struct stage_plan 
                              const struct stage_plan *to);
 /* The watermark now. */
 int64_t stage_state_watermark(const struct stage_state *state, const struct stage_plan *plan);
-/* For snapshots. The reading side gives a state made by stage_state_new() under the same plan. */
-void stage_state_write(const struct stage_state *state, const struct stage_plan *plan,
+
+/* For snapshots: a copy of the state as it is when it begins, as pieces (state/store.h), written bit
+ * by bit while the state goes on: a head, then what the stores remember. It ends before the state
+ * does. Owns what is in `pieces.out` and not taken by `pieces.full`. */
+struct stage_copy {
+    struct stage_state *state;
+    struct state_pieces pieces;
+    uint32_t next_store; /* those below are written */
+    bool is_done;
+};
+/* `full`, `context` and `full_bytes` as in struct state_pieces; they are called from here on by
+ * everything that changes the state. */
+void stage_copy_begin(struct stage_copy *copy, struct stage_state *state,
+                      const struct stage_plan *plan,
+                      void (*full)(void *context, struct buffer *out), void *context,
+                      size_t full_bytes);
+/* Writes what about `slot_count` slots hold; true when the copy is whole. */
+bool stage_copy_continue(struct stage_copy *copy, size_t slot_count);
+/* Also before it is whole. */
+void stage_copy_end(struct stage_copy *copy);
+/* All of it at once, appended to `out`. */
+void stage_state_write(struct stage_state *state, const struct stage_plan *plan,
                        struct buffer *out);
+
+/* Reads a copy piece by piece into a state made by stage_state_new() under the same plan. */
+struct stage_reading {
+    struct stage_state *state;
+    bool has_head;
+};
+/* FATAL "snapshot.corrupt", "state.memory". */
+enum status stage_reading_piece(struct stage_reading *reading, struct bytes piece,
+                                struct error *err) WEIR_MUST_USE;
+/* Behind the last piece. */
+enum status stage_reading_end(const struct stage_reading *reading,
+                              struct error *err) WEIR_MUST_USE;
+/* All pieces, and nothing behind them. */
 enum status stage_state_read(struct stage_state *state, struct bytes form, struct error *err)
     WEIR_MUST_USE;
 /* Equal states have equal digests; what is no longer remembered does not count. */

@@ -1,5 +1,4 @@
-/* The state of one source partition: made, replayed into, carried over a plan change, written and
- * read. */
+/* The state of one source partition: made, replayed into, carried over a plan change. */
 #include "base/time.h"
 #include "stage/stage.h"
 
@@ -110,61 +109,6 @@ void stage_state_change_plan(struct stage_state *state, const struct stage_plan 
     }
     free_stores(&before);
     anchors_change_horizon(&state->anchors, state->next_offset, to->horizon_us);
-}
-
-void stage_state_write(const struct stage_state *state, const struct stage_plan *plan,
-                       struct buffer *out)
-{
-    int64_t watermark_us = stage_state_watermark(state, plan);
-    buffer_append_u64(out, (uint64_t)state->greatest_us);
-    candidates_write(&state->candidates, out);
-    anchors_write(&state->anchors, out);
-    buffer_append_u64(out, (uint64_t)state->next_offset);
-    buffer_append_u64(out, state->last_record_hash.low);
-    buffer_append_u64(out, state->last_record_hash.high);
-    buffer_append_u64(out, (uint64_t)state->last_record_offset);
-    buffer_append_u8(out, state->seen != NULL);
-    if (state->seen != NULL) {
-        seen_store_write(state->seen, watermark_us, out);
-    }
-    buffer_append_u32(out, state->last_count);
-    for (uint32_t i = 0; i < state->last_count; i++) {
-        last_store_write(state->last[i], watermark_us, out);
-    }
-}
-
-enum status stage_state_read(struct stage_state *state, struct bytes form, struct error *err)
-{
-    struct reader in = reader_of(form);
-    state->greatest_us = (int64_t)reader_u64(&in);
-    candidates_read(&state->candidates, &in);
-    enum status status = anchors_read(&state->anchors, &in, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    state->next_offset = (int64_t)reader_u64(&in);
-    state->last_record_hash.low = reader_u64(&in);
-    state->last_record_hash.high = reader_u64(&in);
-    state->last_record_offset = (int64_t)reader_u64(&in);
-    bool has_seen = reader_u8(&in) != 0;
-    if (in.failed || has_seen != (state->seen != NULL)) {
-        return error_set(err, STATUS_FATAL, "snapshot.corrupt", "the state is of another plan");
-    }
-    if (has_seen && (status = seen_store_read(state->seen, &in, err)) != STATUS_OK) {
-        return status;
-    }
-    if (reader_u32(&in) != state->last_count || in.failed) {
-        return error_set(err, STATUS_FATAL, "snapshot.corrupt", "the state is of another plan");
-    }
-    for (uint32_t i = 0; i < state->last_count; i++) {
-        if ((status = last_store_read(state->last[i], &in, err)) != STATUS_OK) {
-            return status;
-        }
-    }
-    if (in.failed || in.at != in.end) {
-        return error_set(err, STATUS_FATAL, "snapshot.corrupt", "the state is cut or too long");
-    }
-    return STATUS_OK;
 }
 
 struct hash128 stage_state_digest(const struct stage_state *state, const struct stage_plan *plan)

@@ -15,6 +15,12 @@
  *     eleven sixteenths are left it grows to twice the size, in place: there are never two tables.
  *     The distance between the two marks is what pays for the purge.
  *   - The budget holds the bytes of the slots.
+ *
+ * A copy of the table as it is at one moment is written bit by bit, while the table changes: a group
+ * of slots is written before the first of them changes (keyed_touch()), if its turn has not come
+ * yet. Entries come in any order, so that is all. While a copy is taken, the table may fill to seven
+ * eighths before it is purged or grows, which moves all entries: what is left of the copy must be
+ * written first.
  */
 #ifndef WEIR_STATE_KEYED_TABLE_H
 #define WEIR_STATE_KEYED_TABLE_H
@@ -39,6 +45,19 @@ struct keyed_head {
     int64_t event_time_us;
 };
 
+#define KEYED_GROUP_SLOTS 128u
+
+/* A copy that is being taken. */
+struct keyed_copy {
+    struct state_pieces *pieces;
+    uint32_t store;       /* its number in the pieces */
+    int64_t watermark_us; /* what is remembered at it is copied */
+    void (*write)(const void *slot, struct buffer *out);
+    uint64_t *written;    /* a bit for each group */
+    size_t next;          /* the groups below are written */
+    size_t group_count;
+};
+
 struct keyed_table {
     uint8_t *slots;  /* capacity + 1 of them; NULL before the first insertion */
     size_t capacity; /* a power of two, or 0 */
@@ -50,6 +69,7 @@ struct keyed_table {
     void (*drop)(struct keyed_table *table, void *slot);
     const char *what;   /* "dedup", for messages */
     const char *remedy; /* "shorten dedup.window" */
+    struct keyed_copy *copy; /* NULL: none is being taken */
 };
 
 /* Takes `bytes` out of the budget; false (and nothing taken) when they are not there. */
@@ -129,6 +149,34 @@ static inline struct keyed_head *keyed_next(const struct keyed_table *table, siz
     return NULL;
 }
 
+/* --- copies: keyed_copy.c --- */
+
+/* Begins a copy of the table as it is now. */
+void keyed_copy_begin(struct keyed_table *table, struct state_pieces *pieces, uint32_t store,
+                      int64_t watermark_us, void (*write)(const void *slot, struct buffer *out));
+/* Writes about `slot_count` slots; true when all are written, also where no copy is being taken. */
+bool keyed_copy_continue(struct keyed_table *table, size_t slot_bytes, size_t slot_count);
+/* Also before all is written. Fine when there is none. */
+void keyed_copy_end(struct keyed_table *table);
+/* Writes the slot's group, unless it is written. */
+void keyed_copy_slot(struct keyed_table *table, size_t slot_bytes, const void *slot);
+
+/* To be called before a slot changes. */
+static inline void keyed_touch(struct keyed_table *table, size_t slot_bytes, const void *slot)
+{
+    if (table->copy != NULL) {
+        keyed_copy_slot(table, slot_bytes, slot);
+    }
+}
+
+/* To be called before all change. */
+static inline void keyed_touch_all(struct keyed_table *table, size_t slot_bytes)
+{
+    if (table->copy != NULL) {
+        (void)keyed_copy_continue(table, slot_bytes, SIZE_MAX);
+    }
+}
+
 static inline void keyed_forget(struct keyed_table *table, struct keyed_head *slot)
 {
     if (table->drop != NULL) {
@@ -156,6 +204,7 @@ static inline void keyed_purge(struct keyed_table *table, size_t slot_bytes, int
     if (table->count == 0 || table->horizon_us >= TIME_UNLIMITED) {
         return;
     }
+    keyed_touch_all(table, slot_bytes);
     if (table->has_zero_key) {
         struct keyed_head *slot = keyed_at(table, slot_bytes, table->capacity);
         if (!keyed_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
@@ -248,6 +297,8 @@ static inline enum status keyed_grow(struct keyed_table *table, size_t slot_byte
         return state_budget_refuse(table->budget, bytes - old_bytes, table->what, table->remedy,
                                    err);
     }
+    keyed_touch_all(table, slot_bytes);
+    keyed_copy_end(table);
     table->slots = pages_grow(table->slots, old_bytes, bytes);
     table->capacity = old_capacity * 2;
     /* The entry of the zero key stays behind the last slot. */
@@ -262,7 +313,8 @@ static inline enum status keyed_grow(struct keyed_table *table, size_t slot_byte
 static inline enum status keyed_make_room(struct keyed_table *table, size_t slot_bytes,
                                           int64_t watermark_us, struct error *err)
 {
-    if (table->count < table->capacity / 4 * 3) {
+    size_t most = table->copy == NULL ? table->capacity / 4 * 3 : table->capacity / 8 * 7;
+    if (table->count < most) {
         return STATUS_OK;
     }
     if (table->capacity == 0) {
@@ -287,6 +339,12 @@ static inline enum status keyed_reserve(struct keyed_table *table, size_t slot_b
     return keyed_begin(table, slot_bytes, capacity, err);
 }
 
+/* Whether what was reserved is not used up. */
+static inline bool keyed_has_room(const struct keyed_table *table)
+{
+    return table->count < table->capacity / 4 * 3;
+}
+
 /* The slot of a key that has none yet, NULL where it has; there must be room. The caller fills what
  * is behind the key. */
 static inline struct keyed_head *keyed_add_new(struct keyed_table *table, size_t slot_bytes,
@@ -296,6 +354,7 @@ static inline struct keyed_head *keyed_add_new(struct keyed_table *table, size_t
     if (keyed_is_zero(key) ? table->has_zero_key : !keyed_is_zero(slot->key)) {
         return NULL;
     }
+    keyed_touch(table, slot_bytes, slot);
     slot->key = key;
     table->has_zero_key = table->has_zero_key || keyed_is_zero(key);
     table->count++;
@@ -313,6 +372,7 @@ static inline struct keyed_head *keyed_add(struct keyed_table *table, size_t slo
 
 static inline void keyed_fini(struct keyed_table *table, size_t slot_bytes)
 {
+    keyed_copy_end(table);
     struct keyed_head *slot;
     for (size_t i = 0; table->drop != NULL && (slot = keyed_next(table, slot_bytes, &i)) != NULL;) {
         table->drop(table, slot);
@@ -322,17 +382,6 @@ static inline void keyed_fini(struct keyed_table *table, size_t slot_bytes)
         pages_free(table->slots, bytes);
         state_budget_give(table->budget, bytes);
     }
-}
-
-static inline uint64_t keyed_count_remembered(const struct keyed_table *table, size_t slot_bytes,
-                                              int64_t watermark_us)
-{
-    uint64_t count = 0;
-    struct keyed_head *slot;
-    for (size_t i = 0; (slot = keyed_next(table, slot_bytes, &i)) != NULL;) {
-        count += keyed_is_remembered(slot->event_time_us, table->horizon_us, watermark_us);
-    }
-    return count;
 }
 
 #endif

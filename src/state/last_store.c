@@ -14,8 +14,6 @@ enum {
     SLOT_BYTES = sizeof(struct last_slot),
     /* What the allocator adds to a text. */
     TEXT_OVERHEAD_BYTES = 16,
-    /* A written entry: key, event time, offset and the least value. */
-    FORM_MIN_BYTES = 16 + 8 + 8 + 1,
 };
 
 struct last_store {
@@ -110,6 +108,7 @@ enum status last_store_put(struct last_store *store, struct hash128 key, struct 
         return status;
     }
     if (head != NULL) {
+        keyed_touch(table, SLOT_BYTES, head);
         value_drop(table, &last_slot_of(head)->entry.value);
     } else {
         status = keyed_make_room(table, SLOT_BYTES, watermark_us, err);
@@ -130,7 +129,7 @@ void last_store_purge(struct last_store *store, int64_t watermark_us)
 
 void last_store_set_horizon(struct last_store *store, int64_t horizon_us)
 {
-    check(horizon_us >= 0);
+    check(horizon_us >= 0 && store->table.copy == NULL);
     store->table.horizon_us = horizon_us;
 }
 
@@ -139,24 +138,36 @@ uint64_t last_store_count(const struct last_store *store)
     return store->table.count;
 }
 
-static void last_slot_write(const struct last_slot *slot, struct buffer *out)
+/* --- copies --- */
+
+static void last_slot_write(const void *at, struct buffer *out)
 {
+    const struct last_slot *slot = at;
     form_write_hash(slot->key, out);
     buffer_append_u64(out, (uint64_t)slot->entry.event_time_us);
     buffer_append_u64(out, (uint64_t)slot->entry.offset);
     value_write(&slot->entry.value, out);
 }
 
-void last_store_write(const struct last_store *store, int64_t watermark_us, struct buffer *out)
+void last_store_copy_begin(struct last_store *store, struct state_pieces *pieces, uint32_t number,
+                           int64_t watermark_us)
 {
-    const struct keyed_table *table = &store->table;
-    buffer_append_u64(out, keyed_count_remembered(table, SLOT_BYTES, watermark_us));
-    struct keyed_head *head;
-    for (size_t i = 0; (head = keyed_next(table, SLOT_BYTES, &i)) != NULL;) {
-        if (keyed_is_remembered(head->event_time_us, table->horizon_us, watermark_us)) {
-            last_slot_write(last_slot_of(head), out);
-        }
-    }
+    keyed_copy_begin(&store->table, pieces, number, watermark_us, last_slot_write);
+}
+
+bool last_store_copy_continue(struct last_store *store, size_t slot_count)
+{
+    return keyed_copy_continue(&store->table, SLOT_BYTES, slot_count);
+}
+
+void last_store_copy_end(struct last_store *store)
+{
+    keyed_copy_end(&store->table);
+}
+
+enum status last_store_reserve(struct last_store *store, uint64_t count, struct error *err)
+{
+    return keyed_reserve(&store->table, SLOT_BYTES, count, err);
 }
 
 static enum status last_slot_read(struct keyed_table *table, struct reader *in, struct error *err)
@@ -166,9 +177,10 @@ static enum status last_slot_read(struct keyed_table *table, struct reader *in, 
     entry.event_time_us = (int64_t)reader_u64(in);
     entry.offset = (int64_t)reader_u64(in);
     entry.value = value_read(in);
-    if (in->failed || keyed_find(table, SLOT_BYTES, key) != NULL) {
+    if (in->failed || !keyed_has_room(table) || keyed_find(table, SLOT_BYTES, key) != NULL) {
         return error_set(err, STATUS_FATAL, "snapshot.corrupt",
-                         "a remembered value of fill last_by is cut off or stands there twice");
+                         "a remembered value of fill last_by is cut off, stands there twice, or is "
+                         "one too many");
     }
     enum status status = value_take(table, entry.value, &entry.value, err);
     if (status == STATUS_OK) {
@@ -179,16 +191,9 @@ static enum status last_slot_read(struct keyed_table *table, struct reader *in, 
 
 enum status last_store_read(struct last_store *store, struct reader *in, struct error *err)
 {
-    struct keyed_table *table = &store->table;
-    check(table->count == 0);
-    uint64_t count = reader_u64(in);
-    if (in->failed || count > (size_t)(in->end - in->at) / FORM_MIN_BYTES) {
-        return error_set(err, STATUS_FATAL, "snapshot.corrupt",
-                         "the remembered values of fill last_by are cut off");
-    }
-    enum status status = keyed_reserve(table, SLOT_BYTES, count, err);
-    for (uint64_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = last_slot_read(table, in, err);
+    enum status status = STATUS_OK;
+    while (in->at < in->end && status == STATUS_OK) {
+        status = last_slot_read(&store->table, in, err);
     }
     return status;
 }

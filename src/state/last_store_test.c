@@ -73,20 +73,76 @@ static struct hash128 key_of(uint64_t index)
     return index % 3 == 0 ? hash_of(0, index) : hash_of(index * 0x9E3779B97F4A7C15u, index);
 }
 
+/* What a whole copy has written, read into a new store. */
+static struct last_store *read_pieces(const struct state_pieces *pieces, uint64_t count,
+                                      struct state_budget *budget, int64_t horizon)
+{
+    struct error err = {0};
+    struct last_store *copy = last_store_new(budget, horizon);
+    assert_int_equal(last_store_reserve(copy, count, &err), STATUS_OK);
+    struct reader in = reader_of(bytes_of(pieces->out.data, pieces->out.size));
+    struct bytes piece;
+    while (pieces_next(&in, &piece)) {
+        struct reader entries = reader_of(piece);
+        assert_int_equal(reader_u32(&entries), 7);
+        assert_int_equal(last_store_read(copy, &entries, &err), STATUS_OK);
+    }
+    assert_false(in.failed);
+    assert_ptr_equal(in.at, in.end);
+    return copy;
+}
+
 static void assert_written_equal(struct last_store *store, struct state_budget *budget,
                                  int64_t horizon, int64_t watermark)
 {
-    struct error err = {0};
-    struct buffer form = {0};
-    last_store_write(store, watermark, &form);
-    struct last_store *copy = last_store_new(budget, horizon);
-    struct reader in = reader_of(bytes_of(form.data, form.size));
-    assert_int_equal(last_store_read(copy, &in, &err), STATUS_OK);
-    assert_ptr_equal(in.at, in.end);
-    buffer_fini(&form);
+    struct state_pieces pieces = {0};
+    last_store_copy_begin(store, &pieces, 7, watermark);
+    assert_true(last_store_copy_continue(store, SIZE_MAX));
+    last_store_copy_end(store);
+    pieces_end_all(&pieces);
+    struct last_store *copy =
+        read_pieces(&pieces, last_store_count(store), budget, horizon);
+    buffer_fini(&pieces.out);
     assert_true(
         hash_equal(last_store_digest(store, watermark), last_store_digest(copy, watermark)));
+    last_store_purge(store, watermark);
+    assert_int_equal(last_store_count(store), last_store_count(copy));
     last_store_free(copy);
+}
+
+/* A copy under way, and what it must hold in the end. */
+struct copying {
+    bool is_begun;
+    struct state_pieces pieces;
+    struct hash128 digest;
+    uint64_t count;
+    int64_t watermark;
+};
+
+/* Begins a copy, goes on with it, ends it or gives it up. */
+static void copy_a_little(struct copying *copying, struct last_store *store, struct prng *prng,
+                          struct state_budget *budget, int64_t horizon, int64_t watermark)
+{
+    if (!copying->is_begun) {
+        copying->is_begun = true;
+        copying->digest = last_store_digest(store, watermark);
+        copying->count = last_store_count(store);
+        copying->watermark = watermark;
+        buffer_clear(&copying->pieces.out);
+        last_store_copy_begin(store, &copying->pieces, 7, watermark);
+    } else if (prng_below(prng, 20) == 0) {
+        copying->is_begun = false;
+        last_store_copy_end(store);
+    } else if (last_store_copy_continue(store, prng_below(prng, 200))) {
+        copying->is_begun = false;
+        last_store_copy_end(store);
+        pieces_end_all(&copying->pieces);
+        struct last_store *copy =
+            read_pieces(&copying->pieces, copying->count, budget, horizon);
+        assert_true(
+            hash_equal(last_store_digest(copy, copying->watermark), copying->digest));
+        last_store_free(copy);
+    }
 }
 
 static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
@@ -96,6 +152,7 @@ static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
     struct state_budget budget = {.limit_bytes = 1 << 24};
     struct last_store *store = last_store_new(&budget, horizon);
     struct naive_entry naive[KEYS] = {0};
+    struct copying copying = {0};
     int64_t watermark = 0;
     for (int64_t i = 0; i < 4000; i++) {
         watermark += (int64_t)prng_below(&prng, 3);
@@ -127,11 +184,15 @@ static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
         if (prng_below(&prng, 40) == 0) {
             last_store_purge(store, watermark);
         }
-        if (prng_below(&prng, 400) == 0) {
+        if (prng_below(&prng, 8) == 0) {
+            copy_a_little(&copying, store, &prng, &budget, horizon, watermark);
+        }
+        if (!copying.is_begun && prng_below(&prng, 400) == 0) {
             assert_written_equal(store, &budget, horizon, watermark);
         }
     }
     last_store_free(store);
+    buffer_fini(&copying.pieces.out);
     assert_int_equal(budget.used_bytes, 0);
 }
 
@@ -247,6 +308,19 @@ static void test_budget(void **state)
     assert_int_equal(budget.used_bytes, 0);
 }
 
+static void expect_corrupt(struct bytes form, uint64_t count)
+{
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct last_store *store = last_store_new(&budget, 100);
+    struct error err = {0};
+    assert_int_equal(last_store_reserve(store, count, &err), STATUS_OK);
+    struct reader in = reader_of(form);
+    assert_int_equal(last_store_read(store, &in, &err), STATUS_FATAL);
+    assert_string_equal(err.code, "snapshot.corrupt");
+    last_store_free(store);
+    assert_int_equal(budget.used_bytes, 0);
+}
+
 static void test_broken_forms(void **state)
 {
     (void)state;
@@ -254,28 +328,27 @@ static void test_broken_forms(void **state)
     struct last_store *store = last_store_new(&budget, 100);
     put(store, hash_of(0, 0), 0, 1, text_of("abc"), 0);
     put(store, hash_of(1, 0), 0, 2, text_of("abc"), 0);
+    struct state_pieces pieces = {0};
+    last_store_copy_begin(store, &pieces, 0, 0);
+    assert_true(last_store_copy_continue(store, SIZE_MAX));
+    last_store_free(store);
+    pieces_end_all(&pieces);
     struct buffer form = {0};
-    last_store_write(store, 0, &form);
-    last_store_free(store);
-    for (size_t size = 0; size < form.size; size++) {
-        struct error err = {0};
-        struct reader in = reader_of(bytes_of(form.data, size));
-        store = last_store_new(&budget, 100);
-        assert_int_equal(last_store_read(store, &in, &err), STATUS_FATAL);
-        assert_string_equal(err.code, "snapshot.corrupt");
-        last_store_free(store);
-        assert_int_equal(budget.used_bytes, 0);
+    struct reader in = reader_of(bytes_of(pieces.out.data, pieces.out.size));
+    struct bytes piece;
+    while (pieces_next(&in, &piece)) {
+        buffer_append(&form, piece.data + 4, piece.size - 4);
     }
-    size_t entry_size = (form.size - 8) / 2;
-    memcpy(form.data + 8 + entry_size, form.data + 8, entry_size);
-    struct error err = {0};
-    struct reader in = reader_of(bytes_of(form.data, form.size));
-    store = last_store_new(&budget, 100);
-    assert_int_equal(last_store_read(store, &in, &err), STATUS_FATAL);
-    assert_string_equal(err.code, "snapshot.corrupt");
-    last_store_free(store);
+    buffer_fini(&pieces.out);
+    size_t entry_size = form.size / 2;
+    for (size_t size = 1; size < form.size; size++) {
+        if (size % entry_size != 0) {
+            expect_corrupt(bytes_of(form.data, size), 2);
+        }
+    }
+    memcpy(form.data + entry_size, form.data, entry_size);
+    expect_corrupt(bytes_of(form.data, form.size), 2);
     buffer_fini(&form);
-    assert_int_equal(budget.used_bytes, 0);
 }
 
 int main(void)

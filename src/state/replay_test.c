@@ -302,12 +302,12 @@ static struct outcome world_judge(struct world *world, int64_t offset, const str
     if (row->key != NONE) {
         struct hash128 key = hash_of(row->key);
         seen_store_prefetch(world->seen, key);
-        struct seen_entry *seen = seen_store_find(world->seen, key, watermark);
+        const struct seen_entry *seen = seen_store_find(world->seen, key, watermark);
         if (seen != NULL) {
             struct outcome outcome = {DUPLICATE, seen->offset};
             if (!late) {
-                seen->event_time_us = greater(seen->event_time_us, row->event_time);
-                seen->offset = offset;
+                seen_store_refresh(world->seen, seen,
+                                   (struct seen_entry){row->event_time, offset});
             }
             return outcome;
         }

@@ -49,8 +49,8 @@ void seen_store_prefetch(const struct seen_store *store, struct hash128 key)
     }
 }
 
-struct seen_entry *seen_store_find(struct seen_store *store, struct hash128 key,
-                                   int64_t watermark_us)
+const struct seen_entry *seen_store_find(const struct seen_store *store, struct hash128 key,
+                                         int64_t watermark_us)
 {
     struct keyed_head *head = keyed_find(&store->table, SLOT_BYTES, key);
     if (head == NULL ||
@@ -58,6 +58,20 @@ struct seen_entry *seen_store_find(struct seen_store *store, struct hash128 key,
         return NULL;
     }
     return &seen_slot_of(head)->entry;
+}
+
+void seen_store_refresh(struct seen_store *store, const struct seen_entry *found,
+                        struct seen_entry sighting)
+{
+    struct seen_slot *slot =
+        (struct seen_slot *)(void *)(store->table.slots + ((const uint8_t *)found -
+                                                           store->table.slots) -
+                                     offsetof(struct seen_slot, entry));
+    keyed_touch(&store->table, SLOT_BYTES, slot);
+    if (sighting.event_time_us > slot->entry.event_time_us) {
+        slot->entry.event_time_us = sighting.event_time_us;
+    }
+    slot->entry.offset = sighting.offset;
 }
 
 enum status seen_store_insert(struct seen_store *store, struct hash128 key, struct seen_entry entry,
@@ -73,6 +87,7 @@ enum status seen_store_insert(struct seen_store *store, struct hash128 key, stru
         head = keyed_add(table, SLOT_BYTES, key);
     } else {
         check(!keyed_is_remembered(head->event_time_us, table->horizon_us, watermark_us));
+        keyed_touch(table, SLOT_BYTES, head);
     }
     seen_slot_of(head)->entry = entry;
     return STATUS_OK;
@@ -85,7 +100,7 @@ void seen_store_purge(struct seen_store *store, int64_t watermark_us)
 
 void seen_store_set_horizon(struct seen_store *store, int64_t horizon_us)
 {
-    check(horizon_us >= 0);
+    check(horizon_us >= 0 && store->table.copy == NULL);
     store->table.horizon_us = horizon_us;
 }
 
@@ -94,51 +109,57 @@ uint64_t seen_store_count(const struct seen_store *store)
     return store->table.count;
 }
 
-static void seen_slot_write(const struct seen_slot *slot, struct buffer *out)
+/* --- copies --- */
+
+static void seen_slot_write(const void *at, struct buffer *out)
 {
+    const struct seen_slot *slot = at;
     form_write_hash(slot->key, out);
     buffer_append_u64(out, (uint64_t)slot->entry.event_time_us);
     buffer_append_u64(out, (uint64_t)slot->entry.offset);
 }
 
-void seen_store_write(const struct seen_store *store, int64_t watermark_us, struct buffer *out)
+void seen_store_copy_begin(struct seen_store *store, struct state_pieces *pieces, uint32_t number,
+                           int64_t watermark_us)
 {
-    const struct keyed_table *table = &store->table;
-    uint64_t count = keyed_count_remembered(table, SLOT_BYTES, watermark_us);
-    buffer_append_u64(out, count);
-    buffer_reserve(out, size_mul((size_t)count, SLOT_BYTES));
-    struct keyed_head *head;
-    for (size_t i = 0; (head = keyed_next(table, SLOT_BYTES, &i)) != NULL;) {
-        if (keyed_is_remembered(head->event_time_us, table->horizon_us, watermark_us)) {
-            seen_slot_write(seen_slot_of(head), out);
-        }
-    }
+    keyed_copy_begin(&store->table, pieces, number, watermark_us, seen_slot_write);
+}
+
+bool seen_store_copy_continue(struct seen_store *store, size_t slot_count)
+{
+    return keyed_copy_continue(&store->table, SLOT_BYTES, slot_count);
+}
+
+void seen_store_copy_end(struct seen_store *store)
+{
+    keyed_copy_end(&store->table);
+}
+
+enum status seen_store_reserve(struct seen_store *store, uint64_t count, struct error *err)
+{
+    return keyed_reserve(&store->table, SLOT_BYTES, count, err);
 }
 
 enum status seen_store_read(struct seen_store *store, struct reader *in, struct error *err)
 {
     struct keyed_table *table = &store->table;
-    check(table->count == 0);
-    uint64_t count = reader_u64(in);
-    if (in->failed || count > (size_t)(in->end - in->at) / SLOT_BYTES) {
-        return error_set(err, STATUS_FATAL, "snapshot.corrupt",
-                         "the remembered keys of dedup are cut off");
-    }
-    enum status status = keyed_reserve(table, SLOT_BYTES, count, err);
-    for (uint64_t i = 0; i < count && status == STATUS_OK; i++) {
+    while (in->at < in->end) {
         struct hash128 key = form_read_hash(in);
         struct seen_entry entry;
         entry.event_time_us = (int64_t)reader_u64(in);
         entry.offset = (int64_t)reader_u64(in);
-        struct keyed_head *head = keyed_add_new(table, SLOT_BYTES, key);
-        if (head == NULL) {
-            status = error_set(err, STATUS_FATAL, "snapshot.corrupt",
-                               "a key of dedup is remembered twice");
-        } else {
-            seen_slot_of(head)->entry = entry;
+        struct keyed_head *head = NULL;
+        if (!in->failed && keyed_has_room(table)) {
+            head = keyed_add_new(table, SLOT_BYTES, key);
         }
+        if (head == NULL) {
+            return error_set(err, STATUS_FATAL, "snapshot.corrupt",
+                             "a remembered key of dedup is cut off, stands there twice, or is one "
+                             "too many");
+        }
+        seen_slot_of(head)->entry = entry;
     }
-    return status;
+    return STATUS_OK;
 }
 
 struct hash128 seen_store_digest(const struct seen_store *store, int64_t watermark_us)

@@ -73,22 +73,76 @@ static struct hash128 crowded_key(struct prng *prng, uint64_t key_count)
     }
 }
 
+/* What a whole copy has written, read into a new store. */
+static struct seen_store *read_pieces(const struct state_pieces *pieces, uint64_t count,
+                                      struct state_budget *budget, int64_t horizon)
+{
+    struct error err = {0};
+    struct seen_store *copy = seen_store_new(budget, horizon);
+    assert_int_equal(seen_store_reserve(copy, count, &err), STATUS_OK);
+    struct reader in = reader_of(bytes_of(pieces->out.data, pieces->out.size));
+    struct bytes piece;
+    while (pieces_next(&in, &piece)) {
+        struct reader entries = reader_of(piece);
+        assert_int_equal(reader_u32(&entries), 7);
+        assert_int_equal(seen_store_read(copy, &entries, &err), STATUS_OK);
+    }
+    assert_false(in.failed);
+    assert_ptr_equal(in.at, in.end);
+    return copy;
+}
+
 static void assert_written_equal(struct seen_store *store, struct state_budget *budget,
                                  int64_t horizon, int64_t watermark)
 {
-    struct error err = {0};
-    struct buffer form = {0};
-    seen_store_write(store, watermark, &form);
-    struct seen_store *copy = seen_store_new(budget, horizon);
-    struct reader in = reader_of(bytes_of(form.data, form.size));
-    assert_int_equal(seen_store_read(copy, &in, &err), STATUS_OK);
-    assert_ptr_equal(in.at, in.end);
+    struct state_pieces pieces = {0};
+    seen_store_copy_begin(store, &pieces, 7, watermark);
+    assert_true(seen_store_copy_continue(store, SIZE_MAX));
+    seen_store_copy_end(store);
+    pieces_end_all(&pieces);
+    struct seen_store *copy =
+        read_pieces(&pieces, seen_store_count(store), budget, horizon);
+    buffer_fini(&pieces.out);
     assert_true(
         hash_equal(seen_store_digest(store, watermark), seen_store_digest(copy, watermark)));
     seen_store_purge(store, watermark);
     assert_int_equal(seen_store_count(store), seen_store_count(copy));
     seen_store_free(copy);
-    buffer_fini(&form);
+}
+
+/* A copy under way, and what it must hold in the end. */
+struct copying {
+    bool is_begun;
+    struct state_pieces pieces;
+    struct hash128 digest;
+    uint64_t count;
+    int64_t watermark;
+};
+
+/* Begins a copy, goes on with it, ends it or gives it up. */
+static void copy_a_little(struct copying *copying, struct seen_store *store, struct prng *prng,
+                          struct state_budget *budget, int64_t horizon, int64_t watermark)
+{
+    if (!copying->is_begun) {
+        copying->is_begun = true;
+        copying->digest = seen_store_digest(store, watermark);
+        copying->count = seen_store_count(store);
+        copying->watermark = watermark;
+        buffer_clear(&copying->pieces.out);
+        seen_store_copy_begin(store, &copying->pieces, 7, watermark);
+    } else if (prng_below(prng, 20) == 0) {
+        copying->is_begun = false;
+        seen_store_copy_end(store);
+    } else if (seen_store_copy_continue(store, prng_below(prng, 200))) {
+        copying->is_begun = false;
+        seen_store_copy_end(store);
+        pieces_end_all(&copying->pieces);
+        struct seen_store *copy =
+            read_pieces(&copying->pieces, copying->count, budget, horizon);
+        assert_true(
+            hash_equal(seen_store_digest(copy, copying->watermark), copying->digest));
+        seen_store_free(copy);
+    }
 }
 
 static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
@@ -99,19 +153,24 @@ static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
     struct seen_store *store = seen_store_new(&budget, horizon);
     static struct naive naive;
     naive.count = 0;
+    struct copying copying = {0};
     int64_t watermark = 0;
     for (int64_t i = 0; i < 3000; i++) {
         watermark += (int64_t)prng_below(&prng, 3);
         struct hash128 key = crowded_key(&prng, key_count);
         seen_store_prefetch(store, key);
-        struct seen_entry *found = seen_store_find(store, key, watermark);
+        const struct seen_entry *found = seen_store_find(store, key, watermark);
         struct seen_entry *expected = naive_find(&naive, key);
         assert_int_equal(found != NULL, is_remembered(expected, horizon, watermark));
         if (found != NULL) {
             assert_int_equal(found->event_time_us, expected->event_time_us);
             assert_int_equal(found->offset, expected->offset);
-            found->offset = expected->offset = i;
-            found->event_time_us = expected->event_time_us += (int64_t)prng_below(&prng, 2);
+            /* An earlier sighting changes the offset only. */
+            int64_t later = (int64_t)prng_below(&prng, 3) - 1;
+            seen_store_refresh(store, found,
+                               (struct seen_entry){expected->event_time_us + later, i});
+            expected->event_time_us += later > 0 ? later : 0;
+            expected->offset = i;
         } else if (prng_below(&prng, 4) > 0) {
             int64_t time = watermark + (int64_t)prng_below(&prng, 5);
             insert(store, key, time, i, watermark);
@@ -120,11 +179,15 @@ static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
         if (prng_below(&prng, 50) == 0) {
             seen_store_purge(store, watermark);
         }
-        if (prng_below(&prng, 300) == 0) {
+        if (prng_below(&prng, 8) == 0) {
+            copy_a_little(&copying, store, &prng, &budget, horizon, watermark);
+        }
+        if (!copying.is_begun && prng_below(&prng, 300) == 0) {
             assert_written_equal(store, &budget, horizon, watermark);
         }
     }
     seen_store_free(store);
+    buffer_fini(&copying.pieces.out);
     assert_int_equal(budget.used_bytes, 0);
 }
 
@@ -153,7 +216,7 @@ static void test_purge_keeps_the_rest(void **state)
         assert_int_equal(seen_store_count(store), 1000 - watermark);
         for (uint64_t i = (uint64_t)watermark; i < 1000; i++) {
             struct hash128 key = hash_of(i % 7 == 0 ? UINT64_MAX - i % 5 : i, i);
-            struct seen_entry *found = seen_store_find(store, key, watermark);
+            const struct seen_entry *found = seen_store_find(store, key, watermark);
             assert_non_null(found);
             assert_int_equal(found->offset, i);
         }
@@ -311,52 +374,49 @@ static void test_growth_finds_all(void **state)
 static void test_reading_respects_the_budget(void **state)
 {
     (void)state;
-    struct state_budget large = {.limit_bytes = 1 << 20};
-    struct seen_store *store = seen_store_new(&large, 1000);
-    for (uint64_t i = 0; i < 200; i++) {
-        insert(store, hash_of(i, 2), 0, (int64_t)i, 0);
-    }
-    struct buffer form = {0};
-    seen_store_write(store, 0, &form);
-    seen_store_free(store);
     struct state_budget small = {.limit_bytes = 4096};
-    store = seen_store_new(&small, 1000);
-    struct reader in = reader_of(bytes_of(form.data, form.size));
+    struct seen_store *store = seen_store_new(&small, 1000);
     struct error err = {0};
-    assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
+    assert_int_equal(seen_store_reserve(store, 200, &err), STATUS_FATAL);
     assert_string_equal(err.code, "state.memory");
     seen_store_free(store);
     assert_int_equal(small.used_bytes, 0);
-    buffer_fini(&form);
+}
+
+static void expect_corrupt(struct bytes form, uint64_t count)
+{
+    struct state_budget budget = {.limit_bytes = 1 << 20};
+    struct seen_store *store = seen_store_new(&budget, 1000);
+    struct error err = {0};
+    assert_int_equal(seen_store_reserve(store, count, &err), STATUS_OK);
+    struct reader in = reader_of(form);
+    assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
+    assert_string_equal(err.code, "snapshot.corrupt");
+    seen_store_free(store);
 }
 
 static void test_broken_forms(void **state)
 {
     (void)state;
-    struct state_budget budget = {.limit_bytes = 1 << 20};
-    struct seen_store *store = seen_store_new(&budget, 1000);
-    insert(store, hash_of(0, 0), 3, 1, 0);
-    insert(store, hash_of(1, 2), 4, 2, 0);
     struct buffer form = {0};
-    seen_store_write(store, 0, &form);
-    assert_int_equal(form.size, 8 + 2 * 32);
-    seen_store_free(store);
-    for (size_t size = 0; size < form.size; size++) {
-        struct error err = {0};
-        struct reader in = reader_of(bytes_of(form.data, size));
-        store = seen_store_new(&budget, 1000);
-        assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
-        assert_string_equal(err.code, "snapshot.corrupt");
-        seen_store_free(store);
+    for (uint64_t i = 0; i < 100; i++) {
+        buffer_append_u64(&form, i); /* The first one is the zero key. */
+        buffer_append_u64(&form, 0);
+        buffer_append_u64(&form, 3);
+        buffer_append_u64(&form, i);
     }
+    for (size_t size = 1; size < 4 * 32; size++) {
+        if (size % 32 != 0) {
+            expect_corrupt(bytes_of(form.data, size), 4);
+        }
+    }
+    /* More than were said to come; the room is for 48. */
+    expect_corrupt(bytes_of(form.data, form.size), 4);
     /* The same key twice. */
-    memcpy(form.data + 8 + 32, form.data + 8, 32);
-    struct error err = {0};
-    struct reader in = reader_of(bytes_of(form.data, form.size));
-    store = seen_store_new(&budget, 1000);
-    assert_int_equal(seen_store_read(store, &in, &err), STATUS_FATAL);
-    assert_string_equal(err.code, "snapshot.corrupt");
-    seen_store_free(store);
+    memcpy(form.data + 2 * 32, form.data + 32, 32);
+    expect_corrupt(bytes_of(form.data, 4 * 32), 4);
+    memcpy(form.data + 2 * 32, form.data, 32);
+    expect_corrupt(bytes_of(form.data, 4 * 32), 4);
     buffer_fini(&form);
 }
 

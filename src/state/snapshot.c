@@ -1,299 +1,216 @@
 #include "state/snapshot.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "os/file.h"
-#include "os/pages.h"
 #include "state/form.h"
+#include "state/snapshot_private.h"
 
-#define SNAPSHOT_MAGIC "WEIRSNAP"
-#define SNAPSHOT_VERSION 1u
-#define SNAPSHOT_ENDING ".snapshot"
+#define XXH_INLINE_ALL
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
 
-enum {
-    OFFSET_DIGITS = 19,
-    /* Longer names are replaced by their hash, so that a file name has at most 255 bytes. */
-    NAME_PART_MAX_BYTES = 96,
-    TEMPORARY_ENDING_BYTES = sizeof ".tmp-" - 1 + 16,
-    /* Enough for what stands before the body with names of usual size. */
-    HEAD_BYTES = 4096,
+enum { WINDOW_BYTES = 1024 * 1024, SIZE_BYTES = 4 };
+
+struct snapshot_reader {
+    struct file_reader *file;
+    struct snapshot_head head;
+    int64_t next;  /* what follows the window */
+    int64_t end;   /* of the pieces */
+    uint8_t *window;
+    size_t window_capacity;
+    size_t at, filled; /* in the window */
 };
 
-/* --- Names. --- */
+/* --- the window over the file --- */
 
-static bool is_plain(char c, bool dash_is_plain)
+/* At least `size` bytes stand behind `at`, or all that there are. */
+static enum status fill(struct snapshot_reader *reader, size_t size, struct error *err)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || (c == '-' && dash_is_plain);
-}
-
-/* The name as part of a file name: other characters become %XX; what is too long becomes ~ and
- * its hash. */
-static void append_name(struct buffer *out, const char *name, bool dash_is_plain)
-{
-    size_t begin = out->size;
-    for (const char *at = name; *at != '\0'; at++) {
-        if (is_plain(*at, dash_is_plain)) {
-            buffer_append_byte(out, (uint8_t)*at);
-        } else {
-            buffer_printf(out, "%%%02X", (unsigned)(uint8_t)*at);
-        }
-        if (out->size - begin > NAME_PART_MAX_BYTES) {
-            char digits[33];
-            hash_format(hash_plain(name, strlen(name)), digits);
-            out->size = begin;
-            buffer_printf(out, "~%s", digits);
-            return;
-        }
+    size_t left = reader->filled - reader->at;
+    if (left >= size || reader->next >= reader->end) {
+        return STATUS_OK;
     }
-}
-
-/* "<pipeline>-<partition>-". No '-' in the partition's part: so no two identities share a
- * prefix. */
-static char *name_prefix(struct arena *arena, const struct snapshot_identity *identity)
-{
-    struct buffer name = {0};
-    append_name(&name, identity->pipeline, true);
-    buffer_append_byte(&name, '-');
-    append_name(&name, identity->partition, false);
-    buffer_append_byte(&name, '-');
-    char *prefix = arena_copy(arena, name.data, name.size);
-    buffer_fini(&name);
-    return prefix;
-}
-
-/* The offset in the name of a snapshot with that prefix, −1 when it is none. `rest` gets what
- * stands behind the ending of snapshots. */
-static int64_t offset_of_name(const char *name, const char *prefix, const char **rest)
-{
-    size_t prefix_size = strlen(prefix);
-    if (strncmp(name, prefix, prefix_size) != 0) {
-        return -1;
+    if (size > reader->window_capacity) {
+        reader->window_capacity = size;
+        reader->window = memory_realloc(reader->window, size);
     }
-    const char *at = name + prefix_size;
-    int64_t offset = 0;
-    for (int i = 0; i < OFFSET_DIGITS; i++, at++) {
-        if (*at < '0' || *at > '9' || __builtin_mul_overflow(offset, 10, &offset) ||
-            __builtin_add_overflow(offset, *at - '0', &offset)) {
-            return -1;
-        }
+    memmove(reader->window, reader->window + reader->at, left);
+    reader->at = 0;
+    size_t room = reader->window_capacity - left;
+    int64_t there = reader->end - reader->next;
+    size_t wanted = there < (int64_t)room ? (size_t)there : room;
+    size_t got = 0;
+    enum status status =
+        file_reader_read_at(reader->file, reader->next, reader->window + left, wanted, &got, err);
+    reader->filled = left + got;
+    reader->next += (int64_t)got;
+    return status;
+}
+
+static struct reader window_reader(const struct snapshot_reader *reader)
+{
+    return reader_of(bytes_of(reader->window + reader->at, reader->filled - reader->at));
+}
+
+/* --- verifying --- */
+
+/* NULL when it is what stands at the end of the file. The whole file is read, in the window. */
+static const char *verify_checksum(struct snapshot_reader *reader)
+{
+    static const char unreadable[] = "cannot be read";
+    XXH3_state_t *sum = memory_alloc(size_add(sizeof *sum, 64));
+    XXH3_state_t *aligned = (XXH3_state_t *)(((uintptr_t)sum + 63) & ~(uintptr_t)63);
+    check(XXH3_64bits_reset(aligned) == XXH_OK);
+    const char *fault = NULL;
+    reader->next = 0;
+    while (reader->next < reader->end && fault == NULL) {
+        int64_t before = reader->next;
+        reader->at = reader->filled = 0;
+        fault = fill(reader, WINDOW_BYTES, NULL) == STATUS_OK && reader->next > before
+                    ? NULL
+                    : unreadable;
+        check(XXH3_64bits_update(aligned, reader->window, reader->filled) == XXH_OK);
     }
-    size_t ending_size = strlen(SNAPSHOT_ENDING);
-    if (strncmp(at, SNAPSHOT_ENDING, ending_size) != 0) {
-        return -1;
+    uint64_t expected = XXH3_64bits_digest(aligned);
+    memory_free(sum);
+    uint8_t seal[FORM_SEAL_BYTES];
+    size_t got = 0;
+    if (fault == NULL &&
+        (file_reader_read_at(reader->file, reader->end, seal, sizeof seal, &got, NULL) !=
+             STATUS_OK ||
+         got != sizeof seal)) {
+        fault = unreadable;
     }
-    *rest = at + ending_size;
-    return offset;
-}
-
-static int64_t offset_of_snapshot(const char *name, const char *prefix)
-{
-    const char *rest = "";
-    int64_t offset = offset_of_name(name, prefix, &rest);
-    return *rest == '\0' ? offset : -1;
-}
-
-/* What a crash in the middle of a write left. */
-static bool is_leftover(const char *name, const char *prefix, int64_t before_offset)
-{
-    const char *rest = "";
-    int64_t offset = offset_of_name(name, prefix, &rest);
-    return offset >= 0 && offset < before_offset && strncmp(rest, ".tmp-", 5) == 0 &&
-           strlen(rest) == TEMPORARY_ENDING_BYTES;
-}
-
-/* --- The form. --- */
-
-static void write_identity(const struct snapshot_identity *identity, struct buffer *out)
-{
-    buffer_append_sized(out, identity->pipeline, strlen(identity->pipeline));
-    buffer_append(out, identity->incarnation, sizeof identity->incarnation);
-    buffer_append_sized(out, identity->topic_id, strlen(identity->topic_id));
-    buffer_append_sized(out, identity->partition, strlen(identity->partition));
-}
-
-/* True when the reader stands at this identity; it stands behind it then. */
-static bool read_identity(struct reader *in, const struct snapshot_identity *identity)
-{
-    bool same = bytes_equal_string(reader_sized(in), identity->pipeline);
-    struct bytes incarnation = reader_bytes(in, sizeof identity->incarnation);
-    same = same && !in->failed &&
-           memcmp(incarnation.data, identity->incarnation, sizeof identity->incarnation) == 0;
-    same = same && bytes_equal_string(reader_sized(in), identity->topic_id);
-    return same && bytes_equal_string(reader_sized(in), identity->partition) && !in->failed;
-}
-
-static void write_form(const struct snapshot_identity *identity, const struct snapshot *snapshot,
-                       struct buffer *out)
-{
-    size_t begin = form_begin(SNAPSHOT_MAGIC, SNAPSHOT_VERSION, out);
-    write_identity(identity, out);
-    buffer_append_u64(out, (uint64_t)snapshot->next_offset);
-    form_write_hash(snapshot->plan_hash, out);
-    form_write_hash(snapshot->last_record_hash, out);
-    buffer_append_u64(out, snapshot->body.size);
-    buffer_append(out, snapshot->body.data, snapshot->body.size);
-    form_seal(begin, out);
-}
-
-/* NULL when it is good, else what is wrong with it. */
-static const char *read_form(struct bytes form, const struct snapshot_identity *identity,
-                             int64_t offset, struct snapshot *out)
-{
-    struct reader in;
-    switch (form_open(form, SNAPSHOT_MAGIC, SNAPSHOT_VERSION, &in)) {
-    case FORM_BROKEN:
-        return "is broken: its checksum or its head is not right";
-    case FORM_NEWER:
-        return "was written by a later version of weir";
-    case FORM_GOOD:
-        break;
+    struct reader in = reader_of(bytes_of(seal, got));
+    if (fault == NULL && reader_u64(&in) != expected) {
+        fault = "is broken: its checksum is not right";
     }
-    if (!read_identity(&in, identity)) {
+    reader->next = 0;
+    reader->at = reader->filled = 0;
+    return fault;
+}
+
+/* The window stands at the pieces afterwards. NULL when all is good. */
+static const char *read_head(struct snapshot_reader *reader,
+                             const struct snapshot_identity *identity, int64_t offset)
+{
+    if (fill(reader, WINDOW_BYTES, NULL) != STATUS_OK) {
+        return "cannot be read";
+    }
+    struct reader in = window_reader(reader);
+    struct bytes magic = reader_bytes(&in, FORM_MAGIC_BYTES);
+    uint32_t version = reader_u32(&in);
+    if (in.failed || !bytes_equal_string(magic, SNAPSHOT_MAGIC)) {
+        return "is broken: its head is not right";
+    }
+    if (version != SNAPSHOT_VERSION) {
+        return version > SNAPSHOT_VERSION ? "was written by a later version of weir"
+                                          : "was written by an earlier version of weir";
+    }
+    if (!snapshot_identity_read(&in, identity)) {
         return "belongs to another pipeline, incarnation or topic";
     }
-    struct snapshot found;
-    found.next_offset = (int64_t)reader_u64(&in);
-    found.plan_hash = form_read_hash(&in);
-    found.last_record_hash = form_read_hash(&in);
-    uint64_t body_size = reader_u64(&in);
-    found.body = reader_bytes(&in, body_size);
-    if (in.failed || in.at != in.end || found.next_offset != offset) {
+    reader->head.next_offset = (int64_t)reader_u64(&in);
+    reader->head.plan_hash = form_read_hash(&in);
+    reader->head.last_record_hash = form_read_hash(&in);
+    if (in.failed || reader->head.next_offset != offset) {
         return "is broken: its parts do not fit together";
     }
-    *out = found;
+    reader->at = (size_t)(in.at - reader->window);
     return NULL;
 }
 
-/* --- Files. --- */
-
-/* The first `limit_bytes` of the file, in the arena. */
-static enum status read_head(struct arena *arena, const char *path, size_t limit_bytes,
-                             struct bytes *out, struct error *err)
+static const char *open_file(const char *path, const struct snapshot_identity *identity,
+                             int64_t offset, struct snapshot_reader **out)
 {
-    struct file_reader *reader = NULL;
-    enum status status = file_reader_open(path, &reader, err);
-    if (status != STATUS_OK) {
-        return status;
+    struct file_reader *file = NULL;
+    if (file_reader_open(path, &file, NULL) != STATUS_OK) {
+        return "cannot be read";
     }
-    int64_t size_bytes = file_reader_size(reader);
-    size_t size = size_bytes > 0 ? (size_t)size_bytes : 0;
-    size = size < limit_bytes ? size : limit_bytes;
-    uint8_t *data = arena_alloc(arena, size);
-    pages_populate(data, size);
-    size_t got = 0;
-    status = file_reader_read_at(reader, 0, data, size, &got, err);
-    file_reader_close(reader);
-    if (status == STATUS_OK) {
-        *out = bytes_of(data, got);
+    struct snapshot_reader *reader = memory_alloc_zero(1, sizeof *reader);
+    reader->file = file;
+    reader->end = file_reader_size(file) - (int64_t)FORM_SEAL_BYTES;
+    reader->window_capacity = WINDOW_BYTES;
+    reader->window = memory_alloc(WINDOW_BYTES);
+    const char *fault = reader->end <= 0 ? "is broken: it is cut" : verify_checksum(reader);
+    if (fault == NULL) {
+        fault = read_head(reader, identity, offset);
     }
-    return status;
+    if (fault != NULL) {
+        snapshot_reader_close(reader);
+        return fault;
+    }
+    *out = reader;
+    return NULL;
 }
 
-/* Whether a file that may be removed is ours; by its head only, it may be large. */
-static bool is_ours(struct arena *arena, const char *path, const struct snapshot_identity *identity)
+enum status snapshot_load(const char *folder, const struct snapshot_identity *identity,
+                          int64_t max_offset, void (*warn)(void *context, const char *message),
+                          void *context, struct snapshot_reader **out, bool *out_found,
+                          struct error *err)
 {
-    struct bytes head;
-    if (read_head(arena, path, HEAD_BYTES, &head, NULL) != STATUS_OK ||
-        !bytes_starts_with(head, SNAPSHOT_MAGIC)) {
-        return false;
-    }
-    struct reader in = reader_of(head);
-    struct bytes magic = reader_bytes(&in, FORM_MAGIC_BYTES);
-    uint32_t version = reader_u32(&in);
-    return !bytes_is_none(magic) && version == SNAPSHOT_VERSION && read_identity(&in, identity);
-}
-
-/* Removes all but the newest of our snapshots below `offset`, and what crashes left. */
-static enum status remove_old(struct arena *arena, const char *folder,
-                              const struct snapshot_identity *identity, int64_t offset,
-                              struct error *err)
-{
+    struct arena *arena = arena_new(16 * 1024);
     const char **names = NULL;
     size_t count = 0;
+    *out_found = false;
     enum status status = folder_list(arena, folder, &names, &count, err);
-    const char *prefix = name_prefix(arena, identity);
-    bool kept = false;
-    for (size_t i = count; i > 0 && status == STATUS_OK; i--) {
-        const char *name = names[i - 1];
-        const char *path = arena_printf(arena, "%s/%s", folder, name);
-        int64_t found = offset_of_snapshot(name, prefix);
-        if (found >= 0 && found < offset && is_ours(arena, path, identity)) {
-            if (kept) {
-                status = file_remove(path, err);
-            }
-            kept = true;
-        } else if (is_leftover(name, prefix, offset)) {
-            status = file_remove(path, err);
+    const char *prefix = snapshot_prefix(arena, identity);
+    for (size_t i = status == STATUS_OK ? count : 0; i > 0 && !*out_found; i--) {
+        int64_t offset = snapshot_offset(names[i - 1], prefix);
+        if (offset < 0 || offset > max_offset) {
+            continue;
         }
-    }
-    return status;
-}
-
-enum status snapshot_save(const char *folder, const struct snapshot_identity *identity,
-                          const struct snapshot *snapshot, struct error *err)
-{
-    check(snapshot->next_offset >= 0);
-    enum status status = folder_make(folder, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct arena *arena = arena_new(16 * 1024);
-    const char *path =
-        arena_printf(arena, "%s/%s%0*lld%s", folder, name_prefix(arena, identity), OFFSET_DIGITS,
-                     (long long)snapshot->next_offset, SNAPSHOT_ENDING);
-    struct buffer form = {0};
-    write_form(identity, snapshot, &form);
-    status = file_write_durably(path, bytes_of(form.data, form.size), 0, err);
-    buffer_fini(&form);
-    if (status == STATUS_OK) {
-        status = remove_old(arena, folder, identity, snapshot->next_offset, err);
+        const char *path = arena_printf(arena, "%s/%s", folder, names[i - 1]);
+        const char *fault = open_file(path, identity, offset, out);
+        *out_found = fault == NULL;
+        if (fault != NULL && warn != NULL) {
+            warn(context, arena_printf(arena, "the snapshot %s %s", path, fault));
+        }
     }
     arena_free(arena);
     return status;
 }
 
-static void warn_of(struct arena *arena, void (*warn)(void *context, const char *message),
-                    void *context, const char *path, const char *fault)
+/* --- pieces --- */
+
+const struct snapshot_head *snapshot_reader_head(const struct snapshot_reader *reader)
 {
-    if (warn != NULL) {
-        warn(context, arena_printf(arena, "the snapshot %s %s", path, fault));
-    }
+    return &reader->head;
 }
 
-enum status snapshot_load(struct arena *arena, const char *folder,
-                          const struct snapshot_identity *identity, int64_t max_offset,
-                          void (*warn)(void *context, const char *message), void *context,
-                          struct snapshot *out, bool *out_found, struct error *err)
+enum status snapshot_reader_next(struct snapshot_reader *reader, struct bytes *out, bool *out_end,
+                                 struct error *err)
 {
-    const char **names = NULL;
-    size_t count = 0;
-    enum status status = folder_list(arena, folder, &names, &count, err);
+    enum status status = fill(reader, SIZE_BYTES, err);
     if (status != STATUS_OK) {
         return status;
     }
-    const char *prefix = name_prefix(arena, identity);
-    for (size_t i = count; i > 0; i--) {
-        int64_t offset = offset_of_snapshot(names[i - 1], prefix);
-        if (offset < 0 || offset > max_offset) {
-            continue;
-        }
-        const char *path = arena_printf(arena, "%s/%s", folder, names[i - 1]);
-        struct error unreadable = {0};
-        struct bytes form;
-        const char *fault;
-        if (read_head(arena, path, SIZE_MAX, &form, &unreadable) != STATUS_OK) {
-            fault = arena_printf(arena, "cannot be read: %s", unreadable.message);
-        } else {
-            fault = read_form(form, identity, offset, out);
-        }
-        if (fault == NULL) {
-            *out_found = true;
-            return STATUS_OK;
-        }
-        warn_of(arena, warn, context, path, fault);
+    struct reader in = window_reader(reader);
+    size_t size = reader_u32(&in);
+    int64_t there = reader->end - reader->next + (int64_t)(reader->filled - reader->at);
+    if (in.failed || (int64_t)size > there - SIZE_BYTES ||
+        (size == 0 && there != SIZE_BYTES)) {
+        return error_set(err, STATUS_FATAL, "snapshot.corrupt",
+                         "a snapshot is cut, or goes on behind its end");
     }
-    *out_found = false;
-    return STATUS_OK;
+    status = fill(reader, SIZE_BYTES + size, err);
+    if (status == STATUS_OK && reader->filled - reader->at < SIZE_BYTES + size) {
+        status = error_set(err, STATUS_FATAL, "snapshot.corrupt", "a snapshot became shorter");
+    }
+    if (status == STATUS_OK) {
+        *out = bytes_of(reader->window + reader->at + SIZE_BYTES, size);
+        *out_end = size == 0;
+        reader->at += SIZE_BYTES + size;
+    }
+    return status;
+}
+
+void snapshot_reader_close(struct snapshot_reader *reader)
+{
+    if (reader != NULL) {
+        file_reader_close(reader->file);
+        memory_free(reader->window);
+        memory_free(reader);
+    }
 }

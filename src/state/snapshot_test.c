@@ -12,6 +12,7 @@
 
 #include "os/file.h"
 #include "state/form.h"
+#include "state/store.h"
 
 struct place {
     char folder[64];
@@ -60,36 +61,76 @@ static const struct snapshot_identity identity = {
     .partition = "0",
 };
 
-static struct snapshot snapshot_of(int64_t offset, const char *body)
+static void write_to(const char *folder, const struct snapshot_identity *of, int64_t offset,
+                     const char *body)
 {
-    return (struct snapshot){
-        .next_offset = offset,
-        .plan_hash = {1, 2},
-        .last_record_hash = {3, 4},
-        .body = bytes_of_string(body),
-    };
+    struct snapshot_head head = {
+        .next_offset = offset, .plan_hash = {1, 2}, .last_record_hash = {3, 4}};
+    struct snapshot_writer *writer = NULL;
+    struct error err = {0};
+    assert_int_equal(snapshot_writer_open(folder, of, &head, &writer, &err), STATUS_OK);
+    struct state_pieces pieces = {0};
+    if (body[0] != '\0') {
+        size_t begin = pieces_begin(&pieces);
+        buffer_append_string(&pieces.out, body);
+        pieces_end(&pieces, begin);
+    }
+    pieces_end_all(&pieces);
+    snapshot_writer_append(writer, &pieces.out);
+    assert_int_equal(pieces.out.size, 0);
+    buffer_fini(&pieces.out);
+    snapshot_writer_publish(writer);
+    assert_int_equal(snapshot_writer_wait(writer, &err), STATUS_OK);
+    assert_int_equal(snapshot_writer_outcome(writer, &err), SNAPSHOT_PUBLISHED);
+    snapshot_writer_close(writer);
 }
 
 static void save(struct place *place, const struct snapshot_identity *of, int64_t offset,
                  const char *body)
 {
-    struct snapshot snapshot = snapshot_of(offset, body);
-    struct error err = {0};
-    assert_int_equal(snapshot_save(place->folder, of, &snapshot, &err), STATUS_OK);
+    write_to(place->folder, of, offset, body);
 }
 
+struct found {
+    struct snapshot_head head;
+    char body[200]; /* all pieces */
+};
+
 /* The offset of what is found, −1 when nothing is. */
-static int64_t load(struct place *place, const struct snapshot_identity *of, int64_t max_offset,
-                    struct snapshot *out)
+static int64_t load_from(struct place *place, const char *folder,
+                         const struct snapshot_identity *of, int64_t max_offset,
+                         struct found *out)
 {
-    struct snapshot found;
+    struct snapshot_reader *reader = NULL;
     bool is_found = false;
     struct error err = {0};
     place->warnings = 0;
-    assert_int_equal(snapshot_load(place->arena, place->folder, of, max_offset, warn, place,
-                                   out != NULL ? out : &found, &is_found, &err),
-                     STATUS_OK);
-    return !is_found ? -1 : out != NULL ? out->next_offset : found.next_offset;
+    assert_int_equal(
+        snapshot_load(folder, of, max_offset, warn, place, &reader, &is_found, &err), STATUS_OK);
+    if (!is_found) {
+        assert_null(reader);
+        return -1;
+    }
+    struct found found = {.head = *snapshot_reader_head(reader)};
+    bool is_end = false;
+    for (size_t size = 0; !is_end;) {
+        struct bytes piece;
+        assert_int_equal(snapshot_reader_next(reader, &piece, &is_end, &err), STATUS_OK);
+        assert_true(size + piece.size < sizeof found.body);
+        memcpy(found.body + size, piece.data, piece.size);
+        size += piece.size;
+    }
+    snapshot_reader_close(reader);
+    if (out != NULL) {
+        *out = found;
+    }
+    return found.head.next_offset;
+}
+
+static int64_t load(struct place *place, const struct snapshot_identity *of, int64_t max_offset,
+                    struct found *out)
+{
+    return load_from(place, place->folder, of, max_offset, out);
 }
 
 static char *path_of(struct place *place, const char *name)
@@ -120,14 +161,14 @@ static void test_newest_at_or_below(void **state)
     assert_int_equal(load(place, &identity, INT64_MAX, NULL), -1);
     save(place, &identity, 7, "seven");
     save(place, &identity, 1000, "thousand");
-    struct snapshot found;
+    struct found found;
     assert_int_equal(load(place, &identity, INT64_MAX, &found), 1000);
-    assert_true(bytes_equal_string(found.body, "thousand"));
-    assert_true(hash_equal(found.plan_hash, (struct hash128){1, 2}));
-    assert_true(hash_equal(found.last_record_hash, (struct hash128){3, 4}));
+    assert_string_equal(found.body, "thousand");
+    assert_true(hash_equal(found.head.plan_hash, (struct hash128){1, 2}));
+    assert_true(hash_equal(found.head.last_record_hash, (struct hash128){3, 4}));
     assert_int_equal(load(place, &identity, 1000, NULL), 1000);
     assert_int_equal(load(place, &identity, 999, &found), 7);
-    assert_true(bytes_equal_string(found.body, "seven"));
+    assert_string_equal(found.body, "seven");
     assert_int_equal(load(place, &identity, 6, NULL), -1);
     assert_int_equal(place->warnings, 0);
     assert_true(file_exists(path_of(place, "iot-0-0000000000000001000.snapshot")));
@@ -136,23 +177,118 @@ static void test_newest_at_or_below(void **state)
 static void test_absent_folder(void **state)
 {
     struct place *place = *state;
-    struct snapshot found;
-    bool is_found = true;
+    assert_int_equal(load_from(place, path_of(place, "not/there"), &identity, 5, NULL), -1);
+    const char *folder = path_of(place, "made");
+    write_to(folder, &identity, 3, "");
+    struct found found;
+    assert_int_equal(load_from(place, folder, &identity, 5, &found), 3);
+    assert_string_equal(found.body, "");
+    assert_int_equal(remove(path_of(place, "made/iot-0-0000000000000000003.snapshot")), 0);
+}
+
+/* What was not published is not there, whole or not. */
+static void test_unpublished(void **state)
+{
+    struct place *place = *state;
+    struct snapshot_head head = {.next_offset = 3};
     struct error err = {0};
-    char *folder = path_of(place, "not/there");
+    for (int appends = 0; appends < 3; appends++) {
+        struct snapshot_writer *writer = NULL;
+        assert_int_equal(snapshot_writer_open(place->folder, &identity, &head, &writer, &err),
+                         STATUS_OK);
+        for (int i = 0; i < appends; i++) {
+            struct buffer bytes = {0};
+            buffer_append_u32(&bytes, 0);
+            snapshot_writer_append(writer, &bytes);
+            buffer_fini(&bytes);
+        }
+        assert_int_equal(snapshot_writer_outcome(writer, &err), SNAPSHOT_UNDER_WAY);
+        snapshot_writer_close(writer);
+        assert_int_equal(file_count(place), 0);
+    }
+}
+
+/* Pieces larger than the window, and many of them, in appends of every size. */
+static void test_long_ones(void **state)
+{
+    struct place *place = *state;
+    struct snapshot_head head = {.next_offset = 3};
+    struct snapshot_writer *writer = NULL;
+    struct error err = {0};
+    assert_int_equal(snapshot_writer_open(place->folder, &identity, &head, &writer, &err),
+                     STATUS_OK);
+    struct state_pieces pieces = {0};
+    const size_t count = 300;
+    for (size_t i = 1; i <= count; i++) {
+        size_t size = i % 100 == 0 ? i * 10000 : i * 37;
+        size_t begin = pieces_begin(&pieces);
+        memset(buffer_reserve(&pieces.out, size), (int)(i % 251), size);
+        pieces.out.size += size;
+        pieces_end(&pieces, begin);
+        if (i % 7 == 0) {
+            snapshot_writer_append(writer, &pieces.out);
+        }
+    }
+    pieces_end_all(&pieces);
+    snapshot_writer_append(writer, &pieces.out);
+    buffer_fini(&pieces.out);
+    snapshot_writer_publish(writer);
+    assert_int_equal(snapshot_writer_wait(writer, &err), STATUS_OK);
+    snapshot_writer_close(writer);
+
+    struct snapshot_reader *reader = NULL;
+    bool is_found = false;
     assert_int_equal(
-        snapshot_load(place->arena, folder, &identity, 5, NULL, NULL, &found, &is_found, &err),
-        STATUS_OK);
-    assert_false(is_found);
-    folder = path_of(place, "made");
-    struct snapshot snapshot = snapshot_of(3, "");
-    assert_int_equal(snapshot_save(folder, &identity, &snapshot, &err), STATUS_OK);
-    assert_int_equal(
-        snapshot_load(place->arena, folder, &identity, 5, NULL, NULL, &found, &is_found, &err),
+        snapshot_load(place->folder, &identity, 3, NULL, NULL, &reader, &is_found, &err),
         STATUS_OK);
     assert_true(is_found);
-    assert_int_equal(found.body.size, 0);
-    assert_int_equal(remove(path_of(place, "made/iot-0-0000000000000000003.snapshot")), 0);
+    for (size_t i = 1; i <= count + 1; i++) {
+        struct bytes piece;
+        bool is_end = false;
+        assert_int_equal(snapshot_reader_next(reader, &piece, &is_end, &err), STATUS_OK);
+        assert_int_equal(is_end, i > count);
+        assert_int_equal(piece.size, i > count ? 0 : i % 100 == 0 ? i * 10000 : i * 37);
+        for (size_t at = 0; at < piece.size; at++) {
+            assert_int_equal(piece.data[at], i % 251);
+        }
+    }
+    snapshot_reader_close(reader);
+}
+
+/* A good checksum over pieces that do not end where the file does. */
+static void test_pieces_must_fit(void **state)
+{
+    struct place *place = *state;
+    const uint32_t sizes[] = {5, 3, 0, UINT32_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct snapshot_head head = {.next_offset = 3};
+        struct snapshot_writer *writer = NULL;
+        struct error err = {0};
+        assert_int_equal(snapshot_writer_open(place->folder, &identity, &head, &writer, &err),
+                         STATUS_OK);
+        struct buffer bytes = {0};
+        buffer_append_u32(&bytes, sizes[i]);
+        buffer_append_string(&bytes, "four");
+        snapshot_writer_append(writer, &bytes);
+        buffer_fini(&bytes);
+        snapshot_writer_publish(writer);
+        assert_int_equal(snapshot_writer_wait(writer, &err), STATUS_OK);
+        snapshot_writer_close(writer);
+        struct snapshot_reader *reader = NULL;
+        bool is_found = false;
+        assert_int_equal(
+            snapshot_load(place->folder, &identity, 3, NULL, NULL, &reader, &is_found, &err),
+            STATUS_OK);
+        struct bytes piece;
+        bool is_end = false;
+        enum status status = STATUS_OK;
+        while (status == STATUS_OK && !is_end) {
+            status = snapshot_reader_next(reader, &piece, &is_end, &err);
+        }
+        assert_int_equal(status, STATUS_FATAL);
+        assert_string_equal(err.code, "snapshot.corrupt");
+        snapshot_reader_close(reader);
+    }
 }
 
 static void test_newest_two_are_kept(void **state)
@@ -288,12 +424,12 @@ static void test_without_warn(void **state)
 {
     struct place *place = *state;
     write_raw(path_of(place, "iot-0-0000000000000000006.snapshot"), "junk", 4);
-    struct snapshot found;
+    struct snapshot_reader *reader = NULL;
     bool is_found = true;
     struct error err = {0};
-    assert_int_equal(snapshot_load(place->arena, place->folder, &identity, 9, NULL, NULL, &found,
-                                   &is_found, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        snapshot_load(place->folder, &identity, 9, NULL, NULL, &reader, &is_found, &err),
+        STATUS_OK);
     assert_false(is_found);
 }
 
@@ -314,12 +450,16 @@ static void test_renamed_unreadable_and_newer(void **state)
     assert_int_equal(rmdir(path), 0);
 
     struct buffer newer = {0};
-    size_t begin = form_begin("WEIRSNAP", 2, &newer);
-    buffer_append_string(&newer, "who knows");
-    form_seal(begin, &newer);
-    write_raw(path, newer.data, newer.size);
-    assert_int_equal(load(place, &identity, INT64_MAX, NULL), 6);
-    assert_non_null(strstr(place->last_warning, "later version"));
+    for (uint32_t version = 1; version <= 3; version += 2) {
+        buffer_clear(&newer);
+        size_t begin = form_begin("WEIRSNAP", version, &newer);
+        buffer_append_string(&newer, "who knows");
+        form_seal(begin, &newer);
+        write_raw(path, newer.data, newer.size);
+        assert_int_equal(load(place, &identity, INT64_MAX, NULL), 6);
+        assert_non_null(
+            strstr(place->last_warning, version == 1 ? "earlier version" : "later version"));
+    }
     buffer_fini(&newer);
     buffer_fini(&form);
 }
@@ -332,7 +472,7 @@ static void test_golden_form(void **state)
     struct buffer form = form_of(place, 258);
     static const char golden[] = "5745495253"
                                  "4e4150"
-                                 "01000000"
+                                 "02000000"
                                  "03000000"
                                  "696f74"
                                  "0102030405060708090a0b0c0d0e0f10"
@@ -343,8 +483,9 @@ static void test_golden_form(void **state)
                                  "0201000000000000"
                                  "01000000000000000200000000000000"
                                  "03000000000000000400000000000000"
-                                 "0400000000000000"
-                                 "626f6479";
+                                 "04000000"
+                                 "626f6479"
+                                 "00000000";
     char hex[600];
     assert_true(form.size * 2 < sizeof hex);
     hex_encode(bytes_of(form.data, form.size), hex);
@@ -359,6 +500,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_IN_PLACE(test_newest_at_or_below),
         TEST_IN_PLACE(test_absent_folder),
+        TEST_IN_PLACE(test_unpublished),
+        TEST_IN_PLACE(test_long_ones),
+        TEST_IN_PLACE(test_pieces_must_fit),
         TEST_IN_PLACE(test_newest_two_are_kept),
         TEST_IN_PLACE(test_identities_do_not_mix),
         TEST_IN_PLACE(test_other_incarnation),

@@ -28,6 +28,25 @@
 #include "base/status.h"
 #include "batch/value.h"
 
+/* The form of state in snapshots: pieces, each a u32 size and that many bytes, and a size of 0
+ * behind the last. They are collected in `out`. */
+struct state_pieces {
+    struct buffer out;
+    /* Called when `out` has so many bytes or more: may take them, or leave them for later. NULL: it
+     * grows. */
+    void (*full)(void *context, struct buffer *out);
+    void *context;
+    size_t full_bytes;
+};
+
+/* A piece is what is appended to `out` between the two; it is not empty. */
+size_t pieces_begin(struct state_pieces *pieces);
+void pieces_end(struct state_pieces *pieces, size_t begin);
+/* Behind the last one. */
+void pieces_end_all(struct state_pieces *pieces);
+/* The next piece; false at the end, and where the form is cut: then the reader has failed. */
+bool pieces_next(struct reader *in, struct bytes *out);
+
 struct state_budget {
     uint64_t limit_bytes;
     _Atomic uint64_t used_bytes;
@@ -43,10 +62,12 @@ struct seen_store *seen_store_new(struct state_budget *budget, int64_t horizon_u
 void seen_store_free(struct seen_store *store);
 /* Hints for a group of keys that will be looked up next (prefetch). */
 void seen_store_prefetch(const struct seen_store *store, struct hash128 key);
-/* NULL when the key is not remembered at this watermark. The entry may be changed in place; it is
- * valid until the next insert or purge. */
-struct seen_entry *seen_store_find(struct seen_store *store, struct hash128 key,
-                                   int64_t watermark_us);
+/* NULL when the key is not remembered at this watermark. Valid until the next insert or purge. */
+const struct seen_entry *seen_store_find(const struct seen_store *store, struct hash128 key,
+                                         int64_t watermark_us);
+/* A sighting of a key that was just found. */
+void seen_store_refresh(struct seen_store *store, const struct seen_entry *found,
+                        struct seen_entry sighting);
 /* The key must not be remembered at this watermark (an expired entry is replaced). */
 enum status seen_store_insert(struct seen_store *store, struct hash128 key,
                               struct seen_entry entry, int64_t watermark_us, struct error *err)
@@ -76,16 +97,32 @@ void last_store_purge(struct last_store *store, int64_t watermark_us);
 void last_store_set_horizon(struct last_store *store, int64_t horizon_us);
 uint64_t last_store_count(const struct last_store *store);
 
-/* For snapshots: all entries that are remembered at `watermark_us`, as u64 count and the entries in
- * no particular order; read back into an empty store with the same horizon. An entry is u64 low and
- * u64 high of the key, i64 event time, i64 offset, and in LAST the value (value_write()).
- * FATAL "snapshot.corrupt", "state.memory". */
-void seen_store_write(const struct seen_store *store, int64_t watermark_us, struct buffer *out);
-enum status seen_store_read(struct seen_store *store, struct reader *in, struct error *err)
-    WEIR_MUST_USE;
-void last_store_write(const struct last_store *store, int64_t watermark_us, struct buffer *out);
-enum status last_store_read(struct last_store *store, struct reader *in, struct error *err)
-    WEIR_MUST_USE;
+/* For snapshots. A copy of what is remembered at `watermark_us`, the watermark now, as pieces: the
+ * number of the store, u32, and some entries, in no particular order. An entry is u64 low and u64
+ * high of the key, i64 event time, i64 offset, and in LAST the value (value_write()).
+ *
+ * It is the store as it is at the begin, however it changes before all is written: see
+ * keyed_table.h. `continue` writes what about `slot_count` slots hold, and says whether that was
+ * all; `end` is due in any case. */
+void seen_store_copy_begin(struct seen_store *store, struct state_pieces *pieces, uint32_t number,
+                           int64_t watermark_us);
+bool seen_store_copy_continue(struct seen_store *store, size_t slot_count);
+void seen_store_copy_end(struct seen_store *store);
+void last_store_copy_begin(struct last_store *store, struct state_pieces *pieces, uint32_t number,
+                           int64_t watermark_us);
+bool last_store_copy_continue(struct last_store *store, size_t slot_count);
+void last_store_copy_end(struct last_store *store);
+/* Reading back, with the same horizon: room for at most `count` entries in a store that never had
+ * any, then the entries of piece after piece, to the reader's end. FATAL "snapshot.corrupt",
+ * "state.memory". */
+enum status seen_store_reserve(struct seen_store *store, uint64_t count,
+                               struct error *err) WEIR_MUST_USE;
+enum status seen_store_read(struct seen_store *store, struct reader *in,
+                            struct error *err) WEIR_MUST_USE;
+enum status last_store_reserve(struct last_store *store, uint64_t count,
+                               struct error *err) WEIR_MUST_USE;
+enum status last_store_read(struct last_store *store, struct reader *in,
+                            struct error *err) WEIR_MUST_USE;
 /* Order-free digest of the remembered entries: equal states have equal digests. */
 struct hash128 seen_store_digest(const struct seen_store *store, int64_t watermark_us);
 struct hash128 last_store_digest(const struct last_store *store, int64_t watermark_us);
