@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/broken.h"
 #include "os/file.h"
 #include "state/form.h"
 #include "state/snapshot_private.h"
@@ -83,7 +84,7 @@ static const char *verify_checksum(struct snapshot_reader *reader)
         fault = unreadable;
     }
     struct reader in = reader_of(bytes_of(seal, got));
-    if (fault == NULL && reader_u64(&in) != expected) {
+    if (fault == NULL && reader_u64(&in) != expected && !BROKEN("seal-ignored")) {
         fault = "is broken: its checksum is not right";
     }
     reader->next = 0;
