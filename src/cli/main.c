@@ -20,6 +20,8 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_trace,
     &verb_diff,
     &verb_reconcile,
+    &verb_backup,
+    &verb_restore,
     &verb_dlq,
     &verb_produce,
     &verb_tail,

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct cli_verb verb_audit;
+extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_gen;
@@ -13,6 +14,7 @@ extern const struct cli_verb verb_lint;
 extern const struct cli_verb verb_list;
 extern const struct cli_verb verb_produce;
 extern const struct cli_verb verb_reconcile;
+extern const struct cli_verb verb_restore;
 extern const struct cli_verb verb_run;
 extern const struct cli_verb verb_tail;
 extern const struct cli_verb verb_test;

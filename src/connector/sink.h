@@ -28,6 +28,7 @@
 #include "base/status.h"
 #include "batch/batch.h"
 #include "doc/grammar.h"
+#include "os/tree.h"
 #include "progress/progress.h"
 
 struct sink;
@@ -242,6 +243,12 @@ struct system_ops {
                                                       int64_t offset, const char *code,
                                                       const char *message, struct error *err),
                                 void *context, struct error *err);
+    /* A copy of the whole system as it stood between two commits, while another process may commit:
+     * into `to`, a file or a folder that is not there yet. What a failure leaves there is the caller's
+     * to remove. No session is needed. NULL where the place has backups of its own. RETRY for a full
+     * disk and for "stop.requested". */
+    enum status (*copy)(struct system *system, const char *to,
+                        const struct copy_observer *observer, struct error *err);
     void (*close)(struct system *system); /* frees system and sinks */
 };
 

@@ -20,6 +20,7 @@
 #include "batch/batch.h"
 #include "codec/csv.h"
 #include "doc/grammar.h"
+#include "os/tree.h"
 
 struct source;
 
@@ -77,6 +78,11 @@ struct source_ops {
     /* `offsets`: of every partition. */
     enum status (*write_group)(struct source *source, const char *group, const int64_t *offsets,
                                struct error *err);
+    /* The identity of the file that the records are in, as system_ops.place gives it, in `arena`, and
+     * a copy of it as system_ops.copy makes it. Both NULL where the records are not weir's to keep. */
+    char *(*place)(struct arena *arena, const struct doc *config, const char *folder);
+    enum status (*copy)(const char *place, const char *to, const struct copy_observer *observer,
+                        struct error *err);
     /* True when no record can ever come (a closed pipe). */
     bool (*is_finished)(struct source *source);
     /* Waits for more, at most that long; spurious returns are fine. */

@@ -56,6 +56,7 @@
 #include "base/status.h"
 #include "batch/batch.h"
 #include "codec/record_batch.h"
+#include "os/tree.h"
 
 struct sqlite3;
 struct locallog;
@@ -80,6 +81,11 @@ struct sqlite3 *locallog_database(struct locallog *log);
 /* For who reads by statements of his own, behind the last of them: RETRY "log.changed" when a file
  * that was taken for one that does not change has changed, see above. */
 enum status locallog_check_unchanged(const struct locallog *log, struct error *err) WEIR_MUST_USE;
+/* The file as it is at one moment, into a file of another name that is not there yet and whose end is
+ * on disk when this returns; writers go on meanwhile. What a failure leaves is the caller's to remove.
+ * RETRY "file.disk_full", "stop.requested". */
+enum status locallog_copy(const char *path, const char *to, const struct copy_observer *observer,
+                          struct error *err) WEIR_MUST_USE;
 /* Absolute, without symbolic links: the same for every name of the file. */
 const char *locallog_path(const struct locallog *log);
 

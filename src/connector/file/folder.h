@@ -103,6 +103,10 @@ enum status folder_is_empty(struct sink *sink, bool *out_empty, struct error *er
 enum status folder_scan(struct sink *sink, const struct hash_secret *secret,
                         stored_row_visitor *row, void *context, struct error *err) WEIR_MUST_USE;
 
+/* folder_copy.c: system_ops.copy. */
+enum status folder_copy(struct system *system, const char *to,
+                        const struct copy_observer *observer, struct error *err) WEIR_MUST_USE;
+
 /* folder_store.c: paths in .weir, in `arena`. */
 const char *folder_sidecar_path(const struct folder_system *s, struct arena *arena,
                                 const char *label, uint64_t epoch);

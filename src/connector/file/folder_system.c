@@ -416,5 +416,6 @@ const struct system_ops folder_system_ops = {
     .load_plan = load_plan,
     .load_segments = load_segments,
     .scan_rejects = NULL,
+    .copy = folder_copy,
     .close = close_system,
 };

@@ -5,6 +5,7 @@
 
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
+#include "os/place.h"
 
 #define GROUP_PATIENCE_MS 250
 
@@ -219,6 +220,13 @@ static void wait_for_more(struct source *source, int64_t timeout_us)
     locallog_wait(self(source)->log, timeout_us);
 }
 
+static char *place_of(struct arena *arena, const struct doc *config, const char *folder)
+{
+    const char *path = grammar_string(config, "path", "");
+    const char *joined = arena_printf(arena, "%s%s", path[0] == '/' ? "" : folder, path);
+    return place_real(arena, joined);
+}
+
 const struct source_ops local_source_ops = {
     .kind = "local",
     .grammar = log_source_fields,
@@ -234,6 +242,8 @@ const struct source_ops local_source_ops = {
     .read = read_batch,
     .read_group = read_group,
     .write_group = write_group,
+    .place = place_of,
+    .copy = locallog_copy,
     .is_finished = is_finished,
     .wait = wait_for_more,
 };

@@ -235,6 +235,12 @@ static enum status open_reader(struct system *system, const char *pipeline, stru
     return status;
 }
 
+static enum status copy_system(struct system *system, const char *to,
+                               const struct copy_observer *observer, struct error *err)
+{
+    return locallog_copy(sqlite_system(system)->place, to, observer, err);
+}
+
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
     .place = place_of,
@@ -250,6 +256,7 @@ const struct system_ops sqlite_system_ops = {
     .load_plan = sqlite_load_plan,
     .load_segments = sqlite_load_segments,
     .scan_rejects = sqlite_scan_rejects,
+    .copy = copy_system,
     .close = close_system,
 };
 
