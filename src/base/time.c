@@ -207,6 +207,32 @@ static char *write_fraction(char *at, uint64_t value, unsigned count)
     return at;
 }
 
+/* The way back of days_of_date(). */
+static inline void civil_from_days(int64_t days, int64_t *out_year, unsigned *out_month,
+                                   unsigned *out_day)
+{
+    int64_t shifted = days + 719468;
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    unsigned day_of_era = (unsigned)(shifted - era * 146097);
+    unsigned year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned march_month = (5 * day_of_year + 2) / 153;
+    *out_day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    *out_month = march_month < 10 ? march_month + 3 : march_month - 9;
+    *out_year = (int64_t)year_of_era + era * 400 + (*out_month <= 2);
+}
+
+void time_civil_from_days(int64_t days, int64_t *out_year, unsigned *out_month, unsigned *out_day)
+{
+    civil_from_days(days, out_year, out_month, out_day);
+}
+
+bool time_is_in_range(int64_t time_us)
+{
+    return time_us >= TIME_FIRST_US && time_us < TIME_END_US;
+}
+
 size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES])
 {
     int64_t days = time_us / US_PER_DAY;
@@ -215,17 +241,10 @@ size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES])
         day_us += US_PER_DAY;
         days--;
     }
-    /* The way back of days_of_date(). */
-    int64_t shifted = days + 719468;
-    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    unsigned day_of_era = (unsigned)(shifted - era * 146097);
-    unsigned year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    unsigned march_month = (5 * day_of_year + 2) / 153;
-    unsigned day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    unsigned month = march_month < 10 ? march_month + 3 : march_month - 9;
-    int64_t year = (int64_t)year_of_era + era * 400 + (month <= 2);
+    int64_t year;
+    unsigned month;
+    unsigned day;
+    civil_from_days(days, &year, &month, &day);
 
     unsigned second_of_day = (unsigned)(day_us / TIME_US_PER_SECOND);
     char *at = write_year(out, year);

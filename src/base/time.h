@@ -36,6 +36,11 @@ size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES]);
 /* Days since 1970-01-01 of a proleptic Gregorian date; false when there is no such day. */
 bool time_days_from_civil(int year, unsigned month, unsigned day, int64_t *out_days);
 
+/* The way back. */
+void time_civil_from_days(int64_t days, int64_t *out_year, unsigned *out_month, unsigned *out_day);
+/* Whether the time lies in the years 0000 to 9999. */
+bool time_is_in_range(int64_t time_us);
+
 /* "250us", "100ms", "1.5s", "10m", "2h", "7d", and sums such as "1h30m". A number without a unit is
  * refused, 0 is not. Negative is refused. */
 bool duration_parse(const char *text, int64_t *out_us);
