@@ -60,6 +60,10 @@ void plan_make_columns(struct plan_maker *maker)
             type = stage_set_type(stage, &stage->sets[set], outcome);
             is_number = outcome->is_number;
             is_time = outcome->column != FIELD_NONE && stage->is_time[outcome->column];
+            if (stage->sets[set].expression == EXPRESSION_NONE) {
+                type = COLUMN_TEXT;
+                is_time = true;
+            }
         }
         columns[count++] = (struct output_column){
             .name = column_name(maker->arena, f->path),

@@ -62,7 +62,16 @@ static const struct grammar_field repair_fields[] = {
 };
 
 static const struct grammar_field event_time_fields[] = {
-    {.key = "field", .type = GRAMMAR_STRING, .required = true, .help = "a date-time field"},
+    {.key = "field", .type = GRAMMAR_STRING, .help = "the field that holds the time"},
+    {.key = "fields", .type = GRAMMAR_STRINGS,
+     .help = "several that hold it together, joined with a space between them: [date, time]"},
+    {.key = "format", .type = GRAMMAR_STRINGS,
+     .help = "rfc3339, epoch_s, epoch_ms, epoch_us, epoch_ns or a pattern like '%Y-%m-%d "
+             "%H:%M:%S'; of a list the first that reads a time; rfc3339 unless set"},
+    {.key = "zone", .type = GRAMMAR_STRING,
+     .help = "whose time a pattern without %z is: UTC, '+01:00', or a place like Europe/Berlin"},
+    {.key = "as", .type = GRAMMAR_STRING,
+     .help = "the field under which the time goes out, as RFC 3339 in UTC"},
     {.key = "lateness", .type = GRAMMAR_DURATION,
      .help = "how far behind the greatest event time a record may be; 0 unless set"},
     {.key = "max_future", .type = GRAMMAR_DURATION,
@@ -72,8 +81,6 @@ static const struct grammar_field event_time_fields[] = {
              "timestamps"},
     {.key = "jump_by", .type = GRAMMAR_STRING,
      .help = "the field that tells senders apart for max_jump; the record's key unless set"},
-    {.key = "format", .type = GRAMMAR_ANY, .help = "other forms of time",
-     .unsupported = "leave it out: event times are RFC 3339 date-times"},
     {0},
 };
 

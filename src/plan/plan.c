@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/json.h"
 #include "os/file.h"
 #include "plan/grammar.h"
 #include "plan/plan_private.h"
@@ -11,8 +12,10 @@
 #define FILE_BYTES_MAX (4u * 1024u * 1024u)
 
 /* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON: in the order of the
- * file, which is that of columns, violations, fills and sinks. */
-static void write_text(const struct doc *pipeline, const struct doc *schema, struct buffer *out)
+ * file, which is that of columns, violations, fills and sinks. A time zone by name is there as what
+ * this machine says of it ("zone"): another machine may say something else. */
+static void write_text(const struct doc *pipeline, const struct doc *schema, struct bytes zone,
+                       struct buffer *out)
 {
     struct doc judged = *pipeline;
     judged.count = 0;
@@ -29,15 +32,21 @@ static void write_text(const struct doc *pipeline, const struct doc *schema, str
     doc_write_canonical(&judged, out);
     buffer_append_string(out, ",\"schema\":");
     doc_write_canonical(schema, out);
+    if (!bytes_is_none(zone)) {
+        buffer_append_string(out, ",\"zone\":");
+        json_write_string(out, zone);
+    }
     buffer_append_string(out, "}");
     memory_free(judged.keys);
     memory_free(judged.items);
 }
 
-static void set_text(struct plan *plan, const struct doc *pipeline, const struct doc *schema)
+static void set_text(struct plan_maker *maker)
 {
+    struct plan *plan = maker->plan;
     struct buffer text = {0};
-    write_text(plan_without_connections(plan->arena, pipeline), schema, &text);
+    write_text(plan_without_connections(plan->arena, maker->pipeline), maker->schema,
+               maker->zone_text, &text);
     plan->text = bytes_of(arena_copy(plan->arena, text.data, text.size), text.size);
     plan->hash = hash_plain(text.data, text.size);
     hash_format(plan->hash, plan->hash_text);
@@ -127,7 +136,7 @@ static enum status make(struct plan_maker *maker, struct error *err)
         return status;
     }
     plan->name = grammar_string(maker->pipeline, "name", "");
-    set_text(plan, maker->pipeline, maker->schema);
+    set_text(maker);
     if ((status = plan_join_connections(maker, err)) != STATUS_OK ||
         (status = plan_make_source(maker, err)) != STATUS_OK ||
         (status = check_guarantee(maker, err)) != STATUS_OK ||
@@ -206,6 +215,9 @@ enum status plan_load(const char *path, doc_environment environment, struct plan
     if (status == STATUS_OK) {
         status = load_schema(&maker, doc_get(pipeline, "schema"), environment, err);
     }
+    if (status == STATUS_OK) {
+        status = plan_load_zone(&maker, NULL, err);
+    }
     return finish(&maker, status, out, err);
 }
 
@@ -225,6 +237,8 @@ enum status plan_from_text(struct bytes text, const struct plan *running, struct
             status = error_set(err, STATUS_FATAL, "plan.corrupt",
                                "the stored text of a plan is broken; restore the system from a "
                                "backup");
+        } else {
+            status = plan_load_zone(&maker, doc_get(stored, "zone"), err);
         }
     }
     if (status == STATUS_OK) {

@@ -16,6 +16,7 @@ struct plan_maker {
     struct sql_expression *expressions;
     uint32_t expression_count, expression_capacity;
     const struct sql_outcome *set_outcomes; /* [set] */
+    struct bytes zone_text; /* of a zone by name (base/zone.h), which is part of the plan */
 };
 
 /* connections.c: `pipeline` as it judges records: without the keys of connections that stand in place. */
@@ -26,6 +27,11 @@ enum status plan_join_connections(struct plan_maker *maker, struct error *err) W
 /* places.c: source first, then (stages), then sinks and dlq, which need the stages' columns. */
 enum status plan_make_source(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 enum status plan_make_sinks(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* event_time.c: a zone by name, of this machine or as it was stored with the plan; before the plan
+ * has its text. */
+enum status plan_load_zone(struct plan_maker *maker, const struct doc *stored_zone,
+                           struct error *err) WEIR_MUST_USE;
+enum status plan_make_event_time(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* format.c */
 enum status plan_make_format(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* stages.c */

@@ -182,11 +182,30 @@ static enum status check_drops(const struct plan_maker *maker, const struct doc 
     return STATUS_OK;
 }
 
+/* The field that gets the event time must not be another's target. */
+static enum status check_as(const struct plan_maker *maker, const struct doc *set,
+                            const struct doc *drop, struct error *err)
+{
+    const struct doc *as = doc_get(block(maker, "event_time"), "as");
+    bool is_taken = as != NULL && set != NULL && doc_get(set, as->text) != NULL;
+    for (size_t i = 0; as != NULL && i < string_count(drop); i++) {
+        is_taken |= strcmp(string_item(drop, i)->text, as->text) == 0;
+    }
+    return !is_taken ? STATUS_OK
+                     : doc_error(as, err, "config.value",
+                                 "'%s' is set or dropped by transform; call the event time "
+                                 "something else",
+                                 as->text);
+}
+
 static enum status make_schema(struct plan_maker *maker, struct error *err)
 {
     const struct doc *set = doc_get(block(maker, "transform"), "set");
     const struct doc *drop = doc_get(block(maker, "transform"), "drop");
     enum status status = check_transform_names(set, drop, err);
+    if (status == STATUS_OK) {
+        status = check_as(maker, set, drop, err);
+    }
     if (status == STATUS_OK) {
         status = check_transform_paths(set, drop, err);
     }
@@ -195,14 +214,18 @@ static enum status make_schema(struct plan_maker *maker, struct error *err)
     }
     size_t set_count = set == NULL ? 0 : set->count;
     size_t drop_count = string_count(drop);
+    const char *as = grammar_string(block(maker, "event_time"), "as", NULL);
     const char **names =
-        arena_alloc_zero(maker->arena, set_count + drop_count + 1, sizeof *names);
+        arena_alloc_zero(maker->arena, set_count + drop_count + 2, sizeof *names);
     uint32_t count = 0;
     for (size_t i = 0; i < set_count; i++) {
         names[count++] = set->keys[i]->text;
     }
     for (size_t i = 0; i < drop_count; i++) {
         names[count++] = string_item(drop, i)->text;
+    }
+    if (as != NULL) {
+        names[count++] = as;
     }
     struct schema *schema = NULL;
     status = schema_compile(maker->arena, maker->schema, names, count, &schema, err);
@@ -222,81 +245,7 @@ static enum status make_schema(struct plan_maker *maker, struct error *err)
     return check_drops(maker, drop, err);
 }
 
-/* --- event time --- */
-
-/* Three candidates within so many offsets are believed; where offsets count bytes, about as many
- * records of 1 KiB. */
-#define JUMP_SPAN_RECORDS 1000
-#define JUMP_SPAN_BYTES (1 << 20)
-
-static enum status make_max_jump(struct plan_maker *maker, const struct doc *node,
-                                 struct error *err)
-{
-    struct stage_plan *stage = &maker->plan->stage;
-    const struct source_ops *source = maker->plan->source_ops;
-    const struct doc *max_jump = doc_get(node, "max_jump");
-    const struct doc *jump_by = doc_get(node, "jump_by");
-    stage->jump_field = FIELD_NONE;
-    if (max_jump == NULL) {
-        return jump_by == NULL ? STATUS_OK
-                               : doc_error(jump_by, err, "config.value",
-                                           "jump_by belongs to max_jump, which is not set");
-    }
-    if (source->timestamp_kind == TIMESTAMP_BROKER) {
-        return doc_error(max_jump, err, "config.value",
-                         "the records of a %s source have timestamps to compare with: use "
-                         "max_future instead of max_jump",
-                         source->kind);
-    }
-    stage->max_jump_us = grammar_duration_us(node, "max_jump", DURATION_NONE);
-    stage->jump_span = source->offsets_are_bytes ? JUMP_SPAN_BYTES : JUMP_SPAN_RECORDS;
-    if (jump_by != NULL) {
-        return plan_find_field(maker, jump_by, jump_by->text, &stage->jump_field, err);
-    }
-    return source->has_keys
-               ? STATUS_OK
-               : doc_error(max_jump, err, "config.missing_key",
-                           "the records of a %s source have no key: say with jump_by which field "
-                           "tells the senders apart",
-                           source->kind);
-}
-
-static enum status make_event_time(struct plan_maker *maker, struct error *err)
-{
-    struct stage_plan *stage = &maker->plan->stage;
-    const struct doc *node = doc_get(maker->pipeline, "event_time");
-    stage->event_time_field = FIELD_NONE;
-    stage->jump_field = FIELD_NONE;
-    stage->max_future_us = DURATION_NONE;
-    stage->max_jump_us = DURATION_NONE;
-    if (node == NULL) {
-        return STATUS_OK;
-    }
-    const struct doc *name = doc_get(node, "field");
-    enum status status =
-        plan_find_field(maker, name, name->text, &stage->event_time_field, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (stage->layout->fields[stage->event_time_field].type != COLUMN_TEXT) {
-        return doc_error(name, err, "config.value",
-                         "event times are RFC 3339 texts, but the schema says that '%s' is %s; "
-                         "give it 'type: string' and 'format: date-time'",
-                         name->text,
-                         column_type_name(
-                             stage->layout->fields[stage->event_time_field].type));
-    }
-    stage->lateness_us = grammar_duration_us(node, "lateness", 0);
-    stage->max_future_us = grammar_duration_us(node, "max_future", DURATION_NONE);
-    if (stage->max_future_us != DURATION_NONE &&
-        maker->plan->source_ops->timestamp_kind == TIMESTAMP_NONE) {
-        return doc_error(doc_get(node, "max_future"), err, "config.value",
-                         "the records of a %s source have no timestamp of their own to compare "
-                         "with: use max_jump, or leave it out",
-                         maker->plan->source_ops->kind);
-    }
-    return make_max_jump(maker, node, err);
-}
+/* --- time --- */
 
 /* Whether rows have a time at all, for what is remembered for a while. */
 static bool has_time(const struct plan_maker *maker)
@@ -538,11 +487,23 @@ static enum status make_checks(struct plan_maker *maker, struct error *err)
     return STATUS_OK;
 }
 
+/* The event time under a name of its own is a set without an expression. */
+static void make_event_time_set(struct plan_maker *maker, struct stage_set *set)
+{
+    struct plan *plan = maker->plan;
+    const char *name = grammar_string(block(maker, "event_time"), "as", NULL);
+    set->field = layout_find(plan->stage.layout, name);
+    check(set->field != FIELD_NONE);
+    set->reason =
+        reason_table_add(&plan->reasons, arena_printf(maker->arena, "transform.%s", name));
+    set->expression = EXPRESSION_NONE;
+}
+
 static void make_sets(struct plan_maker *maker, const struct doc *set)
 {
     struct plan *plan = maker->plan;
     size_t count = set == NULL ? 0 : set->count;
-    struct stage_set *sets = arena_alloc_zero(maker->arena, count + 1, sizeof *sets);
+    struct stage_set *sets = arena_alloc_zero(maker->arena, count + 2, sizeof *sets);
     for (size_t i = 0; i < count; i++) {
         const char *name = set->keys[i]->text;
         sets[i].field = layout_find(plan->stage.layout, name);
@@ -552,6 +513,9 @@ static void make_sets(struct plan_maker *maker, const struct doc *set)
         sets[i].expression = plan_add_expression(
             maker, set->items[i], arena_printf(maker->arena, "transform.set.%s", name),
             false);
+    }
+    if (doc_get(block(maker, "event_time"), "as") != NULL) {
+        make_event_time_set(maker, &sets[count++]);
     }
     plan->stage.sets = sets;
     plan->stage.set_count = (uint32_t)count;
@@ -686,6 +650,12 @@ static void sum_horizons(struct stage_plan *stage)
 static enum status check_expressions(struct plan_maker *maker, struct error *err)
 {
     struct stage_plan *stage = &maker->plan->stage;
+    struct sql_outcome *outcomes =
+        arena_alloc_zero(maker->arena, stage->set_count + 1, sizeof *outcomes);
+    maker->set_outcomes = outcomes;
+    for (uint32_t i = 0; i < stage->set_count; i++) {
+        outcomes[i].column = FIELD_NONE;
+    }
     if (maker->expression_count == 0) {
         return STATUS_OK;
     }
@@ -697,12 +667,11 @@ static enum status check_expressions(struct plan_maker *maker, struct error *err
         sql_program_compile(maker->arena, stage->layout, stage->is_time, stage->expressions,
                             stage->expression_count, &program, err);
     if (status == STATUS_OK) {
-        struct sql_outcome *outcomes =
-            arena_alloc_zero(maker->arena, stage->set_count + 1, sizeof *outcomes);
         for (uint32_t i = 0; i < stage->set_count; i++) {
-            outcomes[i] = sql_program_outcome(program, stage->sets[i].expression);
+            if (stage->sets[i].expression != EXPRESSION_NONE) {
+                outcomes[i] = sql_program_outcome(program, stage->sets[i].expression);
+            }
         }
-        maker->set_outcomes = outcomes;
         sql_program_free(program);
     }
     return status;
@@ -713,7 +682,7 @@ enum status plan_make_stages(struct plan_maker *maker, struct error *err)
     enum status status;
     if ((status = plan_make_format(maker, err)) != STATUS_OK ||
         (status = make_schema(maker, err)) != STATUS_OK ||
-        (status = make_event_time(maker, err)) != STATUS_OK ||
+        (status = plan_make_event_time(maker, err)) != STATUS_OK ||
         (status = make_repair(maker, err)) != STATUS_OK ||
         (status = make_checks(maker, err)) != STATUS_OK ||
         (status = make_dedup(maker, err)) != STATUS_OK) {

@@ -40,14 +40,97 @@ static void violate_unparsable(struct batch *batch, uint32_t row, uint32_t field
     buffer_fini(&detail);
 }
 
+/* False when a field of the time is not there, or no value, with the violation added. */
+static bool has_time_fields(const struct stage_plan *plan, struct batch *batch, uint32_t row)
+{
+    for (uint32_t i = 0; i < plan->time_field_count; i++) {
+        uint32_t field = plan->time_fields[i];
+        enum cell cell = (enum cell)batch->columns[field].cells[row];
+        if (cell == CELL_ABSENT || cell == CELL_NULL) {
+            violate(batch, row, field, REASON_TIME_MISSING, BYTES_NONE);
+            return false;
+        }
+        if (cell == CELL_MISFIT) {
+            violate(batch, row, field, REASON_TIME_UNPARSABLE,
+                    batch_find_misfit(batch, field, row)->raw);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The value of a field as it is read by a pattern: a whole number as its digits. */
+static void write_time_text(const struct value *value, struct buffer *out)
+{
+    if (value->type == VALUE_TEXT) {
+        buffer_append(out, value->text.data, value->text.size);
+    } else if (value->type == VALUE_DOUBLE && value->real > -1e15 && value->real < 1e15 &&
+               value->real == (double)(int64_t)value->real) {
+        json_write_int64(out, (int64_t)value->real);
+    } else {
+        json_write_value(out, value);
+    }
+}
+
+static bool read_form(const struct time_form *form, const struct zone *zone,
+                      const struct value *value, struct bytes text, int64_t *out_us)
+{
+    if (form->kind == TIME_FORM_EPOCH && value->type == VALUE_INT64) {
+        return time_form_read_int64(form, value->integer, out_us);
+    }
+    if (form->kind == TIME_FORM_EPOCH && value->type == VALUE_DOUBLE) {
+        return time_form_read_double(form, value->real, out_us);
+    }
+    return time_form_read(form, zone, text, out_us);
+}
+
+/* By the first form that reads it. */
+static bool formed_time(struct stage_runner *runner, struct batch *batch, uint32_t row,
+                        int64_t *out_us)
+{
+    const struct stage_plan *plan = runner->plan;
+    struct buffer *joined = &runner->time_text;
+    buffer_clear(joined);
+    if (!has_time_fields(plan, batch, row)) {
+        return false;
+    }
+    struct value value = {.type = VALUE_NULL};
+    for (uint32_t i = 0; i < plan->time_field_count; i++) {
+        value = batch_value(batch, plan->time_fields[i], row);
+        if (value.type == VALUE_JSON) {
+            value = json_value(batch->arena, value.text);
+        }
+        if (value.type != VALUE_TEXT || plan->time_field_count > 1) {
+            buffer_append_string(joined, i == 0 ? "" : " ");
+            write_time_text(&value, joined);
+        }
+    }
+    struct bytes text = joined->size > 0 || value.type != VALUE_TEXT
+                            ? bytes_of(buffer_string(joined), joined->size)
+                            : value.text;
+    value.type = plan->time_field_count > 1 ? VALUE_TEXT : value.type;
+    bool is_read = false;
+    for (uint32_t i = 0; i < plan->time_form_count && !is_read; i++) {
+        is_read = read_form(&plan->time_forms[i], plan->time_zone, &value, text, out_us);
+    }
+    if (!is_read) {
+        violate(batch, row, plan->event_time_field, REASON_TIME_UNPARSABLE, text);
+    }
+    return is_read;
+}
+
 /* The event time that the row claims; false when it has none, with the violation added. */
-static bool claimed_time(const struct stage_plan *plan, struct batch *batch, uint32_t row,
+static bool claimed_time(struct stage_runner *runner, struct batch *batch, uint32_t row,
                          int64_t *out_us)
 {
+    const struct stage_plan *plan = runner->plan;
     uint32_t field = plan->event_time_field;
     if (field == FIELD_NONE) {
         *out_us = batch->records[row].timestamp_us;
         return *out_us != TIME_NEVER;
+    }
+    if (plan->time_form_count > 0) {
+        return formed_time(runner, batch, row, out_us);
     }
     const struct column *column = &batch->columns[field];
     switch ((enum cell)column->cells[row]) {
@@ -174,7 +257,7 @@ void stage_event_time(struct stage_runner *runner, struct stage_state *state, st
         runner->late[row] = false;
         int64_t claimed_us = TIME_NEVER;
         if (batch->verdicts[row] == VERDICT_NONE &&
-            claimed_time(plan, batch, row, &claimed_us)) {
+            claimed_time(runner, batch, row, &claimed_us)) {
             if (is_future(runner, state, batch, row, claimed_us)) {
                 char text[TIME_TEXT_BYTES];
                 size_t size = time_format(claimed_us, text);

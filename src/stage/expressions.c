@@ -10,6 +10,7 @@
  * copied as it stands in its cell, and 1 and 0 become true and false where the expression is a
  * truth or the target is declared boolean.
  */
+#include "base/time.h"
 #include "stage/stage_private.h"
 
 #include "base/broken.h"
@@ -117,6 +118,19 @@ static struct value set_value(const struct sql_result *result, const struct colu
     return is_boolean ? boolean_of(&result->value) : result->value;
 }
 
+/* VALID rows have an event time. */
+static void set_event_times(const struct stage_runner *runner, struct batch *batch,
+                            uint32_t row_count, struct value *values)
+{
+    for (uint32_t i = 0; i < row_count; i++) {
+        uint32_t row = runner->rows[i];
+        char text[TIME_TEXT_BYTES];
+        size_t size = time_format(batch->event_times_us[row], text);
+        values[row] = (struct value){
+            .type = VALUE_TEXT, .text = bytes_of(arena_copy(batch->arena, text, size), size)};
+    }
+}
+
 static void apply_sets(struct stage_runner *runner, struct batch *batch, uint32_t row_count)
 {
     const struct stage_plan *plan = runner->plan;
@@ -128,6 +142,10 @@ static void apply_sets(struct stage_runner *runner, struct batch *batch, uint32_
         struct value *values =
             arena_alloc(batch->arena, size_mul(batch->row_count, sizeof *values));
         batch->set_values[s] = values;
+        if (set->expression == EXPRESSION_NONE) {
+            set_event_times(runner, batch, row_count, values);
+            continue;
+        }
         struct sql_outcome outcome = sql_program_outcome(runner->program, set->expression);
         const struct column *copied = copied_column(plan, batch, &outcome);
         bool is_boolean = plan->layout->fields[set->field].type == COLUMN_BOOL ||
@@ -185,7 +203,7 @@ static void take_unconditional_routes(struct stage_runner *runner, struct batch 
 enum status stage_expressions(struct stage_runner *runner, struct batch *batch, struct error *err)
 {
     take_unconditional_routes(runner, batch);
-    if (runner->program == NULL) {
+    if (runner->program == NULL && runner->plan->set_count == 0) {
         return STATUS_OK;
     }
     uint32_t row_count = 0;
@@ -195,7 +213,10 @@ enum status stage_expressions(struct stage_runner *runner, struct batch *batch, 
         }
     }
     enum status status =
-        sql_program_run(runner->program, batch, runner->rows, row_count, runner->results, err);
+        runner->program == NULL
+            ? STATUS_OK
+            : sql_program_run(runner->program, batch, runner->rows, row_count, runner->results,
+                              err);
     if (status != STATUS_OK) {
         return status;
     }

@@ -61,6 +61,7 @@ void stage_runner_free(struct stage_runner *runner)
     memory_free(runner->rendered_ends);
     memory_free(runner->edits);
     buffer_fini(&runner->edit_texts);
+    buffer_fini(&runner->time_text);
     buffer_fini(&runner->object);
     buffer_fini(&runner->rendered);
     arena_free(runner->arena);

@@ -26,6 +26,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/time_form.h"
 #include "batch/batch.h"
 #include "codec/decoder.h"
 #include "schema/schema.h"
@@ -58,7 +59,7 @@ struct stage_check {
 struct stage_set {
     uint32_t field;         /* the target in the layout */
     reason_id reason;       /* transform.<field> */
-    uint32_t expression;
+    uint32_t expression;    /* EXPRESSION_NONE: the event time, as RFC 3339 in UTC */
 };
 
 #define EXPRESSION_NONE UINT32_MAX
@@ -72,6 +73,12 @@ struct stage_plan {
 
     /* event time; without a field the record's timestamp is the event time and nothing is LATE */
     uint32_t event_time_field;  /* FIELD_NONE: no event_time block */
+    /* where it stands and how it is written; without forms an RFC 3339 text in that field */
+    const uint32_t *time_fields;
+    uint32_t time_field_count;
+    const struct time_form *time_forms;
+    uint32_t time_form_count;
+    const struct zone *time_zone; /* NULL: no form needs one */
     int64_t lateness_us;
     int64_t max_future_us;      /* DURATION_NONE: off. Against timestamps that the broker set. */
     int64_t max_jump_us;        /* DURATION_NONE: off. Where the timestamp is not the broker's. */

@@ -26,6 +26,7 @@ struct stage_runner {
     struct json_edit *edits;       /* of one row */
     uint32_t edit_count, edit_capacity;
     struct buffer edit_texts;
+    struct buffer time_text;       /* of one row, by event_time.c */
     struct buffer object;          /* a record that is no JSON, as the object that goes out */
     struct buffer rendered;
     /* where the row's text ends in `rendered`; 0: the record's own bytes */
