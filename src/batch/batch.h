@@ -98,7 +98,7 @@ enum verdict {
 #define VERDICT_COUNT 6
 
 /* One complaint about one row. `order` sorts the violations of a row: 0 the decoder and event time,
- * 1 + field index for fields, then unknown fields, checks, transform, dedup, lateness, route. At
+ * 1 + field index for fields, then the record as a whole, unknown fields, checks, transform, dedup, lateness, route. At
  * most VIOLATIONS_PER_ROW are kept. */
 struct violation {
     uint32_t row;
@@ -110,6 +110,7 @@ struct violation {
 #define VIOLATIONS_PER_ROW 8u
 #define ORDER_EVENT_TIME 0u
 #define ORDER_FIELD(index) (1u + (index))
+#define ORDER_RECORD 0x30000000u
 #define ORDER_UNKNOWN_FIELD 0x40000000u
 #define ORDER_CHECK 0x50000000u
 #define ORDER_LATER 0x60000000u

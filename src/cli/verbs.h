@@ -9,7 +9,6 @@ extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_gen;
-extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_lag;
 extern const struct cli_verb verb_lint;
 extern const struct cli_verb verb_list;
@@ -21,6 +20,7 @@ extern const struct cli_verb verb_tail;
 extern const struct cli_verb verb_test;
 extern const struct cli_verb verb_topic;
 extern const struct cli_verb verb_trace;
+extern const struct cli_verb verb_validate;
 extern const struct cli_verb verb_version;
 
 #endif

@@ -55,6 +55,16 @@ void json_decode(struct json_decoder *decoder, struct batch *batch);
  * max_depth 0: 128. */
 bool json_is_valid(struct bytes text, uint32_t max_depth);
 
+/* Whether a text is one JSON value of any type as json_decode() would take it (by the same options);
+ * if not, why and where, in its words. A checker has scratch memory: one per thread. */
+struct json_checker;
+struct json_checker *json_checker_new(const struct json_options *options);
+/* Takes NULL. */
+void json_checker_free(struct json_checker *checker);
+/* `*out_reason` is decode.too_large, decode.encoding or decode.syntax; the detail is appended. */
+bool json_checker_check(struct json_checker *checker, struct bytes text, enum reason *out_reason,
+                        struct buffer *detail);
+
 /* One JSON value (raw, valid) as a value: true, 12, 1.5, "text" (unescaped into the arena), others
  * as VALUE_JSON. null gives VALUE_NULL. A number is VALUE_INT64 when it is written without fraction
  * and exponent and fits, VALUE_JSON when it is beyond double, else VALUE_DOUBLE. */

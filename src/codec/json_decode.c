@@ -8,10 +8,7 @@
 #include "codec/json_string.h"
 
 enum {
-    MAX_DEPTH_DEFAULT = 128,
-    MAX_RECORD_BYTES_DEFAULT = 1024 * 1024,
     ARENA_CHUNK_BYTES = 16 * 1024,
-    SCRATCH_KEEP_BYTES = 64 * 1024,
     DETAIL_BYTES = 320,
     DETAIL_KEY_BYTES = 200,
 };
@@ -20,9 +17,9 @@ struct json_decoder *json_decoder_new(const struct layout *layout,
                                       const struct json_options *options)
 {
     struct json_decoder *decoder = memory_alloc_zero(1, sizeof *decoder);
-    decoder->walk.max_depth = options->max_depth == 0 ? MAX_DEPTH_DEFAULT : options->max_depth;
+    decoder->walk.max_depth = options->max_depth == 0 ? JSON_MAX_DEPTH_DEFAULT : options->max_depth;
     decoder->max_record_bytes =
-        options->max_record_bytes == 0 ? MAX_RECORD_BYTES_DEFAULT : options->max_record_bytes;
+        options->max_record_bytes == 0 ? JSON_MAX_RECORD_BYTES_DEFAULT : options->max_record_bytes;
     decoder->last_wins = options->repeated_key == JSON_REPEATED_KEY_LAST;
     decoder->walk.check_keys = !decoder->last_wins;
     decoder->walk.scratch = arena_new(ARENA_CHUNK_BYTES);
@@ -172,36 +169,11 @@ void json_decoder_forget(struct json_decoder *decoder, const struct json_entry *
 /* --- Saying what is wrong. --- */
 
 static void row_refuse(struct json_decoder *decoder, uint32_t row, enum reason reason,
-                       const char *detail)
+                       struct bytes detail)
 {
     row_clear(decoder->batch, row);
     batch_decide(decoder->batch, row, VERDICT_INVALID, ORDER_EVENT_TIME, (reason_id)reason,
-                 FIELD_NONE, bytes_of_string(detail));
-}
-
-static void row_refuse_at(struct json_decoder *decoder, uint32_t row, enum reason reason,
-                          size_t offset, const char *what)
-{
-    char detail[DETAIL_BYTES];
-    bool at_end = offset == decoder->batch->records[row].value.size;
-    snprintf(detail, sizeof detail, "byte %zu%s: %s", offset, at_end ? ", the end" : "", what);
-    row_refuse(decoder, row, reason, detail);
-}
-
-/* `offset` is that of the opening quote. */
-static void row_refuse_key(struct json_decoder *decoder, uint32_t row, size_t offset)
-{
-    struct bytes value = decoder->batch->records[row].value;
-    const uint8_t *key = value.data + offset + 1;
-    const uint8_t *close = key;
-    while (*close != '"') {
-        close += *close == '\\' ? 2 : 1;
-    }
-    size_t size = (size_t)(close - key);
-    char detail[DETAIL_BYTES];
-    snprintf(detail, sizeof detail, "byte %zu: the key is repeated: %.*s", offset,
-             (int)(size < DETAIL_KEY_BYTES ? size : DETAIL_KEY_BYTES), (const char *)key);
-    row_refuse(decoder, row, REASON_DECODE_SYNTAX, detail);
+                 FIELD_NONE, detail);
 }
 
 static void row_refuse_type(struct json_decoder *decoder, uint32_t row)
@@ -232,30 +204,21 @@ static void row_refuse_type(struct json_decoder *decoder, uint32_t row)
     char detail[DETAIL_BYTES];
     snprintf(detail, sizeof detail, "byte %zu: expected an object, the record is %s",
              (size_t)(p - value.data), type);
-    row_refuse(decoder, row, REASON_SCHEMA_TYPE, detail);
+    row_refuse(decoder, row, REASON_SCHEMA_TYPE, bytes_of_string(detail));
 }
 
-/* Why the row was not decoded: not UTF-8, then not JSON, then a repeated key, then not an
- * object. */
+/* Why the row was not decoded: it is no JSON, or else no object. */
 static void row_diagnose(struct json_decoder *decoder, uint32_t row)
 {
     struct bytes value = decoder->batch->records[row].value;
-    struct json_walk *walk = &decoder->walk;
-    size_t offset = json_utf8_prefix(value);
-    if (offset < value.size) {
-        row_refuse_at(decoder, row, REASON_DECODE_ENCODING, offset, "expected UTF-8");
-        return;
-    }
-    walk->check_keys = false;
-    bool valid = json_walk_text(walk, decoder->engine, value, &offset);
-    walk->check_keys = !decoder->last_wins;
-    if (!valid) {
-        row_refuse_at(decoder, row, (enum reason)walk->fault.reason, offset, walk->fault.what);
-    } else if (walk->check_keys && !json_walk_text(walk, decoder->engine, value, &offset)) {
-        row_refuse_key(decoder, row, offset);
+    struct buffer detail = {0};
+    enum reason reason = json_walk_diagnose(&decoder->walk, decoder->engine, value, &detail);
+    if (reason != REASON_NONE) {
+        row_refuse(decoder, row, reason, bytes_of(buffer_string(&detail), detail.size));
     } else {
         row_refuse_type(decoder, row);
     }
+    buffer_fini(&detail);
 }
 
 /* --- Decoding. --- */
@@ -290,14 +253,16 @@ static void decode_row(struct json_decoder *decoder, uint32_t row)
 {
     struct bytes value = decoder->batch->records[row].value;
     if (bytes_is_none(value)) {
-        row_refuse(decoder, row, REASON_DECODE_NULL_VALUE, "the record has no value");
+        row_refuse(decoder, row, REASON_DECODE_NULL_VALUE,
+                   bytes_of_string("the record has no value"));
         return;
     }
     if (value.size > decoder->max_record_bytes) {
-        char detail[DETAIL_BYTES];
-        snprintf(detail, sizeof detail, "%zu bytes, at most %zu are allowed", value.size,
-                 decoder->max_record_bytes);
-        row_refuse(decoder, row, REASON_DECODE_TOO_LARGE, detail);
+        struct buffer detail = {0};
+        json_describe_size(value.size, decoder->max_record_bytes, &detail);
+        row_refuse(decoder, row, REASON_DECODE_TOO_LARGE,
+                   bytes_of(buffer_string(&detail), detail.size));
+        buffer_fini(&detail);
         return;
     }
     bool decoded = row_decode(decoder, row, value);
@@ -309,7 +274,7 @@ static void decode_row(struct json_decoder *decoder, uint32_t row)
     decoder->stranger_count = 0;
     decoder->walk.keys.count = 0;
     if (decoder->walk.scratch_used) {
-        arena_reset(decoder->walk.scratch, SCRATCH_KEEP_BYTES);
+        arena_reset(decoder->walk.scratch, JSON_SCRATCH_KEEP_BYTES);
         decoder->walk.scratch_used = false;
     }
 }

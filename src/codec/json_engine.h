@@ -95,6 +95,18 @@ void json_decoder_set_engine(struct json_decoder *decoder, const struct json_eng
 bool json_walk_text(struct json_walk *walk, const struct json_engine *engine, struct bytes text,
                     size_t *out_fault_offset);
 void json_walk_fini(struct json_walk *walk);
+/* Why the text is not a JSON value: not UTF-8, then not JSON, then a repeated key (where
+ * walk->check_keys says so). REASON_NONE when it is one. The detail is appended. */
+enum reason json_walk_diagnose(struct json_walk *walk, const struct json_engine *engine,
+                               struct bytes text, struct buffer *detail);
+/* What is too much for max_record_bytes. */
+void json_describe_size(size_t size_bytes, size_t most_bytes, struct buffer *detail);
+
+enum {
+    JSON_MAX_DEPTH_DEFAULT = 128,
+    JSON_MAX_RECORD_BYTES_DEFAULT = 1024 * 1024,
+    JSON_SCRATCH_KEEP_BYTES = 64 * 1024,
+};
 
 /* --- What engines call when something rare happens. --- */
 

@@ -4,8 +4,6 @@
 #include "codec/json_scan.h"
 #include "codec/json_string.h"
 
-enum { MAX_DEPTH_DEFAULT = 128 };
-
 const uint8_t *json_walk_fail(struct json_walk *walk, reason_id reason, const uint8_t *at,
                               const char *what)
 {
@@ -95,7 +93,7 @@ bool json_walk_text(struct json_walk *walk, const struct json_engine *engine, st
 
 bool json_is_valid(struct bytes text, uint32_t max_depth)
 {
-    struct json_walk walk = {.max_depth = max_depth == 0 ? MAX_DEPTH_DEFAULT : max_depth};
+    struct json_walk walk = {.max_depth = max_depth == 0 ? JSON_MAX_DEPTH_DEFAULT : max_depth};
     size_t offset;
     bool valid = json_walk_text(&walk, json_engine_best(), text, &offset);
     json_walk_fini(&walk);

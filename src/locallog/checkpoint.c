@@ -98,18 +98,11 @@ void checkpoint_after_commit(struct locallog *log)
     if (log->wal_pages * log->page_bytes <= CHECKPOINT_BYTES) {
         return;
     }
-    /* Of a handle that holds the lock already: taking it once more would succeed, and releasing it
-     * behind that would leave it to the writers. */
-    bool taken = log->is_checkpointer;
+    bool taken = false;
     bool over;
-    enum status status = STATUS_OK;
-    if (!taken) {
-        status = lock_try(log->locks, LOCK_CHECKPOINTER, &taken, &log->postponed);
-    }
+    enum status status = lock_try(log->locks, LOCK_CHECKPOINTER, &taken, &log->postponed);
     if (status == STATUS_OK && taken) {
         status = checkpoint_round(log, &over, &log->postponed);
-    }
-    if (taken && !log->is_checkpointer) {
         lock_release(log->locks, LOCK_CHECKPOINTER);
     }
     /* A full disk stops the writers by itself once the log cannot grow. */
@@ -170,6 +163,7 @@ struct locallog_checkpointer {
     struct locallog *log; /* the thread's own */
     struct keeper *keeper;
     struct thread thread;
+    bool at_work; /* holds LOCK_CHECKPOINTER */
     struct mutex mutex;
     struct condition wake;
     bool stop;            /* under the mutex */
@@ -180,11 +174,11 @@ struct locallog_checkpointer {
 static int64_t checkpointer_look(struct locallog_checkpointer *checkpointer, struct error *err)
 {
     struct locallog *log = checkpointer->log;
-    if (!log->is_checkpointer &&
-        lock_try(log->locks, LOCK_CHECKPOINTER, &log->is_checkpointer, err) != STATUS_OK) {
+    if (!checkpointer->at_work &&
+        lock_try(log->locks, LOCK_CHECKPOINTER, &checkpointer->at_work, err) != STATUS_OK) {
         return LEAVE_FOR_US;
     }
-    if (!log->is_checkpointer) {
+    if (!checkpointer->at_work) {
         return LOOK_EVERY_US;
     }
     bool over = false;

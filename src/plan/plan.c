@@ -8,14 +8,27 @@
 #include "os/file.h"
 #include "plan/grammar.h"
 #include "plan/plan_private.h"
+#include "plan/schema_load.h"
 
-#define FILE_BYTES_MAX (4u * 1024u * 1024u)
+/* ,"schema_files":[{"path":…,"schema":…}…]; nothing where there are none. */
+static void write_schema_files(const struct schema_files *files, struct buffer *out)
+{
+    for (uint32_t i = 0; i < files->count; i++) {
+        buffer_append_string(out, i == 0 ? ",\"schema_files\":[" : ",");
+        buffer_append_string(out, "{\"path\":");
+        json_write_string(out, bytes_of_string(files->items[i].path));
+        buffer_append_string(out, ",\"schema\":");
+        doc_write_canonical(files->items[i].document, out);
+        buffer_append_byte(out, '}');
+    }
+    buffer_append_string(out, files->count > 0 ? "]" : "");
+}
 
 /* {"pipeline": …without knobs and schema…, "schema": …} in canonical JSON: in the order of the
  * file, which is that of columns, violations, fills and sinks. A time zone by name is there as what
  * this machine says of it ("zone"): another machine may say something else. */
-static void write_text(const struct doc *pipeline, const struct doc *schema, struct bytes zone,
-                       struct buffer *out)
+static void write_text(const struct doc *pipeline, const struct doc *schema,
+                       const struct schema_files *files, struct bytes zone, struct buffer *out)
 {
     struct doc judged = *pipeline;
     judged.count = 0;
@@ -32,6 +45,7 @@ static void write_text(const struct doc *pipeline, const struct doc *schema, str
     doc_write_canonical(&judged, out);
     buffer_append_string(out, ",\"schema\":");
     doc_write_canonical(schema, out);
+    write_schema_files(files, out);
     if (!bytes_is_none(zone)) {
         buffer_append_string(out, ",\"zone\":");
         json_write_string(out, zone);
@@ -46,24 +60,11 @@ static void set_text(struct plan_maker *maker)
     struct plan *plan = maker->plan;
     struct buffer text = {0};
     write_text(plan_without_connections(plan->arena, maker->pipeline), maker->schema,
-               maker->zone_text, &text);
+               &maker->schema_files, maker->zone_text, &text);
     plan->text = bytes_of(arena_copy(plan->arena, text.data, text.size), text.size);
     plan->hash = hash_plain(text.data, text.size);
     hash_format(plan->hash, plan->hash_text);
     buffer_fini(&text);
-}
-
-static enum status read_doc(struct arena *arena, const char *path, doc_environment environment,
-                            struct doc **out, struct error *err)
-{
-    struct buffer content = {0};
-    enum status status = file_read(path, FILE_BYTES_MAX, &content, err);
-    if (status == STATUS_OK) {
-        status = doc_parse(arena, path, bytes_of(content.data, content.size), environment, out,
-                           err);
-    }
-    buffer_fini(&content);
-    return status;
 }
 
 const char *plan_join_path(struct arena *arena, const char *folder, const char *path)
@@ -71,13 +72,14 @@ const char *plan_join_path(struct arena *arena, const char *folder, const char *
     return path[0] == '/' ? path : arena_printf(arena, "%s%s", folder, path);
 }
 
-/* The schema's document: in place, or the file that is named. */
+/* The schema's document: in place, or the file that is named; and the files that it refers to. */
 static enum status load_schema(struct plan_maker *maker, const struct doc *node,
                                doc_environment environment, struct error *err)
 {
-    if (node->kind == DOC_MAP) {
+    if (node->kind == DOC_MAP || node->kind == DOC_BOOL) {
         maker->schema = node;
-        return STATUS_OK;
+        return schema_read_files(maker->arena, node, maker->plan->folder, environment,
+                                 &maker->schema_files, err);
     }
     if (node->kind != DOC_STRING) {
         return doc_error(node, err, "config.type",
@@ -92,9 +94,37 @@ static enum status load_schema(struct plan_maker *maker, const struct doc *node,
                          path);
     }
     struct doc *schema = NULL;
-    enum status status = read_doc(maker->arena, path, environment, &schema, err);
+    enum status status = schema_read_document(maker->arena, path, environment, &schema, err);
     maker->schema = schema;
-    return status == STATUS_OK ? STATUS_OK : doc_locate_error(node, err);
+    if (status != STATUS_OK) {
+        return doc_locate_error(node, err);
+    }
+    return schema_read_files(maker->arena, schema, schema_folder_of(maker->arena, path),
+                             environment, &maker->schema_files, err);
+}
+
+/* The files of a stored plan. False when the text is broken. */
+static bool read_stored_files(struct plan_maker *maker, const struct doc *stored)
+{
+    const struct doc *list = doc_get(stored, "schema_files");
+    if (list == NULL) {
+        return true;
+    }
+    if (list->kind != DOC_LIST) {
+        return false;
+    }
+    struct schema_files *files = &maker->schema_files;
+    files->items = arena_alloc_zero(maker->arena, list->count, sizeof *files->items);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct doc *item = list->items[i];
+        const struct doc *path = item->kind == DOC_MAP ? doc_get(item, "path") : NULL;
+        const struct doc *document = item->kind == DOC_MAP ? doc_get(item, "schema") : NULL;
+        if (path == NULL || path->kind != DOC_STRING || document == NULL) {
+            return false;
+        }
+        files->items[files->count++] = (struct schema_file){path->text, document};
+    }
+    return true;
 }
 
 static enum status check_version(const struct doc *pipeline, struct error *err)
@@ -198,7 +228,7 @@ enum status plan_load(const char *path, doc_environment environment, struct plan
     memory_free(folder);
     maker.arena = maker.plan->arena;
     struct doc *pipeline = NULL;
-    enum status status = read_doc(maker.arena, path, environment, &pipeline, err);
+    enum status status = schema_read_document(maker.arena, path, environment, &pipeline, err);
     if (status == STATUS_OK && pipeline->kind != DOC_MAP) {
         status = doc_error(pipeline, err, "config.type",
                            "a pipeline file is a map with the keys version, name, source, schema, "
@@ -233,7 +263,7 @@ enum status plan_from_text(struct bytes text, const struct plan *running, struct
     if (status == STATUS_OK) {
         maker.pipeline = stored->kind == DOC_MAP ? doc_get(stored, "pipeline") : NULL;
         maker.schema = maker.pipeline == NULL ? NULL : doc_get(stored, "schema");
-        if (maker.schema == NULL) {
+        if (maker.schema == NULL || !read_stored_files(&maker, stored)) {
             status = error_set(err, STATUS_FATAL, "plan.corrupt",
                                "the stored text of a plan is broken; restore the system from a "
                                "backup");

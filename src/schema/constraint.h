@@ -37,7 +37,13 @@ struct limit {
     const char *text;
 };
 
+/* Whose constraints they are. Those of a column must leave some value of its type (else
+ * "schema.contradiction"), and the column must be able to hold what they let pass. Pure ones are
+ * JSON Schema to the letter. */
+enum constraint_use { CONSTRAINT_COLUMN, CONSTRAINT_PURE };
+
 struct constraints {
+    enum constraint_use use;
     enum column_type column;
     struct type_set types;
     struct limit bounds[BOUND_COUNT];
@@ -71,9 +77,9 @@ enum status constraint_read_types(const struct doc *map, struct type_set *out,
                                   struct error *err) WEIR_MUST_USE;
 /* The keywords of a schema map that speak of values. `column` is the field's; `types` are its
  * types. */
-enum status constraint_compile(struct arena *arena, const struct doc *map, enum column_type column,
-                               struct type_set types, struct constraints *out,
-                               struct error *err) WEIR_MUST_USE;
+enum status constraint_compile(struct arena *arena, const struct doc *map, enum constraint_use use,
+                               enum column_type column, struct type_set types,
+                               struct constraints *out, struct error *err) WEIR_MUST_USE;
 
 /* Whether the schema asks anything of a value that its column does not see to already. */
 bool constraint_is_empty(const struct constraints *constraints);
@@ -83,6 +89,8 @@ bool constraint_is_empty(const struct constraints *constraints);
 bool constraint_judge(const struct constraints *constraints, struct pattern_matcher *matcher,
                       const struct instance *instance, enum reason *out_reason,
                       struct buffer *detail);
+/* The value for messages, cut. */
+void constraint_show_instance(const struct instance *instance, struct buffer *out);
 /* For misfits: `instance` is not of the types; is a number that the column cannot hold. Only its
  * `raw` is read. */
 void constraint_describe_type(const struct constraints *constraints,

@@ -232,7 +232,7 @@ static enum status read_numeric(struct arena *arena, const struct doc *map, stru
                                "`multipleOf` takes a number above 0, not %s", multiple->text);
         }
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && out->use == CONSTRAINT_COLUMN) {
         status = check_bound_pairs(map, out, err);
     }
     if (status == STATUS_OK && out->column == COLUMN_INT64) {
@@ -298,7 +298,8 @@ static enum status read_text(struct arena *arena, const struct doc *map, struct 
     if (status == STATUS_OK) {
         status = read_length(max_length, &out->max_length, err);
     }
-    if (status == STATUS_OK && out->min_length > out->max_length) {
+    if (status == STATUS_OK && out->use == CONSTRAINT_COLUMN &&
+        out->min_length > out->max_length) {
         status = doc_error(max_length, err, "schema.contradiction",
                            "`maxLength` %s is below `minLength` %s", max_length->text,
                            doc_get(map, "minLength")->text);
@@ -319,14 +320,17 @@ static enum status read_set(struct arena *arena, const struct doc *node, bool is
     if (node == NULL) {
         return STATUS_OK;
     }
-    return value_set_compile(arena, node, is_const, constraints->column, constraints->types, out,
+    return value_set_compile(arena, node, is_const, constraints->column,
+                             constraints->use == CONSTRAINT_COLUMN ? &constraints->types : NULL, out,
                              err);
 }
 
-enum status constraint_compile(struct arena *arena, const struct doc *map, enum column_type column,
-                               struct type_set types, struct constraints *out, struct error *err)
+enum status constraint_compile(struct arena *arena, const struct doc *map, enum constraint_use use,
+                               enum column_type column, struct type_set types,
+                               struct constraints *out, struct error *err)
 {
     struct constraints constraints = {
+        .use = use,
         .column = column,
         .types = types,
         .max_length = UINT64_MAX,

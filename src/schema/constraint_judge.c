@@ -5,7 +5,7 @@
 /* Of a value in a message. */
 enum { VALUE_BYTES_MAX = 60, PATTERN_BYTES_MAX = 60 };
 
-static void show_instance(const struct instance *instance, struct buffer *out)
+void constraint_show_instance(const struct instance *instance, struct buffer *out)
 {
     char text[NUMBER_TEXT_BYTES];
     if (!bytes_is_none(instance->raw)) {
@@ -78,7 +78,7 @@ static void show_types(struct type_set types, struct buffer *out)
 void constraint_describe_type(const struct constraints *constraints,
                               const struct instance *instance, struct buffer *detail)
 {
-    show_instance(instance, detail);
+    constraint_show_instance(instance, detail);
     buffer_append_string(detail, " is not ");
     show_types(constraints->types, detail);
 }
@@ -86,7 +86,7 @@ void constraint_describe_type(const struct constraints *constraints,
 void constraint_describe_overflow(const struct constraints *constraints,
                                   const struct instance *instance, struct buffer *detail)
 {
-    show_instance(instance, detail);
+    constraint_show_instance(instance, detail);
     buffer_append_string(detail, constraints->types.integer_only
                                      ? " does not fit into a 64-bit integer"
                                      : " is beyond the range of a double");
@@ -107,8 +107,9 @@ static bool type_matches(const struct constraints *constraints, const struct ins
     }
     /* In a list of types with "number" in it a number is only handed on, as it is written. */
     bool is_double = constraints->column == COLUMN_DOUBLE;
-    if (is_number && ((types.integer_only && !instance->number.in_int64) ||
-                      (is_double && !isfinite(instance->number.real)))) {
+    if (is_number && constraints->use == CONSTRAINT_COLUMN &&
+        ((types.integer_only && !instance->number.in_int64) ||
+         (is_double && !isfinite(instance->number.real)))) {
         *out_reason = REASON_SCHEMA_RANGE;
         if (detail != NULL) {
             constraint_describe_overflow(constraints, instance, detail);
@@ -144,7 +145,7 @@ static bool set_matches(const struct value_set *set, const struct instance *inst
         break;
     }
     if (!found && detail != NULL) {
-        show_instance(instance, detail);
+        constraint_show_instance(instance, detail);
         buffer_printf(detail, " is not %s%s", set->is_const ? "" : "one of ", set->shown);
     }
     return found;
@@ -179,7 +180,7 @@ static bool range_matches(const struct constraints *constraints, const struct in
         complaint = "is not a multiple of";
     }
     if (complaint != NULL && detail != NULL) {
-        show_instance(instance, detail);
+        constraint_show_instance(instance, detail);
         buffer_printf(detail, " %s %s", complaint, limit->text);
     }
     return complaint == NULL;
@@ -196,7 +197,7 @@ static bool length_matches(const struct constraints *constraints, const struct i
     bool too_long = length > constraints->max_length;
     if ((too_short || too_long) && detail != NULL) {
         uint64_t limit = too_short ? constraints->min_length : constraints->max_length;
-        show_instance(instance, detail);
+        constraint_show_instance(instance, detail);
         buffer_printf(detail, " has %llu character%s, %s than %llu", (unsigned long long)length,
                       length == 1 ? "" : "s", too_short ? "fewer" : "more",
                       (unsigned long long)limit);
@@ -212,7 +213,7 @@ static bool pattern_matches(const struct constraints *constraints, struct patter
     }
     enum pattern_result result = pattern_match(matcher, constraints->pattern, instance->text);
     if (result != PATTERN_MATCHES && detail != NULL) {
-        show_instance(instance, detail);
+        constraint_show_instance(instance, detail);
         buffer_append_string(detail, result == PATTERN_TOO_EXPENSIVE
                                          ? " is too expensive to match with "
                                          : " does not match ");
@@ -229,7 +230,7 @@ static bool format_matches(const struct constraints *constraints, const struct i
         return true;
     }
     if (detail != NULL) {
-        show_instance(instance, detail);
+        constraint_show_instance(instance, detail);
         buffer_printf(detail, " is not %s", format->what);
     }
     return false;

@@ -6,10 +6,11 @@
 #include "schema/number.h"
 
 enum status fixture_open_document(struct fixture *fixture, const struct doc *document,
-                                  struct error *err)
+                                  const struct schema_files *files, struct error *err)
 {
     *fixture = (struct fixture){.arena = arena_new(16 * 1024)};
-    enum status status = schema_compile(fixture->arena, document, NULL, 0, &fixture->schema, err);
+    enum status status =
+        schema_compile(fixture->arena, document, files, NULL, 0, &fixture->schema, err);
     if (status != STATUS_OK) {
         fixture_close(fixture);
         return status;
@@ -27,7 +28,7 @@ enum status fixture_open(struct fixture *fixture, const char *schema, struct err
     enum status status = doc_parse(arena, "s.yaml", bytes_of_string(schema), NULL, &document, err);
     *fixture = (struct fixture){0};
     if (status == STATUS_OK) {
-        status = fixture_open_document(fixture, document, err);
+        status = fixture_open_document(fixture, document, NULL, err);
     }
     /* A schema must not need its document any more. */
     arena_free(arena);
@@ -128,7 +129,9 @@ uint32_t fixture_add_document(struct fixture *fixture, const struct doc *record)
 {
     check(record->kind == DOC_MAP);
     uint32_t row = fixture->batch->row_count;
-    check(batch_append_record(fixture->batch) != NULL);
+    struct record *slot = batch_append_record(fixture->batch);
+    check(slot != NULL);
+    slot->value = raw_of(fixture, record);
     add_members(fixture, FIELD_NONE, schema_layout(fixture->schema)->closed, row, record);
     return row;
 }
@@ -177,6 +180,11 @@ void fixture_check(struct fixture *fixture)
 {
     schema_check_values(fixture->checker, fixture->batch);
     schema_check_required(fixture->checker, fixture->batch, NULL);
+    for (uint32_t row = 0;
+         row < fixture->batch->row_count && schema_judges_records(fixture->schema); row++) {
+        schema_check_record(fixture->checker, fixture->batch, row,
+                            fixture->batch->records[row].value);
+    }
     batch_sort_violations(fixture->batch);
 }
 
@@ -190,7 +198,9 @@ const char *fixture_complaints(struct fixture *fixture, uint32_t row)
     for (uint32_t i = 0; i < count; i++) {
         const struct violation *violation = &violations[i];
         buffer_printf(&text, "%s%s %s: ", i == 0 ? "" : "; ",
-                      schema_layout(fixture->schema)->fields[violation->field].path,
+                      violation->field == FIELD_NONE
+                          ? "-"
+                          : schema_layout(fixture->schema)->fields[violation->field].path,
                       reason_name(&table, violation->reason));
         buffer_append(&text, violation->detail.data, violation->detail.size);
     }

@@ -20,8 +20,9 @@ struct fixture {
 /* Compiles a schema written as YAML or JSON. On failure `fixture` is empty and `err` is set. */
 enum status fixture_open(struct fixture *fixture, const char *schema,
                          struct error *err) WEIR_MUST_USE;
-/* The same for a document that is read already. */
+/* The same for a document that is read already; `files` may be NULL. */
 enum status fixture_open_document(struct fixture *fixture, const struct doc *document,
+                                  const struct schema_files *files,
                                   struct error *err) WEIR_MUST_USE;
 void fixture_close(struct fixture *fixture);
 
@@ -34,7 +35,7 @@ void fixture_set_misfit(struct fixture *fixture, const char *path, uint32_t row,
                         enum misfit_kind kind, struct bytes raw);
 void fixture_set_text(struct fixture *fixture, const char *path, uint32_t row, struct bytes text);
 
-/* Both checks; then the violations are sorted. */
+/* All checks; then the violations are sorted. */
 void fixture_check(struct fixture *fixture);
 /* "field reason: detail" of all violations of the row, with "; " between them; "" when there is
  * none. Lives until fixture_close(). */

@@ -34,6 +34,7 @@ struct pattern_matcher {
     uint64_t steps_left;
     uint64_t steps_per_callout;
     size_t last_position;
+    bool gave_up;
 };
 
 static void *allocate(size_t size, void *unused)
@@ -181,6 +182,15 @@ enum pattern_result pattern_match(struct pattern_matcher *matcher, const struct 
      * step. */
     matcher->steps_per_callout = 1 + (pattern->has_backreference ? text.size / 64 : 0);
     matcher->last_position = 0;
-    return result_of(
+    enum pattern_result result = result_of(
         pcre2_match(pattern->counting, data, text.size, 0, 0, matcher->data, matcher->counting));
+    matcher->gave_up |= result == PATTERN_TOO_EXPENSIVE;
+    return result;
+}
+
+bool pattern_matcher_gave_up(struct pattern_matcher *matcher)
+{
+    bool gave_up = matcher->gave_up;
+    matcher->gave_up = false;
+    return gave_up;
 }

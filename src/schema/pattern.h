@@ -19,6 +19,7 @@
 #ifndef WEIR_SCHEMA_PATTERN_H
 #define WEIR_SCHEMA_PATTERN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/bytes.h"
@@ -42,5 +43,11 @@ struct pattern_matcher *pattern_matcher_new(void);
 void pattern_matcher_free(struct pattern_matcher *matcher);
 enum pattern_result pattern_match(struct pattern_matcher *matcher, const struct pattern *pattern,
                                   struct bytes text);
+
+/* Whether some match gave up since this was asked last: then an answer that was made of matches is
+ * none. */
+bool pattern_matcher_gave_up(struct pattern_matcher *matcher);
+/* Whether pattern_compile() would take it. */
+bool pattern_is_valid(struct bytes text);
 
 #endif

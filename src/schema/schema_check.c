@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "schema/judge.h"
 #include "schema/schema_internal.h"
 
 /* A constant count of turns lets the compiler vectorise without a prologue; columns are
@@ -14,8 +15,9 @@ _Static_assert(BATCH_ROWS_MAX % BLOCK_ROWS == 0, "a column is a whole number of 
 
 struct schema_checker {
     const struct schema *schema;
-    struct pattern_matcher *matcher;
-    struct buffer scratch; /* unescaped text */
+    struct judge *judge;             /* for what no column check can answer */
+    struct pattern_matcher *matcher; /* the judge's */
+    struct buffer scratch;           /* unescaped text */
     struct buffer detail;
 };
 
@@ -32,7 +34,8 @@ struct schema_checker *schema_checker_new(const struct schema *schema)
 {
     struct schema_checker *checker = memory_alloc_zero(1, sizeof *checker);
     checker->schema = schema;
-    checker->matcher = pattern_matcher_new();
+    checker->judge = schema_judge_new();
+    checker->matcher = checker->judge->matcher;
     return checker;
 }
 
@@ -41,7 +44,7 @@ void schema_checker_free(struct schema_checker *checker)
     if (checker == NULL) {
         return;
     }
-    pattern_matcher_free(checker->matcher);
+    schema_judge_free(checker->judge);
     buffer_fini(&checker->scratch);
     buffer_fini(&checker->detail);
     memory_free(checker);
@@ -97,6 +100,55 @@ static void add_violation(struct sieve *sieve, uint32_t row, enum reason reason)
     buffer_clear(detail);
 }
 
+/* Appends "place: detail" of a complaint; the first `skip` steps are the field's own. */
+static void write_complaint(const struct complaint *complaint, uint32_t skip, struct buffer *out)
+{
+    if (complaint->step_count > skip) {
+        schema_steps_write(complaint->steps + skip, complaint->step_count - skip, out);
+        buffer_append_string(out, ": ");
+    }
+    buffer_append(out, complaint->detail.data, complaint->detail.size);
+}
+
+/* The field's rest. The reason is only set when the value does not fit. */
+static bool rest_fits(struct schema_checker *checker, uint32_t field,
+                      const struct instance *instance, enum reason *out_reason,
+                      struct buffer *detail)
+{
+    const struct subschema *rest = checker->schema->rests[field];
+    if (rest == NULL) {
+        return true;
+    }
+    struct judge *judge = checker->judge;
+    bool is_nested = instance->kind == JSON_KIND_ARRAY || instance->kind == JSON_KIND_OBJECT;
+    judge_begin(judge, is_nested ? instance->raw.size : instance->text.size);
+    struct json_node node = is_nested
+                                ? json_node_read(judge->arena, &judge->stack, instance->raw)
+                                : json_node_of_scalar(instance);
+    struct complaints complaints = {.max = 1};
+    struct judge_where where = {.complaints = &complaints};
+    bool fits = judge_child(judge, rest, &node, &where, (struct schema_step){BYTES_NONE, 0},
+                            REASON_SCHEMA_UNKNOWN_FIELD);
+    if (judge_end(judge, fits, &complaints)) {
+        return true;
+    }
+    *out_reason = complaints.items[0].reason;
+    if (detail != NULL) {
+        write_complaint(&complaints.items[0], 1, detail);
+    }
+    return false;
+}
+
+/* The field's constraints, and its rest. */
+static bool value_fits(struct schema_checker *checker, uint32_t field,
+                       const struct instance *instance, enum reason *out_reason,
+                       struct buffer *detail)
+{
+    return constraint_judge(&checker->schema->constraints[field], checker->matcher, instance,
+                            out_reason, detail) &&
+           rest_fits(checker, field, instance, out_reason, detail);
+}
+
 /* The row's cell is judged if it holds a value that nobody has complained of, and the row has no
  * verdict. */
 static void judge_row(struct sieve *sieve, uint32_t row)
@@ -111,8 +163,7 @@ static void judge_row(struct sieve *sieve, uint32_t row)
         instance = instance_of_json(underflow->raw, &checker->scratch);
     }
     enum reason reason;
-    if (!constraint_judge(sieve->constraints, checker->matcher, &instance, &reason,
-                          &checker->detail)) {
+    if (!value_fits(checker, sieve->field, &instance, &reason, &checker->detail)) {
         add_violation(sieve, row, reason);
         sieve->column->cells[row] = CELL_INVALID;
     }
@@ -344,13 +395,13 @@ static void complain_of_misfits(struct sieve *sieve)
     }
 }
 
-/* A null that the type lists may still not be among the values. There is no value to mark, so
+/* A null that the type lists may still not be among the values, or break the rest. There is no value to mark, so
  * the cell stays what it is. */
 static void complain_of_nulls(struct sieve *sieve)
 {
     const struct constraints *constraints = sieve->constraints;
     const struct value_set *sets[] = {constraints->enum_set, constraints->const_set};
-    bool null_fits = true;
+    bool null_fits = sieve->checker->schema->rests[sieve->field] == NULL;
     for (size_t i = 0; i < 2; i++) {
         null_fits &= sets[i] == NULL || sets[i]->has_null;
     }
@@ -358,10 +409,18 @@ static void complain_of_nulls(struct sieve *sieve)
     for (uint32_t row = 0; !null_fits && row < sieve->batch->row_count; row++) {
         enum reason reason;
         if (sieve->column->cells[row] == CELL_NULL && sieve->batch->verdicts[row] == VERDICT_NONE &&
-            !constraint_judge(constraints, sieve->checker->matcher, &null, &reason,
-                              &sieve->checker->detail)) {
+            !value_fits(sieve->checker, sieve->field, &null, &reason,
+                        &sieve->checker->detail)) {
             add_violation(sieve, row, reason);
         }
+    }
+}
+
+/* Value by value. */
+static void judge_all(struct sieve *sieve)
+{
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        judge_row(sieve, row);
     }
 }
 
@@ -369,6 +428,10 @@ static void check_column(struct sieve *sieve)
 {
     complain_of_misfits(sieve);
     complain_of_nulls(sieve);
+    if (sieve->checker->schema->rests[sieve->field] != NULL) {
+        judge_all(sieve);
+        return;
+    }
     switch (sieve->column->type) {
     case COLUMN_BOOL:
         sift_booleans(sieve);
@@ -382,17 +445,13 @@ static void check_column(struct sieve *sieve)
         break;
     case COLUMN_JSON:
         if (!constraint_is_empty(sieve->constraints)) {
-            for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
-                judge_row(sieve, row);
-            }
+            judge_all(sieve);
         }
         break;
     case COLUMN_OBJECT:
         /* The decoder saw that it is one; its members are columns of their own. */
         if (sieve->constraints->enum_set != NULL || sieve->constraints->const_set != NULL) {
-            for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
-                judge_row(sieve, row);
-            }
+            judge_all(sieve);
         }
         break;
     }
@@ -487,8 +546,85 @@ bool schema_value_fits(struct schema_checker *checker, uint32_t field, const str
                        struct buffer *detail)
 {
     check(field < checker->schema->layout.field_count);
-    const struct constraints *constraints = &checker->schema->constraints[field];
-    struct instance instance = instance_of_value(value, constraints->column, &checker->scratch);
+    struct instance instance = instance_of_value(
+        value, checker->schema->constraints[field].column, &checker->scratch);
     enum reason reason;
-    return constraint_judge(constraints, checker->matcher, &instance, &reason, detail);
+    return value_fits(checker, field, &instance, &reason, detail);
+}
+
+/* --- records as a whole --- */
+
+static uint32_t find_child(const struct layout *layout, uint32_t parent, struct bytes name)
+{
+    for (uint32_t i = 0; i < layout->schema_field_count; i++) {
+        const struct field *field = &layout->fields[i];
+        if (field->parent == parent && bytes_equal(bytes_of(field->name, field->name_size), name)) {
+            return i;
+        }
+    }
+    return FIELD_NONE;
+}
+
+/* The innermost field on the way to the place; `*out_steps` lead to it. `*out_known`: the columns
+ * have complained of it, or of an object around it. */
+static uint32_t find_field(const struct schema *schema, const struct batch *batch, uint32_t row,
+                           const struct complaint *complaint, uint32_t *out_steps, bool *out_known)
+{
+    uint32_t field = FIELD_NONE;
+    *out_steps = 0;
+    *out_known = false;
+    for (uint32_t i = 0; i < complaint->step_count; i++) {
+        struct bytes name = complaint->steps[i].name;
+        uint32_t child =
+            bytes_is_none(name) ? FIELD_NONE : find_child(&schema->layout, field, name);
+        if (child == FIELD_NONE) {
+            break;
+        }
+        field = child;
+        *out_steps = i + 1;
+        enum cell cell = (enum cell)batch->columns[field].cells[row];
+        *out_known |= cell == CELL_INVALID || cell == CELL_MISFIT ||
+                      (cell == CELL_ABSENT && schema->required[field]);
+    }
+    return field;
+}
+
+static void add_complaint(struct schema_checker *checker, struct batch *batch, uint32_t row,
+                          const struct complaint *complaint)
+{
+    uint32_t steps;
+    bool known;
+    uint32_t field = find_field(checker->schema, batch, row, complaint, &steps, &known);
+    if (known) {
+        return;
+    }
+    struct buffer *detail = &checker->detail;
+    uint32_t order = field == FIELD_NONE ? ORDER_RECORD : ORDER_FIELD(field);
+    if (complaint->reason == REASON_SCHEMA_UNKNOWN_FIELD && steps < complaint->step_count) {
+        /* As the decoder says it of closed objects: the detail is the member. */
+        order = ORDER_UNKNOWN_FIELD;
+        field = FIELD_NONE;
+        schema_steps_write(complaint->steps, complaint->step_count, detail);
+    } else {
+        write_complaint(complaint, steps, detail);
+    }
+    batch_add_violation(batch, row, order, (reason_id)complaint->reason, field,
+                        bytes_of(buffer_string(detail), detail->size));
+    buffer_clear(detail);
+}
+
+void schema_check_record(struct schema_checker *checker, struct batch *batch, uint32_t row,
+                         struct bytes text)
+{
+    struct judge *judge = checker->judge;
+    struct complaints complaints = {.max = VIOLATIONS_PER_ROW};
+    judge_begin(judge, text.size);
+    struct json_node node = json_node_read(judge->arena, &judge->stack, text);
+    struct judge_where where = {.complaints = &complaints};
+    bool fits = judge_schema(judge, checker->schema->record, &node, &where);
+    if (!judge_end(judge, fits, &complaints)) {
+        for (uint32_t i = 0; i < complaints.count; i++) {
+            add_complaint(checker, batch, row, &complaints.items[i]);
+        }
+    }
 }

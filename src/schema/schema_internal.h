@@ -4,6 +4,7 @@
 
 #include "schema/constraint.h"
 #include "schema/schema.h"
+#include "schema/subschema.h"
 
 #define SCHEMA_FIELDS_MAX 4000u
 /* Of objects in objects; the members of the record's own object stand at depth 1. */
@@ -13,6 +14,9 @@ struct schema {
     struct layout layout;
     struct constraints *constraints; /* per field of the layout; extra fields have empty ones */
     bool *required;                  /* per field of the layout */
+    /* per field: what its column cannot say of it, for the judge; NULL where it says all */
+    const struct subschema **rests;
+    const struct subschema *record; /* the same of the record as a whole */
 };
 
 #endif

@@ -1,10 +1,13 @@
 /*
- * The official JSON-Schema-Test-Suite (draft 7, whose keywords mean here what they mean in
- * 2020-12): every group whose schema this folder compiles is run, every other is counted by the
- * reason why not. The suite lies in $WEIR_SHARED/data; without it the test is skipped.
+ * The official JSON-Schema-Test-Suite of draft 7. Where 2020-12 writes the same thing in another
+ * way, the schema is rewritten first: a list in `items` becomes `prefixItems`, `additionalItems`
+ * beside it `items`, `dependencies` becomes dependentRequired and dependentSchemas, an `$id` that is
+ * only a fragment `$anchor`. What then still means something else, or is refused on purpose, stands
+ * in the table below, with its why; everything else must come out right, in two ways: by the
+ * validator, and as the schema of a record's field (and of the record, where it is one for objects),
+ * through columns.
  *
- * A record is an object: an instance that is none, or whose schema is not one for a record, becomes
- * the member v of one.
+ * The suite lies in $WEIR_SHARED/data; without it the test is skipped.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +19,12 @@
 #include <cmocka.h>
 
 #include "schema/fixture.h"
+#include "schema/keyword.h"
+#include "schema/validator.h"
 
-static const char *const files[] = {
+#define REMOTES "http://localhost:1234/"
+
+static const char *const test_files[] = {
     "additionalItems",
     "additionalProperties",
     "allOf",
@@ -84,135 +91,320 @@ static const char *const files[] = {
     "optional/format/uri-template",
 };
 
-/* Groups in which weir differs on purpose, in some cases. */
-static const struct {
-    const char *group;
+/* Groups that are left out, or differ in some cases. A row that concerns no case is an error. */
+static struct {
+    const char *file;
+    const char *group; /* NULL: all of the file */
     const char *why;
-} deviations[] = {
-    {"ECMA 262 \\s matches whitespace", "\\s is ASCII white space in PCRE2"},
-    {"ECMA 262 \\S matches everything but whitespace", "\\s is ASCII white space in PCRE2"},
-    {"all integers are multiples of 0.5, if overflow is handled",
-     "an integer beyond int64 is schema.range"},
-    {"validation of A-label (punycode) host names",
-     "the characters of internationalized labels are not looked at"},
+    unsigned cases;
+} left_out[] = {
+    {"definitions", NULL, "refers to the meta-schema of draft 7", 0},
+    {"ref", "remote ref, containing refs itself", "refers to the meta-schema of draft 7", 0},
+    {"ref", "ref overrides any sibling keywords", "2020-12 heeds what stands beside $ref", 0},
+    {"ref", "$ref prevents a sibling $id from changing the base uri",
+     "2020-12 heeds what stands beside $ref", 0},
+    {"optional/ecmascript-regex", "ECMA 262 \\s matches whitespace",
+     "\\s is ASCII white space in PCRE2", 0},
+    {"optional/ecmascript-regex", "ECMA 262 \\S matches everything but whitespace",
+     "\\s is ASCII white space in PCRE2", 0},
+    {"optional/ecmascript-regex", "patterns always use unicode semantics with pattern",
+     "PCRE2 knows \\p{L}, not \\p{Letter}", 0},
+    {"optional/ecmascript-regex", "pattern with non-ASCII digits",
+     "PCRE2 knows \\p{Nd}, not \\p{digit}", 0},
+    {"optional/ecmascript-regex", "patterns always use unicode semantics with patternProperties",
+     "PCRE2 knows \\p{L}, not \\p{Letter}", 0},
+    {"optional/ecmascript-regex", "patternProperties with non-ASCII digits",
+     "PCRE2 knows \\p{Nd}, not \\p{digit}", 0},
+    {"optional/float-overflow", NULL, "a column holds integers of 64 bits", 0},
+    {"optional/format/hostname", "validation of A-label (punycode) host names",
+     "the characters of internationalized labels are not looked at", 0},
+    {"optional/format/idn-email", NULL, "the format is not built", 0},
+    {"optional/format/idn-hostname", NULL, "the format is not built", 0},
+    {"optional/format/iri", NULL, "the format is not built", 0},
+    {"optional/format/iri-reference", NULL, "the format is not built", 0},
+    {"optional/format/json-pointer", NULL, "the format is not built", 0},
+    {"optional/format/regex", NULL, "the format is not built", 0},
+    {"optional/format/relative-json-pointer", NULL, "the format is not built", 0},
+    {"optional/format/uri-reference", NULL, "the format is not built", 0},
+    {"optional/format/uri-template", NULL, "the format is not built", 0},
+    {"optional/format/ecmascript-regex", NULL, "the format regex is not built", 0},
+    {"format", NULL, "it tries all formats, and some are not built", 0},
+    {"optional/bignum", NULL, "integers of schema files fit into 64 bits", 0},
+    {"optional/content", NULL, "contentEncoding and contentMediaType are annotations in 2020-12", 0},
+    {"optional/unknownKeyword", NULL, "an unknown keyword is an error", 0},
+    {"optional/format/unknown", NULL, "an unknown format is an error", 0},
 };
-enum { DEVIATION_COUNT = sizeof deviations / sizeof deviations[0] };
+enum { LEFT_OUT_COUNT = sizeof left_out / sizeof left_out[0] };
 
 struct tally {
     unsigned passed;
     unsigned failed;
-    unsigned deviated[DEVIATION_COUNT];
-    struct {
-        char why[64];
-        unsigned count;
-    } skipped[64];
-    size_t skipped_count;
+    unsigned nulls; /* of columns: a null that counts as absent */
 };
 
-static void skip_cases(struct tally *tally, const char *why, size_t count)
-{
-    size_t i = 0;
-    while (i < tally->skipped_count && strcmp(tally->skipped[i].why, why) != 0) {
-        i++;
-    }
-    assert_true(i < sizeof tally->skipped / sizeof tally->skipped[0]);
-    if (i == tally->skipped_count) {
-        (void)snprintf(tally->skipped[i].why, sizeof tally->skipped[i].why, "%s", why);
-        tally->skipped_count++;
-    }
-    tally->skipped[i].count += (unsigned)count;
-}
+static struct {
+    const char *file;
+    const char *group;
+    const char *test;
+} now; /* for messages */
 
-/* The reason for people: the code, with the keyword that the message begins with where that says
- * more. */
-static void skip_for_error(struct tally *tally, const struct error *err)
-{
-    char why[64];
-    size_t keyword = err->message[0] == '`' ? strcspn(err->message + 1, "`") + 2 : 0;
-    (void)snprintf(why, sizeof why, "%s%s%.*s", err->code, keyword > 0 ? " " : "", (int)keyword,
-                   err->message);
-    skip_cases(tally, why, 1);
-}
+/* --- rewriting --- */
 
-static void count_difference(struct tally *tally, const char *file, const char *group,
-                             const char *test, bool found_valid)
+static struct doc *new_map(struct arena *arena, size_t capacity)
 {
-    for (size_t i = 0; i < DEVIATION_COUNT; i++) {
-        if (strcmp(deviations[i].group, group) == 0) {
-            tally->deviated[i]++;
-            return;
-        }
-    }
-    tally->failed++;
-    print_error("%s: %s: %s: found %s\n", file, group, test, found_valid ? "valid" : "invalid");
-}
-
-static struct doc *map_of_one(struct arena *arena, const char *key, const struct doc *value)
-{
-    struct doc *name = arena_alloc_zero(arena, 1, sizeof *name);
-    *name = (struct doc){.kind = DOC_STRING, .file = "", .text = key, .text_size = strlen(key)};
     struct doc *map = arena_alloc_zero(arena, 1, sizeof *map);
-    *map = (struct doc){.kind = DOC_MAP, .file = "", .text = "", .count = 1};
-    map->keys = arena_alloc(arena, sizeof(struct doc *));
-    map->items = arena_alloc(arena, sizeof(struct doc *));
-    map->keys[0] = name;
-    map->items[0] = (struct doc *)value;
+    *map = (struct doc){.kind = DOC_MAP, .file = "s.json", .text = ""};
+    map->keys = arena_alloc_zero(arena, capacity + 1, sizeof *map->keys);
+    map->items = arena_alloc_zero(arena, capacity + 1, sizeof *map->items);
     return map;
 }
 
-static bool run_case(struct fixture *fixture, const struct doc *record, bool *out_null)
+static struct doc *new_string(struct arena *arena, const char *text)
 {
-    uint32_t row = fixture_add_document(fixture, record);
-    fixture_check(fixture);
-    *out_null = fixture->dropped_null;
-    return fixture_complaints(fixture, row)[0] == '\0' && !fixture->unknown_field;
+    struct doc *string = arena_alloc_zero(arena, 1, sizeof *string);
+    *string = (struct doc){
+        .kind = DOC_STRING, .file = "s.json", .text = text, .text_size = strlen(text)};
+    return string;
 }
 
-static void judge_case(struct tally *tally, const char *file, const struct doc *group,
-                       const struct doc *test)
+static void put(struct arena *arena, struct doc *map, const char *key, const struct doc *value)
 {
-    struct arena *arena = arena_new(4096);
-    const struct doc *schema = doc_get(group, "schema");
-    const struct doc *instance = doc_get(test, "data");
-    struct fixture fixture;
-    struct error err = {0};
-    bool whole =
-        instance->kind == DOC_MAP && fixture_open_document(&fixture, schema, &err) == STATUS_OK;
-    if (!whole) {
-        struct doc *wrapped = map_of_one(arena, "properties", map_of_one(arena, "v", schema));
-        instance = map_of_one(arena, "v", instance);
-        error_clear(&err);
-        if (fixture_open_document(&fixture, wrapped, &err) != STATUS_OK) {
-            skip_for_error(tally, &err);
-            arena_free(arena);
-            return;
+    map->keys[map->count] = new_string(arena, key);
+    map->items[map->count++] = (struct doc *)value;
+}
+
+static struct doc *rewrite(struct arena *arena, const struct doc *schema);
+
+/* All schemas in a list or map. */
+static struct doc *rewrite_each(struct arena *arena, const struct doc *holder)
+{
+    struct doc *copy = arena_alloc_zero(arena, 1, sizeof *copy);
+    *copy = *holder;
+    copy->items = arena_alloc_zero(arena, holder->count + 1, sizeof *copy->items);
+    for (size_t i = 0; i < holder->count; i++) {
+        copy->items[i] = rewrite(arena, holder->items[i]);
+    }
+    return copy;
+}
+
+static void rewrite_dependencies(struct arena *arena, const struct doc *value, struct doc *out)
+{
+    struct doc *names = new_map(arena, value->count);
+    struct doc *schemas = new_map(arena, value->count);
+    for (size_t i = 0; i < value->count; i++) {
+        bool is_names = value->items[i]->kind == DOC_LIST;
+        struct doc *map = is_names ? names : schemas;
+        map->keys[map->count] = value->keys[i];
+        map->items[map->count++] = is_names ? value->items[i] : rewrite(arena, value->items[i]);
+    }
+    put(arena, out, "dependentRequired", names);
+    put(arena, out, "dependentSchemas", schemas);
+}
+
+static void rewrite_key(struct arena *arena, const struct doc *schema, const struct doc *key,
+                        const struct doc *value, struct doc *out)
+{
+    const struct doc *items = doc_get(schema, "items");
+    bool positions = items != NULL && items->kind == DOC_LIST;
+    enum keyword_holds holds = keyword_holds(key);
+    if (strcmp(key->text, "items") == 0 && positions) {
+        if (value->count > 0) {
+            put(arena, out, "prefixItems", rewrite_each(arena, value));
         }
+    } else if (strcmp(key->text, "additionalItems") == 0) {
+        if (positions) {
+            put(arena, out, "items", rewrite(arena, value));
+        }
+    } else if (strcmp(key->text, "dependencies") == 0) {
+        rewrite_dependencies(arena, value, out);
+    } else if (strcmp(key->text, "$id") == 0 && value->text[0] == '#') {
+        put(arena, out, "$anchor", new_string(arena, value->text + 1));
+    } else if (strcmp(key->text, "$ref") == 0 && strncmp(value->text, "#/items/", 8) == 0) {
+        put(arena, out, "$ref",
+            new_string(arena, arena_printf(arena, "#/prefixItems/%s", value->text + 8)));
+    } else if (strcmp(key->text, "$schema") != 0) {
+        put(arena, out, key->text,
+            holds == HOLDS_SCHEMA ? rewrite(arena, value)
+            : holds == HOLDS_NOTHING || value->kind == DOC_BOOL ? value
+                                                                 : rewrite_each(arena, value));
     }
-    bool null_dropped;
-    bool valid = run_case(&fixture, instance, &null_dropped);
-    if (null_dropped) {
-        skip_cases(tally, "a null counts as absent", 1);
-    } else if (valid == doc_get(test, "valid")->boolean) {
-        tally->passed++;
-    } else {
-        count_difference(tally, file, doc_get(group, "description")->text,
-                         doc_get(test, "description")->text, valid);
-    }
-    fixture_close(&fixture);
-    arena_free(arena);
 }
 
-static struct bytes read_whole(struct arena *arena, const char *path)
+static struct doc *rewrite(struct arena *arena, const struct doc *schema)
+{
+    if (schema->kind != DOC_MAP) {
+        return (struct doc *)schema;
+    }
+    struct doc *out = new_map(arena, schema->count * 2);
+    for (size_t i = 0; i < schema->count; i++) {
+        rewrite_key(arena, schema, schema->keys[i], schema->items[i], out);
+    }
+    return out;
+}
+
+/* With an `$id`, so that references within it hold wherever it stands. */
+static const struct doc *name_schema(struct arena *arena, const struct doc *schema,
+                                     const char *uri)
+{
+    if (schema->kind != DOC_MAP || doc_get(schema, "$id") != NULL) {
+        return schema;
+    }
+    struct doc *named = new_map(arena, schema->count + 1);
+    put(arena, named, "$id", new_string(arena, uri));
+    for (size_t i = 0; i < schema->count; i++) {
+        put(arena, named, schema->keys[i]->text, schema->items[i]);
+    }
+    return named;
+}
+
+/* {"$id": …, "properties": {"v": schema}} */
+static const struct doc *wrap_schema(struct arena *arena, const struct doc *schema)
+{
+    struct doc *properties = new_map(arena, 1);
+    put(arena, properties, "v", name_schema(arena, schema, REMOTES "inner.json"));
+    struct doc *wrapped = new_map(arena, 2);
+    put(arena, wrapped, "$id", new_string(arena, REMOTES "outer.json"));
+    put(arena, wrapped, "properties", properties);
+    return wrapped;
+}
+
+/* --- files --- */
+
+struct suite {
+    struct arena *arena; /* of one group */
+    const char *folder;
+};
+
+static struct doc *read_json(struct arena *arena, const char *path, struct error *err)
 {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
         fail_msg("%s cannot be read", path);
     }
     size_t capacity = 1 << 20;
-    char *content = arena_alloc(arena, capacity);
+    char *content = memory_alloc(capacity);
     size_t size = fread(content, 1, capacity, file);
     assert_true(size < capacity && fclose(file) == 0);
-    return bytes_of(content, size);
+    struct doc *document = NULL;
+    (void)!doc_parse(arena, "s.json", bytes_of(content, size), NULL, &document, err);
+    memory_free(content);
+    return document;
+}
+
+static enum status read_remote(void *context, const char *path, const struct doc *text,
+                               const struct doc **out, struct error *err)
+{
+    const struct suite *suite = context;
+    char full[4096];
+    (void)text;
+    (void)snprintf(full, sizeof full, "%s/remotes/%s", suite->folder, path);
+    struct doc *document = read_json(suite->arena, full, err);
+    if (document == NULL) {
+        return err->status;
+    }
+    *out = rewrite(suite->arena, document);
+    return STATUS_OK;
+}
+
+/* --- cases --- */
+
+static void count_case(struct tally *tally, const char *way, bool found, bool expected)
+{
+    if (found == expected) {
+        tally->passed++;
+        return;
+    }
+    tally->failed++;
+    print_error("%s: %s: %s: found %s by %s\n", now.file, now.group, now.test,
+                found ? "valid" : "invalid", way);
+}
+
+static void judge_purely(struct tally *tally, const struct validator *validator,
+                         struct judge *judge, const struct doc *test)
+{
+    struct buffer text = {0};
+    struct complaints complaints;
+    doc_write_canonical(doc_get(test, "data"), &text);
+    bool fits = validator_fits(validator, judge, bytes_of(buffer_string(&text), text.size),
+                               &complaints);
+    assert_int_equal(fits, complaints.count == 0);
+    assert_int_equal(fits, validator_fits(validator, judge,
+                                          bytes_of(buffer_string(&text), text.size), NULL));
+    count_case(tally, "the validator", fits, doc_get(test, "valid")->boolean);
+    buffer_fini(&text);
+}
+
+static void judge_record(struct tally *tally, const struct suite *suite, const struct doc *schema,
+                         const struct doc *record, bool expected)
+{
+    struct fixture fixture;
+    struct error err = {0};
+    struct schema_files files = {.count = 0};
+    if (schema_gather(suite->arena, schema, read_remote, (void *)suite, &files, &err) !=
+            STATUS_OK ||
+        fixture_open_document(&fixture, schema, &files, &err) != STATUS_OK) {
+        /* Refused as the schema of a column, because nothing could fit, or of a record. */
+        assert_true(strcmp(err.code, "schema.contradiction") == 0 ||
+                    strcmp(err.code, "schema.root_type") == 0);
+        return;
+    }
+    uint32_t row = fixture_add_document(&fixture, record);
+    fixture_check(&fixture);
+    bool fits = fixture_complaints(&fixture, row)[0] == '\0' && !fixture.unknown_field;
+    if (fixture.dropped_null) {
+        tally->nulls++;
+    } else {
+        count_case(tally, "columns", fits, expected);
+    }
+    fixture_close(&fixture);
+}
+
+static void judge_by_columns(struct tally *tally, const struct suite *suite,
+                             const struct doc *schema, const struct doc *test)
+{
+    const struct doc *instance = doc_get(test, "data");
+    bool expected = doc_get(test, "valid")->boolean;
+    struct doc *record = new_map(suite->arena, 1);
+    put(suite->arena, record, "v", instance);
+    judge_record(tally, suite, wrap_schema(suite->arena, schema), record, expected);
+    if (instance->kind == DOC_MAP) {
+        judge_record(tally, suite, name_schema(suite->arena, schema, REMOTES "root.json"), instance,
+                     expected);
+    }
+}
+
+static void run_group(struct tally *tally, struct suite *suite, struct judge *judge,
+                      const struct doc *group)
+{
+    const struct doc *tests = doc_get(group, "tests");
+    const struct doc *schema = rewrite(suite->arena, doc_get(group, "schema"));
+    const struct doc *named = name_schema(suite->arena, schema, REMOTES "root.json");
+    struct validator *validator = NULL;
+    struct schema_files files = {.count = 0};
+    struct error err = {0};
+    if (schema_gather(suite->arena, named, read_remote, suite, &files, &err) != STATUS_OK ||
+        validator_compile(suite->arena, named, &files, &validator, &err) != STATUS_OK) {
+        tally->failed += (unsigned)tests->count;
+        print_error("%s: %s: %s: %s\n", now.file, now.group, err.code, err.message);
+        return;
+    }
+    for (size_t i = 0; i < tests->count; i++) {
+        now.test = doc_get(tests->items[i], "description")->text;
+        judge_purely(tally, validator, judge, tests->items[i]);
+        judge_by_columns(tally, suite, schema, tests->items[i]);
+    }
+}
+
+static bool is_left_out(const char *file, const char *group, size_t count)
+{
+    for (size_t i = 0; i < LEFT_OUT_COUNT; i++) {
+        if (strcmp(left_out[i].file, file) == 0 &&
+            (left_out[i].group == NULL || strcmp(left_out[i].group, group) == 0)) {
+            left_out[i].cases += (unsigned)count;
+            return true;
+        }
+    }
+    return false;
 }
 
 static void run_file(struct tally *tally, const char *folder, const char *name)
@@ -220,22 +412,22 @@ static void run_file(struct tally *tally, const char *folder, const char *name)
     char path[4096];
     struct arena *arena = arena_new(64 * 1024);
     struct error err = {0};
-    struct doc *groups = NULL;
-    (void)snprintf(path, sizeof path, "%s/%s.json", folder, name);
-    struct bytes content = read_whole(arena, path);
-    if (doc_parse(arena, name, content, NULL, &groups, &err) != STATUS_OK) {
-        char why[64];
-        (void)snprintf(why, sizeof why, "whole file, %s: %s", err.code, name);
-        skip_cases(tally, why, 1);
-        arena_free(arena);
-        return;
+    struct judge *judge = schema_judge_new();
+    (void)snprintf(path, sizeof path, "%s/tests/draft7/%s.json", folder, name);
+    now.file = name;
+    struct doc *groups = read_json(arena, path, &err);
+    if (groups == NULL && !is_left_out(name, "", 1)) {
+        fail_msg("%s: %s", name, err.message);
     }
-    for (size_t i = 0; i < groups->count; i++) {
-        const struct doc *tests = doc_get(groups->items[i], "tests");
-        for (size_t k = 0; k < tests->count; k++) {
-            judge_case(tally, name, groups->items[i], tests->items[k]);
+    for (size_t i = 0; groups != NULL && i < groups->count; i++) {
+        now.group = doc_get(groups->items[i], "description")->text;
+        if (!is_left_out(name, now.group, doc_get(groups->items[i], "tests")->count)) {
+            struct suite suite = {arena_new(64 * 1024), folder};
+            run_group(tally, &suite, judge, groups->items[i]);
+            arena_free(suite.arena);
         }
     }
+    schema_judge_free(judge);
     arena_free(arena);
 }
 
@@ -244,7 +436,7 @@ static void test_suite(void **state)
     (void)state;
     const char *shared = getenv("WEIR_SHARED");
     char folder[2048];
-    (void)snprintf(folder, sizeof folder, "%s/data/JSON-Schema-Test-Suite/tests/draft7",
+    (void)snprintf(folder, sizeof folder, "%s/data/JSON-Schema-Test-Suite",
                    shared != NULL ? shared : "");
     FILE *probe = shared != NULL ? fopen(folder, "rb") : NULL;
     if (probe == NULL) {
@@ -253,18 +445,19 @@ static void test_suite(void **state)
     }
     (void)fclose(probe);
     struct tally tally = {0};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        run_file(&tally, folder, files[i]);
+    for (size_t i = 0; i < sizeof test_files / sizeof test_files[0]; i++) {
+        run_file(&tally, folder, test_files[i]);
     }
-    print_message("%u cases right, %u wrong\n", tally.passed, tally.failed);
-    for (size_t i = 0; i < DEVIATION_COUNT; i++) {
-        print_message("%5u differ on purpose: %s\n", tally.deviated[i], deviations[i].why);
-    }
-    for (size_t i = 0; i < tally.skipped_count; i++) {
-        print_message("%5u skipped: %s\n", tally.skipped[i].count, tally.skipped[i].why);
+    print_message("%u answers right, %u wrong; %u not asked of columns: a null counts as absent\n",
+                  tally.passed, tally.failed, tally.nulls);
+    for (size_t i = 0; i < LEFT_OUT_COUNT; i++) {
+        print_message("%5u left out: %s%s%s: %s\n", left_out[i].cases, left_out[i].file,
+                      left_out[i].group != NULL ? ": " : "",
+                      left_out[i].group != NULL ? left_out[i].group : "", left_out[i].why);
+        assert_true(left_out[i].cases > 0);
     }
     assert_int_equal(tally.failed, 0);
-    assert_true(tally.passed >= 300);
+    assert_true(tally.passed >= 2000);
 }
 
 int main(void)

@@ -175,7 +175,7 @@ static void show_members(struct arena *arena, const struct members *members, str
 }
 
 enum status value_set_compile(struct arena *arena, const struct doc *node, bool is_const,
-                              enum column_type column, struct type_set types,
+                              enum column_type column, const struct type_set *types,
                               struct value_set **out, struct error *err)
 {
     struct members members;
@@ -189,10 +189,11 @@ enum status value_set_compile(struct arena *arena, const struct doc *node, bool 
     set->reals = arena_alloc_zero(arena, members.count, sizeof *set->reals);
     set->texts = arena_alloc_zero(arena, members.count, sizeof *set->texts);
     set->nested = arena_alloc_zero(arena, members.count, sizeof *set->nested);
+    const struct type_set any = {KINDS_ALL, false};
     bool possible = false;
     for (size_t i = 0; i < members.count; i++) {
-        enum status status =
-            add_member(arena, members.items[i], column, types, set, &possible, err);
+        enum status status = add_member(arena, members.items[i], column,
+                                        types != NULL ? *types : any, set, &possible, err);
         if (status != STATUS_OK) {
             return status;
         }
@@ -208,6 +209,20 @@ enum status value_set_compile(struct arena *arena, const struct doc *node, bool 
     show_members(arena, &members, set);
     *out = set;
     return STATUS_OK;
+}
+
+struct type_set value_set_kinds(const struct value_set *set)
+{
+    struct type_set types = {0, set->integer_count > 0 && set->real_count == 0};
+    types.kinds |= set->has_null ? KIND_BIT(JSON_KIND_NULL) : 0;
+    types.kinds |= set->has_boolean[0] || set->has_boolean[1] ? KIND_BIT(JSON_KIND_BOOL) : 0;
+    types.kinds |= set->integer_count + set->real_count > 0 ? KIND_BIT(JSON_KIND_NUMBER) : 0;
+    types.kinds |= set->text_count > 0 ? KIND_BIT(JSON_KIND_STRING) : 0;
+    /* Which of the two, the forms do not say apart cheaply; more than what fits does no harm. */
+    types.kinds |= set->nested_count > 0
+                       ? KIND_BIT(JSON_KIND_ARRAY) | KIND_BIT(JSON_KIND_OBJECT)
+                       : 0;
+    return types;
 }
 
 bool value_set_has_number(const struct value_set *set, const struct number *number)

@@ -43,10 +43,13 @@ struct value_set {
 enum status value_set_types(const struct doc *node, bool is_const, struct type_set *out,
                             struct error *err) WEIR_MUST_USE;
 
-/* Refuses an empty list, and a set of which no member is of the `types`. */
+/* Refuses an empty list, and, unless `types` is NULL, a set of which no member is of them. */
 enum status value_set_compile(struct arena *arena, const struct doc *node, bool is_const,
-                              enum column_type column, struct type_set types,
+                              enum column_type column, const struct type_set *types,
                               struct value_set **out, struct error *err) WEIR_MUST_USE;
+
+/* The types of a compiled set's members. */
+struct type_set value_set_kinds(const struct value_set *set);
 
 bool value_set_has_number(const struct value_set *set, const struct number *number);
 bool value_set_has_text(const struct value_set *set, struct bytes text);

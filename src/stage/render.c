@@ -1,8 +1,9 @@
 /*
- * Render: the value of each VALID row as it goes out, a JSON object. A JSON record in which nothing
- * changed goes out as the bytes that came in; otherwise the changed members are edited in place and
- * all else stays as it was (codec/json.h). A record of another format is always written anew
- * (codec/decoder.h), and then edited the same way.
+ * Render: the value of each VALID row as it goes out, a JSON object; and before that, for a schema
+ * that speaks of whole records, the value of a row as the repairs left it. A JSON record in which
+ * nothing changed goes out as the bytes that came in; otherwise the changed members are edited in
+ * place and all else stays as it was (codec/json.h). A record of another format is always written
+ * anew (codec/decoder.h), and then edited the same way.
  */
 #include <stdlib.h>
 
@@ -81,13 +82,14 @@ static bool is_absent(const struct batch *batch, uint32_t field, uint32_t row)
     return batch->columns[field].cells[row] == CELL_ABSENT && !batch->hides_members[row];
 }
 
+/* `to_go_out`: what a set or a drop overwrites need not be edited. */
 static void edit_repairs(struct stage_runner *runner, const struct batch *batch, uint32_t row,
-                         const struct repair *repairs, uint32_t count)
+                         const struct repair *repairs, uint32_t count, bool to_go_out)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t field = repairs[i].field;
         bool seen = i > 0 && repairs[i - 1].field == field;
-        if (seen || is_overwritten(runner->plan, field)) {
+        if (seen || (to_go_out && is_overwritten(runner->plan, field))) {
             continue;
         }
         struct value value = batch_value(batch, field, row);
@@ -114,10 +116,9 @@ static void edit_drops(struct stage_runner *runner, const struct batch *batch, u
     }
 }
 
-/* Room for the edits of a row. */
-static void begin_edits(struct stage_runner *runner, uint32_t repair_count)
+/* Room for `most` edits of a row. */
+static void begin_edits(struct stage_runner *runner, uint32_t most)
 {
-    uint32_t most = repair_count + runner->plan->set_count + runner->plan->drop_count;
     if (most > runner->edit_capacity) {
         runner->edits = memory_realloc(runner->edits, size_mul(most, sizeof *runner->edits));
         runner->edit_capacity = most;
@@ -137,8 +138,8 @@ static struct bytes object_of(struct stage_runner *runner, const struct batch *b
 static void render_row(struct stage_runner *runner, const struct batch *batch, uint32_t row,
                        const struct repair *repairs, uint32_t repair_count)
 {
-    begin_edits(runner, repair_count);
-    edit_repairs(runner, batch, row, repairs, repair_count);
+    begin_edits(runner, repair_count + runner->plan->set_count + runner->plan->drop_count);
+    edit_repairs(runner, batch, row, repairs, repair_count, true);
     edit_sets(runner, batch, row);
     edit_drops(runner, batch, row);
     bool is_object = runner->decoder->ops->write_object == NULL;
@@ -151,6 +152,78 @@ static void render_row(struct stage_runner *runner, const struct batch *batch, u
                      &runner->rendered);
     runner->rendered_ends[row] = runner->rendered.size;
 }
+
+/* --- what a schema for whole records sees --- */
+
+static bool is_repaired(const struct repair *repairs, uint32_t count, uint32_t field)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (repairs[i].field == field) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Members that are there and count as absent: nulls where the type does not list null. */
+static void edit_hidden(struct stage_runner *runner, const struct batch *batch, uint32_t row,
+                        const struct repair *repairs, uint32_t count)
+{
+    const struct layout *layout = runner->plan->layout;
+    for (uint32_t field = 0; field < layout->schema_field_count; field++) {
+        uint32_t parent = layout->fields[field].parent;
+        bool stands =
+            parent == FIELD_NONE || batch->columns[parent].cells[row] == CELL_VALUE ||
+            batch->columns[parent].cells[row] == CELL_INVALID;
+        if (stands && batch->columns[field].cells[row] == CELL_ABSENT &&
+            !is_repaired(repairs, count, field)) {
+            add_edit(runner, field, NULL, false);
+        }
+    }
+}
+
+static struct bytes repaired_record(struct stage_runner *runner, const struct batch *batch,
+                                    uint32_t row, const struct repair *repairs, uint32_t count)
+{
+    bool is_object = runner->decoder->ops->write_object == NULL;
+    struct bytes record = is_object ? batch->records[row].value : object_of(runner, batch, row);
+    bool hides = batch->hides_members[row];
+    if (count == 0 && !hides) {
+        return record;
+    }
+    begin_edits(runner, count + (hides ? runner->plan->layout->schema_field_count : 0));
+    edit_repairs(runner, batch, row, repairs, count, false);
+    if (hides) {
+        edit_hidden(runner, batch, row, repairs, count);
+    }
+    place_texts(runner);
+    buffer_clear(&runner->rendered);
+    json_apply_edits(runner->plan->layout, record, runner->edits, runner->edit_count,
+                     &runner->rendered);
+    return bytes_of(runner->rendered.data, runner->rendered.size);
+}
+
+void stage_check_records(struct stage_runner *runner, struct batch *batch)
+{
+    if (!schema_judges_records(runner->plan->schema)) {
+        return;
+    }
+    sort_repairs(runner, batch);
+    uint32_t at = 0;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        uint32_t first = at;
+        while (at < batch->repair_count && runner->repairs_by_row[at].row == row) {
+            at++;
+        }
+        if (batch->verdicts[row] == VERDICT_NONE) {
+            struct bytes text = repaired_record(runner, batch, row,
+                                                runner->repairs_by_row + first, at - first);
+            schema_check_record(runner->checker, batch, row, text);
+        }
+    }
+}
+
+/* --- what goes out --- */
 
 void stage_render(struct stage_runner *runner, struct batch *batch)
 {

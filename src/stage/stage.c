@@ -119,6 +119,7 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
         return status;
     }
     schema_check_required(runner->checker, batch, runner->plan->filled);
+    stage_check_records(runner, batch);
     stage_close_contract(runner, batch);
     if ((status = stage_expressions(runner, batch, err)) != STATUS_OK ||
         (status = stage_dedup(runner, state, batch, err)) != STATUS_OK) {

@@ -29,7 +29,7 @@ static void compile_schema(struct plan_fixture *plan, const char *text, const ch
     }
     expect_ok(doc_parse(plan->arena, "schema.yaml", bytes_of_string(text), NULL, &document, &err),
               &err);
-    expect_ok(schema_compile(plan->arena, document, extras, extra_count, &schema, &err), &err);
+    expect_ok(schema_compile(plan->arena, document, NULL, extras, extra_count, &schema, &err), &err);
     plan->plan.schema = schema;
     plan->plan.layout = schema_layout(schema);
 }

@@ -60,6 +60,8 @@ bool stage_has_route(const struct stage_runner *runner, const struct batch *batc
 /* VALID or FILTERED for all that is left; INVALID where a `when` failed. */
 void stage_route(struct stage_runner *runner, struct batch *batch);
 /* render.c */
+/* What the schema says of records as a whole, asked of them as the repairs left them. */
+void stage_check_records(struct stage_runner *runner, struct batch *batch);
 void stage_render(struct stage_runner *runner, struct batch *batch);
 
 #endif
