@@ -277,6 +277,24 @@ static enum status inspect_missing(struct pipeline *pipeline, bool is_none_found
                      system->sinks[0]->name);
 }
 
+/* Reading could go on where each system stands. What is behind there may have expired: that is told
+ * by whoever needs it. */
+static enum status check_ends_of_records(struct pipeline *pipeline, struct error *err)
+{
+    const struct source_ops *ops = pipeline->source->ops;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            const struct progress *progress = pipeline_progress(pipeline, s, p);
+            struct error problem = {0};
+            if (pipeline_is_found(progress) && ops->offsets_are_bytes &&
+                ops->seek(pipeline->source, p, progress->next_offset, &problem) != STATUS_OK) {
+                return error_set(err, problem.status, problem.code, "%s", problem.message);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
 {
     enum status status = recovery_load(pipeline, err);
@@ -288,6 +306,9 @@ enum status recovery_inspect(struct pipeline *pipeline, struct error *err)
         memcpy(pipeline->incarnation, known->incarnation, sizeof pipeline->incarnation);
         memcpy(pipeline->hash_key, known->hash_key, sizeof pipeline->hash_key);
         status = check_found(pipeline, err);
+        if (status == STATUS_OK) {
+            status = check_ends_of_records(pipeline, err);
+        }
     }
     return status == STATUS_OK ? inspect_missing(pipeline, known == NULL, err) : status;
 }

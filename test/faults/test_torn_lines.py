@@ -84,6 +84,16 @@ def test_a_record_that_goes_on_is_refused(lab, until_end):
     assert lab.weir("audit", "p.yaml").status != 0
 
 
+@pytest.mark.parametrize("more", [b"x\n", b"more", b" \n", b"}\n" + record(3) + b"\n"])
+def test_rows_are_not_accused_when_a_line_that_was_taken_goes_on(lab, more):
+    """What was written is right; the file is not what it was, and that is what is said."""
+    put(lab, FIRST + b"\n" + LAST).run()
+    append(lab, more)
+    for verb in (["audit", "p.yaml"], ["trace", "p.yaml", "m1"]):
+        done = lab.weir(*verb)
+        assert done.status == 2 and "source.torn_line" in done.err and done.out == "", done
+
+
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\n" + record(3)])
 def test_a_last_line_is_read_again(lab, ending):
     """There is no snapshot, and one system is behind the other: the line comes once more."""
