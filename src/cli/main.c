@@ -1,4 +1,4 @@
-/* The table of verbs, arguments, help and exit status. */
+/* The table of verbs, arguments and exit status. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "cli/cli.h"
+#include "cli/help.h"
 #include "cli/verbs.h"
 #include "os/thread.h"
 
@@ -28,56 +29,11 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_topic,
     &verb_gen,
     &verb_list,
+    &verb_help,
     &verb_validate,
     &verb_version,
     NULL,
 };
-
-static void print_usage(FILE *stream)
-{
-    fprintf(stream, "weir: exactly-once streaming ETL that accounts for every record\n\n"
-                    "usage: weir VERB [options]\n\n");
-    for (uint32_t i = 0; cli_verbs[i] != NULL; i++) {
-        fprintf(stream, "  %-9s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
-    }
-    fprintf(stream, "\n'weir VERB --help' says more. Exit status: 0 done, 1 the data say no, "
-                    "2 wrong use or configuration, 3 a system in the way.\n");
-}
-
-static void print_help(const struct cli_verb *verb)
-{
-    printf("weir %s: %s\n\nusage: weir %s %s\n", verb->name, verb->summary, verb->name,
-           verb->arguments);
-    if (verb->details != NULL) {
-        printf("\n%s\n", verb->details);
-    }
-    printf("\noptions:\n");
-    for (const struct cli_option *option = verb->options; option->name != NULL; option++) {
-        char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", option->name, option->value == NULL ? "" : " ",
-                 option->value == NULL ? "" : option->value);
-        printf("  %-26s %s\n", left, option->help);
-    }
-    printf("  %-26s %s\n", "--help", "this text");
-}
-
-static const struct cli_verb *find_verb(const char *name, struct error *err)
-{
-    const char *names[32];
-    uint32_t count = 0;
-    for (; cli_verbs[count] != NULL; count++) {
-        if (strcmp(cli_verbs[count]->name, name) == 0) {
-            return cli_verbs[count];
-        }
-        names[count] = cli_verbs[count]->name;
-    }
-    const char *nearest = string_nearest(name, names, count);
-    error_set(err, STATUS_CONFIG, "use.verb",
-              "there is no verb '%s'%s%s%s; 'weir --help' lists them", name,
-              nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
-              nearest == NULL ? "" : "'?");
-    return NULL;
-}
 
 static uint32_t option_count(const struct cli_option *options)
 {
@@ -210,16 +166,6 @@ static void hold_standard_descriptors(void)
     }
 }
 
-static int help_all(struct error *err)
-{
-    print_usage(stdout);
-    enum status status = flush_output(err);
-    if (status != STATUS_OK) {
-        cli_print_error(err);
-    }
-    return cli_exit_status(status);
-}
-
 int main(int argc, char **argv)
 {
     hold_standard_descriptors();
@@ -227,22 +173,20 @@ int main(int argc, char **argv)
     stop_signals_install();
     struct error err = {0};
     if (argc < 2) {
-        print_usage(stderr);
+        help_print_usage(stderr);
         return EXIT_USE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0) {
-        return help_all(&err);
-    }
-    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
-    const struct cli_verb *verb = find_verb(name, &err);
+    const char *name = strcmp(argv[1], "--version") == 0                                ? "version"
+                       : strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help"
+                                                                                       : argv[1];
+    const struct cli_verb *verb = help_find_verb(name, &err);
     struct cli_arguments arguments = {0};
     bool help = false;
     enum status status = verb == NULL ? err.status
                                       : parse_arguments(verb, argc - 2, argv + 2, &arguments,
                                                         &help, &err);
     if (status == STATUS_OK && help) {
-        print_help(verb);
+        help_print_verb(verb);
     } else if (status == STATUS_OK) {
         status = verb->run(&arguments, &err);
     }

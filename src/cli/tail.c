@@ -434,7 +434,7 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
 }
 
 static const struct cli_option options[] = {
-    {"from", "WHERE", "earliest (unless given), latest, or an offset (of a file: the byte)"},
+    {"from", "earliest|latest|OFFSET", "earliest unless given; the offset in a file is a byte"},
     {"partition", "N", "only that partition"},
     {"count", "N", "stop after so many"},
     {"follow", NULL, "wait for more at the end"},

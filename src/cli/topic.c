@@ -4,6 +4,7 @@
 #include "base/time.h"
 #include "cli/topic.h"
 #include "cli/verbs.h"
+#include "connector/sqlite/topic_users.h"
 #include "os/thread.h"
 
 #define PARTITIONS_OTHERWISE 3
@@ -204,6 +205,15 @@ static enum status count_records(struct locallog *log, const struct locallog_top
     return STATUS_OK;
 }
 
+static enum status refuse_used(void *context, const char *pipeline, struct error *err)
+{
+    const struct locallog_topic *topic = context;
+    return error_set(err, STATUS_CONFIG, "topic.in_use",
+                     "pipeline '%s' is running, and reads topic '%s' or writes to it: stop it "
+                     "first",
+                     pipeline, topic->name);
+}
+
 static enum status delete_topic(const struct cli_arguments *arguments, const struct place *place,
                                 struct error *err)
 {
@@ -224,6 +234,9 @@ static enum status delete_topic(const struct cli_arguments *arguments, const str
                            "topic '%s' holds %s record%s, which would be gone for good; --yes "
                            "deletes it",
                            topic.name, count, records == 1 ? "" : "s");
+    }
+    if (status == STATUS_OK) {
+        status = topic_users_each(log, topic.name, refuse_used, &topic, err);
     }
     if (status == STATUS_OK) {
         status = locallog_topic_delete(log, topic.name, err);

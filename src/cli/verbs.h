@@ -9,6 +9,7 @@ extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_gen;
+extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_lag;
 extern const struct cli_verb verb_lint;
 extern const struct cli_verb verb_list;

@@ -98,11 +98,18 @@ void checkpoint_after_commit(struct locallog *log)
     if (log->wal_pages * log->page_bytes <= CHECKPOINT_BYTES) {
         return;
     }
-    bool taken = false;
+    /* Of a handle that holds the lock already: taking it once more would succeed, and releasing it
+     * behind that would leave it to the writers. */
+    bool taken = log->is_checkpointer;
     bool over;
-    enum status status = lock_try(log->locks, LOCK_CHECKPOINTER, &taken, &log->postponed);
+    enum status status = STATUS_OK;
+    if (!taken) {
+        status = lock_try(log->locks, LOCK_CHECKPOINTER, &taken, &log->postponed);
+    }
     if (status == STATUS_OK && taken) {
         status = checkpoint_round(log, &over, &log->postponed);
+    }
+    if (taken && !log->is_checkpointer) {
         lock_release(log->locks, LOCK_CHECKPOINTER);
     }
     /* A full disk stops the writers by itself once the log cannot grow. */
@@ -163,7 +170,6 @@ struct locallog_checkpointer {
     struct locallog *log; /* the thread's own */
     struct keeper *keeper;
     struct thread thread;
-    bool at_work; /* holds LOCK_CHECKPOINTER */
     struct mutex mutex;
     struct condition wake;
     bool stop;            /* under the mutex */
@@ -174,11 +180,11 @@ struct locallog_checkpointer {
 static int64_t checkpointer_look(struct locallog_checkpointer *checkpointer, struct error *err)
 {
     struct locallog *log = checkpointer->log;
-    if (!checkpointer->at_work &&
-        lock_try(log->locks, LOCK_CHECKPOINTER, &checkpointer->at_work, err) != STATUS_OK) {
+    if (!log->is_checkpointer &&
+        lock_try(log->locks, LOCK_CHECKPOINTER, &log->is_checkpointer, err) != STATUS_OK) {
         return LEAVE_FOR_US;
     }
-    if (!checkpointer->at_work) {
+    if (!log->is_checkpointer) {
         return LOOK_EVERY_US;
     }
     bool over = false;

@@ -110,6 +110,22 @@ static void test_with_the_thread(void **state)
     scene_end(&scene);
 }
 
+/* Who is the checkpointer commits too: that does not make it step down. */
+static void test_its_own_commits(void **state)
+{
+    struct scene scene = scene_make(*state);
+    char locks[320];
+    snprintf(locks, sizeof locks, "%s-lock", scene.place->log);
+    must(locallog_open_locks(scene.log, &err));
+    must(lock_try(scene.log->locks, LOCK_CHECKPOINTER, &scene.log->is_checkpointer, &err));
+    assert_true(scene.log->is_checkpointer);
+    scene_write(&scene, 30);
+    assert_true(scene.greatest_mib <= ALONE_MAX_MIB);
+    assert_true(lock_is_held(locks, LOCK_CHECKPOINTER));
+    scene_end(&scene);
+    assert_false(lock_is_held(locks, LOCK_CHECKPOINTER));
+}
+
 static void test_start_and_stop(void **state)
 {
     struct scene scene = scene_make(*state);
@@ -213,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         in_a_place(test_writers_alone),
         in_a_place(test_with_the_thread),
+        in_a_place(test_its_own_commits),
         in_a_place(test_start_and_stop),
         in_a_place(test_reader_in_the_way),
         in_a_place(test_endless_reader),

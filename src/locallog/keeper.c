@@ -136,6 +136,7 @@ enum status locallog_trim(struct locallog *log, struct locallog_trimmed *out, st
     if (status != STATUS_OK) {
         return status;
     }
+    log->is_checkpointer = alone;
     struct keeper *keeper = keeper_new(log, alone);
     while (status == STATUS_OK && more && !stop_requested()) {
         status = keeper_step(keeper, true, &more, err);
@@ -145,6 +146,7 @@ enum status locallog_trim(struct locallog *log, struct locallog_trimmed *out, st
     if (status == STATUS_OK) {
         checkpoint_all(log);
     }
+    log->is_checkpointer = false;
     if (alone) {
         lock_release(log->locks, LOCK_CHECKPOINTER);
     }

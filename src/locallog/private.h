@@ -97,6 +97,7 @@ struct locallog {
     int64_t page_bytes;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     struct lock_file *locks; /* NULL until something is written */
+    bool is_checkpointer;    /* holds LOCK_CHECKPOINTER for longer than a commit */
     bool in_transaction;
     int wal_pages;          /* in the WAL after the last commit of this connection */
     int64_t wal_most_bytes; /* nothing is begun above that while a reader pins the WAL */

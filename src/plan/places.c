@@ -197,6 +197,33 @@ static enum status refuse_loop(struct plan_maker *maker, const struct sink_kind 
     return status;
 }
 
+/* What rows of an upsert are told apart and ordered by has one type. Columns that are not there are
+ * the connector's to refuse. */
+static enum status check_upsert(const struct plan_maker *maker, const struct doc *config,
+                                struct error *err)
+{
+    static const char *const keys[] = {"key", "newest_by"};
+    const struct output_shape *shape = &maker->plan->shape;
+    const struct doc *mode = doc_get(config, "mode");
+    enum status status = STATUS_OK;
+    if (mode == NULL || strcmp(mode->text, "upsert") != 0) {
+        return STATUS_OK;
+    }
+    for (uint32_t k = 0; k < 2; k++) {
+        const struct doc *node = doc_get(config, keys[k]);
+        size_t count = node == NULL ? 0 : node->kind == DOC_LIST ? node->count : 1;
+        for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+            const struct doc *name = node->kind == DOC_LIST ? node->items[i] : node;
+            for (uint32_t c = 0; c < shape->column_count && status == STATUS_OK; c++) {
+                if (strcmp(shape->columns[c].name, name->text) == 0) {
+                    status = plan_check_key_type(maker, name, shape->columns[c].type, err);
+                }
+            }
+        }
+    }
+    return status;
+}
+
 static enum status make_sink(struct plan_maker *maker, const char *name, const struct doc *node,
                              bool is_dlq, struct sink **out, struct error *err)
 {
@@ -216,6 +243,9 @@ static enum status make_sink(struct plan_maker *maker, const char *name, const s
         return status;
     }
     status = refuse_loop(maker, kind, config, place, err);
+    if (status == STATUS_OK) {
+        status = check_upsert(maker, config, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }

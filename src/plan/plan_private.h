@@ -51,6 +51,10 @@ const char *plan_join_path(struct arena *arena, const char *folder, const char *
  * right spelling. */
 enum status plan_find_field(const struct plan_maker *maker, const struct doc *name,
                             const char *path, uint32_t *out, struct error *err) WEIR_MUST_USE;
+/* Refuses a field or column of several types where values are compared: how they are written would
+ * count. Not in stored plans. */
+enum status plan_check_key_type(const struct plan_maker *maker, const struct doc *name,
+                                enum column_type type, struct error *err) WEIR_MUST_USE;
 /* Index of a new expression; of a condition its truth is asked. */
 uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
                              bool is_condition);

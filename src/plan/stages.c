@@ -45,6 +45,18 @@ enum status plan_find_field(const struct plan_maker *maker, const struct doc *na
                      nearest == NULL ? "" : "'?");
 }
 
+enum status plan_check_key_type(const struct plan_maker *maker, const struct doc *name,
+                                enum column_type type, struct error *err)
+{
+    if (maker->is_stored || (type != COLUMN_JSON && type != COLUMN_OBJECT)) {
+        return STATUS_OK;
+    }
+    return doc_error(name, err, "config.value",
+                     "'%s' is %s, and such values are compared by how they are written: 1 would not "
+                     "be 1.0. Give it one simple type in the schema, or name another field",
+                     name->text, column_type_name(type));
+}
+
 uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
                              bool is_condition)
 {
@@ -385,6 +397,10 @@ static enum status make_last_by(struct plan_maker *maker, const struct doc *node
     if (status != STATUS_OK) {
         return status;
     }
+    status = plan_check_key_type(maker, key, stage->layout->fields[fill->key_field].type, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
     if (fill->key_field == fill->field) {
         return doc_error(key, err, "config.value", "a field cannot be its own key");
     }
@@ -564,6 +580,9 @@ static enum status make_dedup(struct plan_maker *maker, struct error *err)
     for (size_t i = 0; i < count; i++) {
         const struct doc *name = string_item(key, i);
         enum status status = plan_find_field(maker, name, name->text, &fields[i], err);
+        if (status == STATUS_OK) {
+            status = plan_check_key_type(maker, name, stage->layout->fields[fields[i]].type, err);
+        }
         if (status != STATUS_OK) {
             return status;
         }
