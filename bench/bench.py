@@ -22,7 +22,7 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/bench"
 DATA = OUT / "data"
-NAMES = ["decode", "stages", "log", "job", "start"]
+NAMES = ["decode", "stages", "state", "log", "job", "start"]
 
 
 class Run:
@@ -49,17 +49,23 @@ class Bench:
         self.measure_program = measure
         self.samples = defaultdict(list)
         self.references = {}  # name -> names of its references
+        self.facts = defaultdict(dict)  # name -> what else is known of it, the greatest counts
 
-    def add(self, name, records, cpu_s, wall_s, rss_bytes):
+    def add(self, name, records, cpu_s, wall_s, rss_bytes, **facts):
         self.samples[name].append((records, cpu_s, wall_s, rss_bytes))
+        for key, value in facts.items():
+            self.facts[name][key] = max(value, self.facts[name].get(key, 0))
 
     def measure(self, name, thing, records, **options):
         """One run of bench/measure."""
         words = [word for key, value in options.items() for word in (f"--{key}", value)]
         run = Run([self.measure_program, thing, "--records", records, *words])
         result = json.loads(run.output)
+        facts = {"longest_ms": result["longest_us"] / 1e3} if result["longest_us"] else {}
+        if thing.startswith("state-") and result["bytes"]:
+            facts["state_bytes"] = result["bytes"]
         self.add(name, result["records"], result["cpu_us"] / 1e6, result["wall_us"] / 1e6,
-                 run.rss_bytes)
+                 run.rss_bytes, **facts)
 
     def has(self, thing):
         """Whether bench/measure was built with it: references are optional."""
@@ -68,7 +74,8 @@ class Bench:
         return thing in known.stderr.split()
 
     def results(self):
-        return {name: summary(samples) for name, samples in self.samples.items()}
+        return {name: {**summary(samples), **self.facts[name]}
+                for name, samples in self.samples.items()}
 
 
 def spread(values):
@@ -135,6 +142,22 @@ def bench_stages(bench):
         bench.measure("stages without transform", "stages", records, pipeline=DATA / "plain.yaml")
 
 
+def bench_state(bench):
+    """Keys of dedup: in the cache, far beyond it, and as snapshots of three partitions."""
+    keys = 1_000_000 if bench.quick else 10_000_000
+    folder = DATA / "snapshots"
+    for _ in range(1 if bench.quick else 3):
+        bench.measure("keys found, in the cache", "state-cached", 20_000_000)
+        bench.measure("keys inserted", "state-insert", keys)
+        bench.measure("keys found", "state-find", keys)
+        bench.measure("bare random access", "state-bare", keys)
+        bench.measure("snapshots of the keys", "state-copy", keys, path=folder)
+        bench.measure("recovery of the keys", "state-recovery", keys, path=folder)
+    for name in ("keys inserted", "keys found"):
+        bench.references[name] = ["bare random access"]
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def bench_log(bench):
     records = 200_000 if bench.quick else 1_000_000
     log, bare = DATA / "log.db", DATA / "bare.db"
@@ -161,7 +184,11 @@ def run_job(bench, name, pipeline, records):
     remove_database(database)
     shutil.copy(DATA / "input.db", database)
     run = Run([bench.weir, "run", pipeline, "--until-end"], DATA)
-    bench.add(name, records, run.cpu_s, run.wall_s, run.rss_bytes)
+    state = re.search(r"^state: ([\d,]+) bytes", run.output, re.MULTILINE)
+    if state is None:
+        raise SystemExit(f"weir run does not say how large its state is:\n{run.output}")
+    bench.add(name, records, run.cpu_s, run.wall_s, run.rss_bytes,
+              state_bytes=int(state.group(1).replace(",", "")))
 
 
 def make_input(bench, name, records):
@@ -227,7 +254,7 @@ def change(results, last, name, key):
 
 def print_table(bench, results, last):
     print(f"\n{'':28}{'records/s':>10}{'a core':>10}  {'CPU s per million (min, max)':29}"
-          f"{'RSS':>8}  {'last time':>9}")
+          f"{'RSS':>8}{'of it state':>13}  {'last time':>9}")
     for name, r in results.items():
         if r["records"] == 1:
             continue
@@ -235,7 +262,8 @@ def print_table(bench, results, last):
         print(f"{name:28}{number(r['records_per_second']['median']):>10}"
               f"{number(r['records_per_core_second']['median']):>10}  "
               f"{cpu['median']:8.3f} {'(' + format(cpu['min'], '.3f') + ', ' + format(cpu['max'], '.3f') + ')':20}"
-              f"{r['peak_rss_bytes'] / 2**20:6.0f} M  "
+              f"{r['peak_rss_bytes'] / 2**20:6.0f} M"
+              f"{format(r['state_bytes'] / 2**20, '11.0f') + ' M' if 'state_bytes' in r else '':>13}  "
               f"{change(results, last, name, 'cpu_seconds_per_million'):>9}")
     starts = {name: r for name, r in results.items() if r["records"] == 1}
     if starts:
@@ -246,6 +274,11 @@ def print_table(bench, results, last):
               f"{'(' + format(wall['min'] * 1e3, '.1f') + ', ' + format(wall['max'] * 1e3, '.1f') + ')':16}"
               f"{change(results, last, name, 'wall_seconds'):>9}")
     print()
+    for name, r in results.items():
+        if "longest_ms" in r:
+            print(f"{name}: {r['longest_ms']:.1f} ms is the longest that the flow waited")
+        if name.startswith("keys inserted"):
+            print(f"{name}: {r['state_bytes'] / r['records']:.0f} bytes a key")
     for ratio in ratios(bench, results):
         what = "time" if ratio["of"] == "wall_seconds" else "CPU time"
         print(f"{ratio['name']}: {ratio['ratio']:.3g} times the {what} of: {ratio['reference']}")

@@ -70,7 +70,7 @@ static enum status measure_decode(const struct arguments *arguments, struct meas
         return status;
     }
     struct decoding d = {
-        .decoder = json_decoder_new(plan->stage.layout, &plan->stage.json),
+        .decoder = json_decoder_new(plan->stage.layout, &plan->stage.decoder.json),
         .checker = schema_checker_new(plan->stage.schema),
         .batch = batch_new(plan->stage.layout),
     };

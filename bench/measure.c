@@ -100,7 +100,7 @@ uint32_t input_fill_batch(const struct input *input, uint32_t first, struct batc
 /* --- the program --- */
 
 static const struct thing *const all_things[] = {decode_things, stage_things, log_things,
-                                                 table_things};
+                                                 table_things,  state_things};
 
 static const struct thing *find_thing(const char *name)
 {
@@ -150,8 +150,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "measure %s: %s: %s\n", thing->name, err.code, err.message);
         return 3;
     }
-    printf("{\"records\": %llu, \"bytes\": %llu, \"cpu_us\": %lld, \"wall_us\": %lld}\n",
+    printf("{\"records\": %llu, \"bytes\": %llu, \"cpu_us\": %lld, \"wall_us\": %lld,"
+           " \"longest_us\": %lld}\n",
            (unsigned long long)measured.records, (unsigned long long)measured.bytes,
-           (long long)measured.cpu_us, (long long)measured.wall_us);
+           (long long)measured.cpu_us, (long long)measured.wall_us, (long long)measured.longest_us);
     return 0;
 }

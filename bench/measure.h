@@ -19,14 +19,15 @@
 
 struct arguments {
     const char *pipeline; /* the pipeline file, NULL unless given */
-    const char *path;     /* the SQLite file to write or to read, NULL unless given */
+    const char *path;     /* the SQLite file or the folder to write or to read, NULL unless given */
     uint64_t records;     /* how many */
 };
 
 struct measurement {
     uint64_t records;
-    uint64_t bytes; /* of their values */
+    uint64_t bytes; /* of their values, or what they take in memory */
     int64_t cpu_us, wall_us;
+    int64_t longest_us; /* of what must not take long at one time; 0: nothing of the kind */
     int64_t cpu_begin_us, wall_begin_us;
 };
 
@@ -45,6 +46,7 @@ extern const struct thing decode_things[];
 extern const struct thing stage_things[];
 extern const struct thing log_things[];
 extern const struct thing table_things[];
+extern const struct thing state_things[];
 
 /* Records in memory, in one block with room for vector loads behind it. */
 #define INPUT_RECORDS (16u * BATCH_ROWS_MAX)

@@ -66,6 +66,7 @@ static void print_result(const struct run_result *result, bool json)
     double seconds = (double)result->duration_us / 1e6;
     fprintf(stderr, "%s records in %.2f s (%s/s)\n", cli_count(result->records, count), seconds,
             cli_count(seconds > 0 ? (uint64_t)((double)result->records / seconds) : 0, speed));
+    fprintf(stderr, "state: %s bytes in memory\n", cli_count(result->state_bytes, count));
     ledger_print(&result->ledger, stdout);
 }
 

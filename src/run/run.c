@@ -97,6 +97,7 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     }
     if (status == STATUS_OK) {
         pipeline_sum_up(&pipeline, &result->ledger);
+        result->state_bytes = atomic_load(&pipeline.budget.used_bytes);
     }
     pipeline_close(&pipeline);
     return status;

@@ -59,6 +59,7 @@ struct run_options {
 struct run_result {
     uint64_t records;        /* judged in this run, without replay */
     int64_t duration_us;
+    uint64_t state_bytes;    /* what was remembered took in memory in the end */
     /* cumulative over all partitions, of the system that has come furthest; sinks of all systems */
     struct ledger ledger;
 };
