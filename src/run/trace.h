@@ -79,7 +79,8 @@ struct trace_arrival {
     int64_t timestamp_us; /* TIME_NEVER: none */
     struct bytes key;
     struct bytes value;
-    /* False: the log before it, which its verdict depends on, is gone. All below is empty then. */
+    /* False: the log before it, which its verdict depends on, is gone. All below is empty then, but
+     * what says in its place that it comes from this record is among `rows`. */
     bool is_judged;
     bool is_ahead; /* nobody has taken it yet: judged under the file as it is now */
     const char *plan; /* hash */

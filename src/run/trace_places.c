@@ -185,9 +185,12 @@ void trace_expect(struct trace *trace, const struct plan *plan, const struct bat
 
 /* --- what is there --- */
 
+/* Rows of an unjudged record that are told, in all places. */
+#define UNJUDGED_ROWS (2 * SINKS_MAX + 2)
+
 struct looking {
     struct trace *trace;
-    const struct sink *place;
+    struct sink *place;
 };
 
 static void take_place(struct trace *trace, struct trace_row *row, enum trace_state state,
@@ -197,6 +200,22 @@ static void take_place(struct trace *trace, struct trace_row *row, enum trace_st
     row->part = arena_copy_string(trace->arena, stored->part);
     row->position = stored->position;
     row->times = 1;
+}
+
+/* Of a record that cannot be judged again nobody knows what should be there; but rows that say that
+ * they come from it do. */
+static void take_by_origin(struct trace *trace, uint32_t index, struct sink *place,
+                           const struct stored_row *stored)
+{
+    struct trace_arrival *arrival = &trace->result->arrivals[index];
+    struct found_record *record = &trace->records[index];
+    if (arrival->rows == NULL) {
+        arrival->rows = arena_alloc_zero(trace->arena, UNJUDGED_ROWS, sizeof *arrival->rows);
+        record->sought = arena_alloc_zero(trace->arena, UNJUDGED_ROWS, sizeof *record->sought);
+    }
+    if (arrival->row_count < UNJUDGED_ROWS) {
+        take_place(trace, add_row(trace, place, arrival, record, place), TRACE_STANDS, stored);
+    }
 }
 
 /* Of rows with the same content and no origin, the first in the place is that of the first record.
@@ -218,6 +237,10 @@ static enum status take_stored(void *context, const struct stored_row *stored, s
         if (has_origin &&
             (partition != record->partition || stored->origin_offset != arrival->offset)) {
             continue;
+        }
+        if (!arrival->is_judged && has_origin) {
+            take_by_origin(trace, i, looking->place, stored);
+            return STATUS_OK;
         }
         for (uint32_t k = 0; k < arrival->row_count; k++) {
             struct trace_row *row = &arrival->rows[k];
@@ -247,6 +270,9 @@ static bool is_sought(const struct trace *trace, const struct sink *place)
 {
     for (uint32_t i = 0; i < trace->result->arrival_count; i++) {
         const struct trace_arrival *arrival = &trace->result->arrivals[i];
+        if (!arrival->is_judged) {
+            return true;
+        }
         for (uint32_t k = 0; k < arrival->row_count; k++) {
             if (trace->records[i].sought[k].place == place &&
                 arrival->rows[k].state != TRACE_REFUSED) {

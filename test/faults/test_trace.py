@@ -170,3 +170,20 @@ def test_files_are_traced_by_byte_position(lab):
     topic = first["topic"]
     assert arrivals(lab, f"{topic}[0]@{second['offset']}")[1]["offset"] == second["offset"]
     assert os.path.basename(topic) == "in.ndjson"
+
+
+def test_what_has_expired_is_said_and_what_is_left_is_told(lab):
+    lab.write()
+    for begin in range(0, 3000, 300):
+        lab.produce([record(n, text=f"{n * 7919:x}" * 9) for n in range(begin, begin + 300)]).run()
+    assert lab.weir("topic", "alter", "local:log.db#in", "--retention-bytes", "60KiB").status == 0
+    assert lab.weir("topic", "trim", "local:log.db").status == 0
+    first = lab.sql("SELECT first_offset FROM weir_partition JOIN weir_topic USING (topic) WHERE name = 'in'")[0][0]
+    assert 0 < first < 2900
+    gone = traced(lab, "m5", status=1)
+    assert any(f"begins at offset {first} now" in note for note in gone["notes"])
+    left, = arrivals(lab, f"m{first + 5}")
+    assert not left["judged"] and left["commits"][0]["committed"] and "verdict" not in left
+    assert rows(left)["rows"]["state"] == "stands"
+    assert lab.sql("SELECT id FROM rows WHERE rowid = ?", rows(left)["rows"]["position"]) == [(f"m{first + 5}",)]
+    assert "not known" in lab.weir("trace", "p.yaml", f"m{first + 5}").out
