@@ -22,7 +22,7 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/bench"
 DATA = OUT / "data"
-NAMES = ["decode", "stages", "state", "log", "job", "start"]
+NAMES = ["decode", "stages", "state", "log", "producers", "job", "start"]
 
 
 class Run:
@@ -168,6 +168,17 @@ def bench_log(bench):
         bench.measure("bare SQLite read", "log-read-bare", records, path=bare)
     bench.references["log write"] = ["bare SQLite append"]
     bench.references["log read"] = ["bare SQLite read"]
+    remove_database(log)
+    remove_database(bare)
+
+
+def bench_producers(bench):
+    commits = 30 if bench.quick else 150
+    log, bare = DATA / "log.db", DATA / "bare.log"
+    for _ in range(1 if bench.quick else 3):
+        bench.measure("p99 of a commit beside nine", "producers", commits, path=log)
+        bench.measure("p99 of a bare fsynced append", "append-fsync", commits, path=bare)
+    bench.references["p99 of a commit beside nine"] = ["p99 of a bare fsynced append"]
     remove_database(log)
     remove_database(bare)
 

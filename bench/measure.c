@@ -100,7 +100,7 @@ uint32_t input_fill_batch(const struct input *input, uint32_t first, struct batc
 /* --- the program --- */
 
 static const struct thing *const all_things[] = {decode_things, stage_things, log_things,
-                                                 table_things,  state_things};
+                                                 producer_things, table_things, state_things};
 
 static const struct thing *find_thing(const char *name)
 {

@@ -45,6 +45,7 @@ struct thing {
 extern const struct thing decode_things[];
 extern const struct thing stage_things[];
 extern const struct thing log_things[];
+extern const struct thing producer_things[];
 extern const struct thing table_things[];
 extern const struct thing state_things[];
 
