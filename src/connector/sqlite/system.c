@@ -241,12 +241,18 @@ static enum status copy_system(struct system *system, const char *to,
     return locallog_copy(sqlite_system(system)->place, to, observer, err);
 }
 
+static bool is_owned(struct system *system, const char *pipeline)
+{
+    return locallog_group_is_owned(sqlite_system(system)->place, pipeline);
+}
+
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
     .place = place_of,
     .open_session = open_session,
     .open_reader = open_reader,
     .close_session = close_session,
+    .is_owned = is_owned,
     .load = sqlite_load,
     .load_first = sqlite_load_first,
     .count_partitions = sqlite_count_partitions,
