@@ -15,6 +15,7 @@
 const struct cli_verb *const cli_verbs[] = {
     &verb_run,
     &verb_lint,
+    &verb_explain,
     &verb_test,
     &verb_lag,
     &verb_audit,

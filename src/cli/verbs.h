@@ -8,6 +8,7 @@ extern const struct cli_verb verb_audit;
 extern const struct cli_verb verb_backup;
 extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
+extern const struct cli_verb verb_explain;
 extern const struct cli_verb verb_gen;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_lag;

@@ -155,6 +155,9 @@ struct sink_ops {
     void (*look_through)(struct sink *sink, const struct sink *now);
     /* "exactly once", "exactly once (upsert by key)": for lint. */
     const char *(*guarantee)(const struct sink *sink);
+    /* Why that holds, or what weakens it: half a sentence, for explain. NULL: rows and R are committed
+     * together, and there is no more to say. */
+    const char *(*why)(const struct sink *sink);
 };
 
 struct sink {

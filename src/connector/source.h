@@ -33,6 +33,12 @@ struct source_partition {
     int64_t first_offset;  /* the earliest that is there now */
 };
 
+/* What a source keeps; 0: no limit of that kind. */
+struct source_retention {
+    int64_t age_us;
+    int64_t bytes;
+};
+
 struct source_ops {
     /* the key in the pipeline file: "local", "file", "stdin" */
     const char *kind;
@@ -83,6 +89,9 @@ struct source_ops {
     char *(*place)(struct arena *arena, const struct doc *config, const char *folder);
     enum status (*copy)(const char *place, const char *to, const struct copy_observer *observer,
                         struct error *err);
+    /* For explain. NULL: not known. */
+    enum status (*retention)(struct source *source, struct source_retention *out,
+                             struct error *err);
     /* True when no record can ever come (a closed pipe). */
     bool (*is_finished)(struct source *source);
     /* Waits for more, at most that long; spurious returns are fine. */

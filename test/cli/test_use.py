@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-VERBS = ["run", "lint", "lag", "test", "list", "help", "produce", "tail", "topic", "gen", "dlq", "audit", "version"]
+VERBS = ["run", "lint", "lag", "explain", "test", "list", "help", "produce", "tail", "topic", "gen",
+         "dlq", "audit", "version"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -141,6 +141,12 @@ static const char *guarantee(const struct sink *sink)
     return "exactly once";
 }
 
+static const char *why(const struct sink *sink)
+{
+    (void)sink;
+    return "a part is named by its offsets, and its rename is the commit; read only *.ndjson files";
+}
+
 static const struct sink_ops folder_sink_ops = {
     .kind = "file",
     .grammar = folder_fields,
@@ -157,6 +163,7 @@ static const struct sink_ops folder_sink_ops = {
     .address = address,
     .rule = rule,
     .guarantee = guarantee,
+    .why = why,
 };
 
 /* --- joining a system --- */

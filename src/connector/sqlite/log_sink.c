@@ -438,6 +438,12 @@ static const char *guarantee(const struct sink *sink)
     return "exactly once";
 }
 
+static const char *why(const struct sink *sink)
+{
+    (void)sink;
+    return "records, dead letters and the progress record are one transaction of the SQLite file";
+}
+
 static const struct sink_ops log_sink_ops = {
     .kind = "local",
     .grammar = log_sink_fields,
@@ -454,6 +460,7 @@ static const struct sink_ops log_sink_ops = {
     .address = address,
     .rule = rule,
     .guarantee = guarantee,
+    .why = why,
 };
 
 static enum status sink_add(struct system *system, const char *name, bool is_dlq,

@@ -209,6 +209,18 @@ static enum status write_group(struct source *source, const char *group, const i
     return status;
 }
 
+static enum status read_retention(struct source *source, struct source_retention *out,
+                                  struct error *err)
+{
+    struct log_source *s = self(source);
+    struct locallog_retention kept = {0};
+    enum status status = locallog_retention_read(s->log, &s->topic, &kept, err);
+    if (status == STATUS_OK) {
+        *out = (struct source_retention){.age_us = kept.age_us, .bytes = kept.bytes};
+    }
+    return status;
+}
+
 static bool is_finished(struct source *source)
 {
     (void)source; /* a log can always grow */
@@ -244,6 +256,7 @@ const struct source_ops local_source_ops = {
     .write_group = write_group,
     .place = place_of,
     .copy = locallog_copy,
+    .retention = read_retention,
     .is_finished = is_finished,
     .wait = wait_for_more,
 };
