@@ -280,10 +280,6 @@ static enum status read_format(const struct doc *node, struct constraints *out, 
     if (out->format != NULL) {
         return STATUS_OK;
     }
-    if (format_is_known_elsewhere(node->text)) {
-        return doc_error(node, err, "schema.unsupported_format",
-                         "the format `%s` is not built: leave it out", node->text);
-    }
     const char *nearest = format_nearest(node->text);
     return doc_error(node, err, "schema.unknown_format", "`%s` is not a format%s%s%s", node->text,
                      nearest != NULL ? ": did you mean `" : "", nearest != NULL ? nearest : "",

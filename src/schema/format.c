@@ -12,13 +12,18 @@ static const struct format formats[] = {
     {"ipv6", "an IPv6 address", format_is_ipv6},
     {"hostname", "a host name", format_is_hostname},
     {"uri", "a URI", format_is_uri},
+    {"duration", "a duration", format_is_duration},
+    {"idn-email", "an internationalized e-mail address", format_is_idn_email},
+    {"idn-hostname", "an internationalized host name", format_is_idn_hostname},
+    {"uri-reference", "a URI reference", format_is_uri_reference},
+    {"iri", "an IRI", format_is_iri},
+    {"iri-reference", "an IRI reference", format_is_iri_reference},
+    {"uri-template", "a URI template", format_is_uri_template},
+    {"json-pointer", "a JSON pointer", format_is_json_pointer},
+    {"relative-json-pointer", "a relative JSON pointer", format_is_relative_json_pointer},
+    {"regex", "a regular expression", format_is_regex},
 };
 enum { FORMAT_COUNT = sizeof formats / sizeof formats[0] };
-
-static const char *const elsewhere[] = {
-    "duration",      "idn-email",    "idn-hostname", "uri-reference",         "iri",
-    "iri-reference", "uri-template", "json-pointer", "relative-json-pointer", "regex",
-};
 
 const struct format *format_find(const char *name)
 {
@@ -30,14 +35,9 @@ const struct format *format_find(const char *name)
     return NULL;
 }
 
-bool format_is_known_elsewhere(const char *name)
+const struct format *format_list(size_t index)
 {
-    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++) {
-        if (strcmp(elsewhere[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return index < FORMAT_COUNT ? &formats[index] : NULL;
 }
 
 const char *format_nearest(const char *name)

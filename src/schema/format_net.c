@@ -1,9 +1,9 @@
-/* ipv4, ipv6, hostname, email, uuid: names and addresses. */
+/* ipv4, ipv6, hostname, idn-hostname, email, idn-email, uuid: names and addresses. */
 #include <string.h>
 
 #include "schema/ascii.h"
 #include "schema/format.h"
-#include "schema/punycode.h"
+#include "schema/idn.h"
 
 enum { LABEL_BYTES_MAX = 63, HOSTNAME_BYTES_MAX = 253 };
 
@@ -130,7 +130,12 @@ static bool is_domain(struct bytes text, bool (*label_matches)(struct bytes labe
 
 bool format_is_hostname(struct bytes text)
 {
-    return is_domain(text, punycode_label_matches);
+    return is_domain(text, idn_label_matches);
+}
+
+bool format_is_idn_hostname(struct bytes text)
+{
+    return idn_host_matches(text, false);
 }
 
 static bool is_atext(uint8_t byte)
@@ -139,8 +144,9 @@ static bool is_atext(uint8_t byte)
     return ascii_is_alnum(byte) || memchr(specials, byte, sizeof specials - 1) != NULL;
 }
 
-/* The Local-part at the start of `text`: its size, or 0 when there is none. */
-static size_t local_part_size(struct bytes text)
+/* The Local-part at the start of `text`: its size, or 0 when there is none. `international`: with
+ * the characters that RFC 6531, section 3.3 adds. */
+static size_t local_part_size(struct bytes text, bool international)
 {
     const uint8_t *data = text.data;
     size_t at = 0;
@@ -149,7 +155,8 @@ static size_t local_part_size(struct bytes text)
             if (data[at] == '\\') {
                 at++;
             }
-            if (at == text.size || data[at] < 0x20 || data[at] > 0x7E) {
+            if (at == text.size || data[at] < 0x20 ||
+                (data[at] > 0x7E && (data[at] == 0x7F || !international))) {
                 return 0;
             }
         }
@@ -157,7 +164,7 @@ static size_t local_part_size(struct bytes text)
     }
     for (;; at++) {
         size_t first = at;
-        while (at < text.size && is_atext(data[at])) {
+        while (at < text.size && (is_atext(data[at]) || (international && data[at] >= 0x80))) {
             at++;
         }
         if (at == first) {
@@ -186,12 +193,23 @@ static bool is_address_literal(struct bytes text)
     return format_is_ipv4(inner);
 }
 
-bool format_is_email(struct bytes text)
+static bool is_mailbox(struct bytes text, bool international)
 {
-    size_t local = local_part_size(text);
+    size_t local = local_part_size(text, international);
     if (local == 0 || local == text.size || text.data[local] != '@') {
         return false;
     }
     struct bytes domain = bytes_of(text.data + local + 1, text.size - local - 1);
-    return is_domain(domain, NULL) || is_address_literal(domain);
+    return is_domain(domain, NULL) || is_address_literal(domain) ||
+           (international && idn_host_matches(domain, true));
+}
+
+bool format_is_email(struct bytes text)
+{
+    return is_mailbox(text, false);
+}
+
+bool format_is_idn_email(struct bytes text)
+{
+    return is_mailbox(text, true);
 }

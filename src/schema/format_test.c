@@ -30,9 +30,8 @@ static void assert_all(const char *name, const char *const *texts, bool expected
     }
 }
 
-/* Cut short or lengthened anywhere, a right text must be refused or at least not be read beyond
- * its end. */
-static void assert_robust(const char *name, const char *text)
+/* Cut short or lengthened anywhere, a right text is not read beyond its end. */
+static void assert_bounded(const char *name, const char *text)
 {
     const struct format *format = format_find(name);
     size_t size = strlen(text);
@@ -45,7 +44,12 @@ static void assert_robust(const char *name, const char *text)
             memory_free(copy);
         }
     }
-    assert_format(name, bytes_of(text, size + 1), false);
+}
+
+static void assert_robust(const char *name, const char *text)
+{
+    assert_bounded(name, text);
+    assert_format(name, bytes_of(text, strlen(text) + 1), false);
     assert_format(name, bytes_of("\n", 1), false);
     assert_format(name, bytes_of("", 0), false);
     assert_format(name, bytes_of("\0", 1), false);
@@ -330,6 +334,76 @@ static void test_uri(void **state)
     assert_robust("uri", "http://u:p@[v1.a]:80/p%41?q#f");
 }
 
+static void test_references(void **state)
+{
+    (void)state;
+    static const char *const iris[] = {"http://ƒøø.ßår/?∂éœ=πîx#πîüx", "urn:x", "a:/é%20", NULL};
+    static const char *const relative[] = {"", "/a/b", "//h/p", "a/b:c", "?q", "#f", "é", NULL};
+    static const char *const wrong[] = {"a\\b", "http://[::1", "%zz", "a:b c", "1:a", NULL};
+    assert_all("iri", iris, true);
+    assert_all("iri-reference", iris, true);
+    assert_all("iri-reference", relative, true);
+    assert_all("iri", wrong, false);
+    assert_all("iri-reference", wrong, false);
+    assert_all("uri-reference", wrong, false);
+    static const char *const ascii[] = {"/é", "http://ƒøø.ßår/", NULL};
+    assert_all("uri-reference", ascii, false);
+    /* U+E000 is private: only a query may hold it. */
+    static const char *const private_use[] = {"a:\xEE\x80\x80", NULL};
+    static const char *const private_query[] = {"a:?\xEE\x80\x80", NULL};
+    assert_all("iri", private_use, false);
+    assert_all("iri", private_query, true);
+    assert_robust("iri", "http://ƒ.å/?é#ü");
+    static const char *const templates[] = {"", "/a{?x,y*}{&z:10}", "{+a.b}", "{%41}", "é", NULL};
+    static const char *const no_templates[] = {"{", "}", "{}", "{a", "{a:0}", "{a:10000}", "{a.}",
+                                               "a b", "%4", NULL};
+    assert_all("uri-template", templates, true);
+    assert_all("uri-template", no_templates, false);
+    assert_bounded("uri-template", "/{+a:3,b*}x%41");
+}
+
+static void test_texts(void **state)
+{
+    (void)state;
+    static const char *const durations[] = {"P1Y", "P1Y2M3D", "PT1H2M3S", "P4W", "P1DT1H", "PT0S",
+                                            "P1M", "PT36H", NULL};
+    static const char *const no_durations[] = {"P", "PT", "P1", "1Y", "P1D2Y", "P1Y2D", "P1DT", "P1H",
+                                               "PT1D", "P1W1D", "P1.5D", "P-1D", "PT1H1S", "p1d", NULL};
+    assert_all("duration", durations, true);
+    assert_all("duration", no_durations, false);
+    assert_robust("duration", "P1Y2M3DT4H5M6S");
+    static const char *const pointers[] = {"", "/", "/a~0b~1c", "//", NULL};
+    static const char *const no_pointers[] = {"a", "/~", "/~2", "#/a", NULL};
+    assert_all("json-pointer", pointers, true);
+    assert_all("json-pointer", no_pointers, false);
+    static const char *const relatives[] = {"0", "1/a", "10#", "0+1/a", "2-1#", NULL};
+    static const char *const no_relatives[] = {"", "/a", "01/a", "-1", "0##", "0+0", "0+", "1a", NULL};
+    assert_all("relative-json-pointer", relatives, true);
+    assert_all("relative-json-pointer", no_relatives, false);
+    assert_bounded("relative-json-pointer", "1+2/a~0b");
+    static const char *const patterns[] = {"", "^a+$", "(?<n>x)", NULL};
+    static const char *const no_patterns[] = {"(", "a{2,1}", "[", NULL};
+    assert_all("regex", patterns, true);
+    assert_all("regex", no_patterns, false);
+}
+
+static void test_international(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"실례.테스트", "a.b", "xn--ihqwcrb4cv8a8dqg056pqjye.example",
+                                        "ß.de", "a。b", NULL};
+    static const char *const no_hosts[] = {"", ".", "〮실례", "-a", "a..b", "a b", "a_b", "xn--X",
+                                           "l·", "é\xCC\x81-", NULL};
+    assert_all("idn-hostname", hosts, true);
+    assert_all("idn-hostname", no_hosts, false);
+    assert_bounded("idn-hostname", "실례.xn--a-b");
+    static const char *const mails[] = {"실례@실례.테스트", "joe@example.com", "é@[127.0.0.1]",
+                                        "\"é x\"@a", NULL};
+    static const char *const no_mails[] = {"2962", "@a", "é@", "é x@a", "é@a_b", NULL};
+    assert_all("idn-email", mails, true);
+    assert_all("idn-email", no_mails, false);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -337,8 +411,12 @@ static void test_names(void **state)
     assert_null(format_find("DATE"));
     assert_string_equal(format_nearest("date_time"), "date-time");
     assert_string_equal(format_nearest("ipv5"), "ipv4");
-    assert_true(format_is_known_elsewhere("iri-reference"));
-    assert_false(format_is_known_elsewhere("int32"));
+    size_t count = 0;
+    while (format_list(count) != NULL) {
+        assert_ptr_equal(format_find(format_list(count)->name), format_list(count));
+        count++;
+    }
+    assert_int_equal(count, 19);
 }
 
 int main(void)
@@ -347,7 +425,9 @@ int main(void)
         cmocka_unit_test(test_date_time), cmocka_unit_test(test_date_and_time),
         cmocka_unit_test(test_uuid),      cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_hostname),  cmocka_unit_test(test_email),
-        cmocka_unit_test(test_uri),       cmocka_unit_test(test_names),
+        cmocka_unit_test(test_uri),       cmocka_unit_test(test_references),
+        cmocka_unit_test(test_texts),     cmocka_unit_test(test_international),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,8 +56,8 @@ static void pattern_release(void *context)
     pcre2_code_free(pattern->counting);
 }
 
-static pcre2_code *compile_variant(pcre2_compile_context *context, struct bytes text,
-                                   uint32_t options, char *message, size_t message_size)
+static pcre2_code *compile_code(pcre2_compile_context *context, struct bytes text,
+                                uint32_t options, char *message, size_t message_size)
 {
     int code;
     PCRE2_SIZE offset;
@@ -71,19 +71,47 @@ static pcre2_code *compile_variant(pcre2_compile_context *context, struct bytes 
         (void)snprintf(message, message_size, "at byte %zu: %s", offset, (const char *)why);
         return NULL;
     }
+    return compiled;
+}
+
+static pcre2_code *compile_variant(pcre2_compile_context *context, struct bytes text,
+                                   uint32_t options, char *message, size_t message_size)
+{
+    pcre2_code *compiled = compile_code(context, text, options, message, message_size);
+    if (compiled == NULL) {
+        return NULL;
+    }
     /* Where there is no JIT, or no executable memory to be had, the interpreter gives the same
      * answers. */
     (void)pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE);
     return compiled;
 }
 
+static pcre2_compile_context *new_context(pcre2_general_context *memory)
+{
+    pcre2_compile_context *context = pcre2_compile_context_create(memory);
+    (void)pcre2_set_newline(context, PCRE2_NEWLINE_ANYCRLF);
+    (void)pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
+    return context;
+}
+
+bool pattern_is_valid(struct bytes text)
+{
+    char message[8];
+    pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
+    pcre2_compile_context *context = new_context(memory);
+    pcre2_code *code = compile_code(context, text, 0, message, sizeof message);
+    pcre2_code_free(code);
+    pcre2_compile_context_free(context);
+    pcre2_general_context_free(memory);
+    return code != NULL;
+}
+
 struct pattern *pattern_compile(struct arena *arena, struct bytes text, char *message,
                                 size_t message_size)
 {
     pcre2_general_context *memory = pcre2_general_context_create(allocate, release, NULL);
-    pcre2_compile_context *context = pcre2_compile_context_create(memory);
-    (void)pcre2_set_newline(context, PCRE2_NEWLINE_ANYCRLF);
-    (void)pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
+    pcre2_compile_context *context = new_context(memory);
     struct pattern *pattern = arena_alloc_zero(arena, 1, sizeof *pattern);
     pattern->plain = compile_variant(context, text, 0, message, message_size);
     if (pattern->plain != NULL) {

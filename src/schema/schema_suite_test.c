@@ -91,48 +91,52 @@ static const char *const test_files[] = {
     "optional/format/uri-template",
 };
 
-/* Groups that are left out, or differ in some cases. A row that concerns no case is an error. */
+/* Cases that are left out. A row that concerns no case is an error. */
 static struct {
     const char *file;
     const char *group; /* NULL: all of the file */
     const char *why;
     unsigned cases;
+    const char *test; /* NULL: all of the group */
 } left_out[] = {
-    {"definitions", NULL, "refers to the meta-schema of draft 7", 0},
-    {"ref", "remote ref, containing refs itself", "refers to the meta-schema of draft 7", 0},
-    {"ref", "ref overrides any sibling keywords", "2020-12 heeds what stands beside $ref", 0},
+    {"definitions", NULL, "refers to the meta-schema of draft 7", 0, NULL},
+    {"ref", "remote ref, containing refs itself", "refers to the meta-schema of draft 7", 0, NULL},
+    {"ref", "ref overrides any sibling keywords", "2020-12 heeds what stands beside $ref", 0, NULL},
     {"ref", "$ref prevents a sibling $id from changing the base uri",
-     "2020-12 heeds what stands beside $ref", 0},
+     "2020-12 heeds what stands beside $ref", 0, NULL},
     {"optional/ecmascript-regex", "ECMA 262 \\s matches whitespace",
-     "\\s is ASCII white space in PCRE2", 0},
+     "\\s is ASCII white space in PCRE2", 0, NULL},
     {"optional/ecmascript-regex", "ECMA 262 \\S matches everything but whitespace",
-     "\\s is ASCII white space in PCRE2", 0},
+     "\\s is ASCII white space in PCRE2", 0, NULL},
     {"optional/ecmascript-regex", "patterns always use unicode semantics with pattern",
-     "PCRE2 knows \\p{L}, not \\p{Letter}", 0},
+     "PCRE2 knows \\p{L}, not \\p{Letter}", 0, NULL},
     {"optional/ecmascript-regex", "pattern with non-ASCII digits",
-     "PCRE2 knows \\p{Nd}, not \\p{digit}", 0},
+     "PCRE2 knows \\p{Nd}, not \\p{digit}", 0, NULL},
     {"optional/ecmascript-regex", "patterns always use unicode semantics with patternProperties",
-     "PCRE2 knows \\p{L}, not \\p{Letter}", 0},
+     "PCRE2 knows \\p{L}, not \\p{Letter}", 0, NULL},
     {"optional/ecmascript-regex", "patternProperties with non-ASCII digits",
-     "PCRE2 knows \\p{Nd}, not \\p{digit}", 0},
-    {"optional/float-overflow", NULL, "a column holds integers of 64 bits", 0},
-    {"optional/format/hostname", "validation of A-label (punycode) host names",
-     "the characters of internationalized labels are not looked at", 0},
-    {"optional/format/idn-email", NULL, "the format is not built", 0},
-    {"optional/format/idn-hostname", NULL, "the format is not built", 0},
-    {"optional/format/iri", NULL, "the format is not built", 0},
-    {"optional/format/iri-reference", NULL, "the format is not built", 0},
-    {"optional/format/json-pointer", NULL, "the format is not built", 0},
-    {"optional/format/regex", NULL, "the format is not built", 0},
-    {"optional/format/relative-json-pointer", NULL, "the format is not built", 0},
-    {"optional/format/uri-reference", NULL, "the format is not built", 0},
-    {"optional/format/uri-template", NULL, "the format is not built", 0},
-    {"optional/format/ecmascript-regex", NULL, "the format regex is not built", 0},
-    {"format", NULL, "it tries all formats, and some are not built", 0},
-    {"optional/bignum", NULL, "integers of schema files fit into 64 bits", 0},
-    {"optional/content", NULL, "contentEncoding and contentMediaType are annotations in 2020-12", 0},
-    {"optional/unknownKeyword", NULL, "an unknown keyword is an error", 0},
-    {"optional/format/unknown", NULL, "an unknown format is an error", 0},
+     "PCRE2 knows \\p{Nd}, not \\p{digit}", 0, NULL},
+    {"optional/float-overflow", NULL, "a column holds integers of 64 bits", 0, NULL},
+    {"optional/format/ecmascript-regex", "\\a is not an ECMA 262 control escape",
+     "PCRE2 knows \\a", 0, "when used as a pattern"},
+    {"optional/format/ecmascript-regex", "Python-specific regular expression syntax is not valid ECMA 262",
+     "PCRE2 takes it", 0, "Python named group (?P<name>...) is not ECMA 262"},
+    {"optional/format/ecmascript-regex", "Python-specific regular expression syntax is not valid ECMA 262",
+     "PCRE2 takes it", 0, "Python named backreference (?P=name) is not ECMA 262"},
+    {"optional/format/ecmascript-regex", "Python-specific regular expression syntax is not valid ECMA 262",
+     "PCRE2 takes it", 0, "inline comment group (?#...) is not ECMA 262"},
+    {"optional/format/ecmascript-regex", "global inline flag groups are not valid ECMA 262",
+     "PCRE2 takes it", 0, NULL},
+    {"optional/format/ecmascript-regex", "ECMA 262 lookbehind is valid, including variable width",
+     "PCRE2 looks behind at a fixed width only", 0, "a variable-width lookbehind (ES2018)"},
+    {"optional/format/idn-hostname", "validation of internationalized host names",
+     "libidn2 takes it: the rule is about the whole name", 0, "Bidi domain name with a digit-first label is invalid"},
+    {"optional/format/idn-hostname", "validation of internationalized host names",
+     "libidn2 takes it", 0, "right-to-left label mixing both digit types is invalid"},
+    {"optional/bignum", NULL, "integers of schema files fit into 64 bits", 0, NULL},
+    {"optional/content", NULL, "contentEncoding and contentMediaType are annotations in 2020-12", 0, NULL},
+    {"optional/unknownKeyword", NULL, "an unknown keyword is an error", 0, NULL},
+    {"optional/format/unknown", NULL, "an unknown format is an error", 0, NULL},
 };
 enum { LEFT_OUT_COUNT = sizeof left_out / sizeof left_out[0] };
 
@@ -373,6 +377,21 @@ static void judge_by_columns(struct tally *tally, const struct suite *suite,
     }
 }
 
+static bool is_left_out(const char *file, const char *group, const char *test, size_t count)
+{
+    for (size_t i = 0; i < LEFT_OUT_COUNT; i++) {
+        bool same_test = test == NULL ? left_out[i].test == NULL
+                                      : left_out[i].test != NULL &&
+                                            strcmp(left_out[i].test, test) == 0;
+        if (same_test && strcmp(left_out[i].file, file) == 0 &&
+            (left_out[i].group == NULL || strcmp(left_out[i].group, group) == 0)) {
+            left_out[i].cases += (unsigned)count;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void run_group(struct tally *tally, struct suite *suite, struct judge *judge,
                       const struct doc *group)
 {
@@ -390,21 +409,11 @@ static void run_group(struct tally *tally, struct suite *suite, struct judge *ju
     }
     for (size_t i = 0; i < tests->count; i++) {
         now.test = doc_get(tests->items[i], "description")->text;
-        judge_purely(tally, validator, judge, tests->items[i]);
-        judge_by_columns(tally, suite, schema, tests->items[i]);
-    }
-}
-
-static bool is_left_out(const char *file, const char *group, size_t count)
-{
-    for (size_t i = 0; i < LEFT_OUT_COUNT; i++) {
-        if (strcmp(left_out[i].file, file) == 0 &&
-            (left_out[i].group == NULL || strcmp(left_out[i].group, group) == 0)) {
-            left_out[i].cases += (unsigned)count;
-            return true;
+        if (!is_left_out(now.file, now.group, now.test, 1)) {
+            judge_purely(tally, validator, judge, tests->items[i]);
+            judge_by_columns(tally, suite, schema, tests->items[i]);
         }
     }
-    return false;
 }
 
 static void run_file(struct tally *tally, const char *folder, const char *name)
@@ -416,12 +425,12 @@ static void run_file(struct tally *tally, const char *folder, const char *name)
     (void)snprintf(path, sizeof path, "%s/tests/draft7/%s.json", folder, name);
     now.file = name;
     struct doc *groups = read_json(arena, path, &err);
-    if (groups == NULL && !is_left_out(name, "", 1)) {
+    if (groups == NULL && !is_left_out(name, "", NULL, 1)) {
         fail_msg("%s: %s", name, err.message);
     }
     for (size_t i = 0; groups != NULL && i < groups->count; i++) {
         now.group = doc_get(groups->items[i], "description")->text;
-        if (!is_left_out(name, now.group, doc_get(groups->items[i], "tests")->count)) {
+        if (!is_left_out(name, now.group, NULL, doc_get(groups->items[i], "tests")->count)) {
             struct suite suite = {arena_new(64 * 1024), folder};
             run_group(tally, &suite, judge, groups->items[i]);
             arena_free(suite.arena);
@@ -451,13 +460,15 @@ static void test_suite(void **state)
     print_message("%u answers right, %u wrong; %u not asked of columns: a null counts as absent\n",
                   tally.passed, tally.failed, tally.nulls);
     for (size_t i = 0; i < LEFT_OUT_COUNT; i++) {
-        print_message("%5u left out: %s%s%s: %s\n", left_out[i].cases, left_out[i].file,
+        print_message("%5u left out: %s%s%s%s%s: %s\n", left_out[i].cases, left_out[i].file,
                       left_out[i].group != NULL ? ": " : "",
-                      left_out[i].group != NULL ? left_out[i].group : "", left_out[i].why);
+                      left_out[i].group != NULL ? left_out[i].group : "",
+                      left_out[i].test != NULL ? ": " : "",
+                      left_out[i].test != NULL ? left_out[i].test : "", left_out[i].why);
         assert_true(left_out[i].cases > 0);
     }
     assert_int_equal(tally.failed, 0);
-    assert_true(tally.passed >= 2000);
+    assert_true(tally.passed >= 3500);
 }
 
 int main(void)
