@@ -181,7 +181,8 @@ const struct cli_verb verb_test = {
     .details =
         "FILE names a pipeline file and lists cases, each with a name, input records, and what is\n"
         "expected of each: verdict, reason, field, detail, output, sinks, warnings; what is left\n"
-        "out is not compared. The stages judge them in memory, every case from the beginning.\n"
+        "out is not compared. Records are maps (JSON) or texts; 'header' is the first line of CSV.\n"
+        "The stages judge them in memory, every case from the beginning.\n"
         "Nothing is opened or written. Exit status 1 when something differs. examples/iot.test.yaml\n"
         "is one to look at.",
     .options = options,

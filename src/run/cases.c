@@ -36,6 +36,7 @@ static const struct grammar_field file_fields[] = {
      .type = GRAMMAR_STRING,
      .required = true,
      .help = "the pipeline file, relative to this one"},
+    {.key = "header", .type = GRAMMAR_STRING, .help = "the first line of the files of CSV"},
     {.key = "cases",
      .type = GRAMMAR_LIST_OF,
      .required = true,
@@ -79,6 +80,35 @@ static struct bytes record_bytes(struct arena *arena, const struct doc *node)
     return bytes;
 }
 
+/* A map is JSON: a pipeline that reads another format would judge what nobody sends. */
+static enum status check_form(const struct plan *plan, const struct doc *record, struct error *err)
+{
+    if (plan->stage.decoder.format == FORMAT_JSON || record->kind == DOC_STRING ||
+        record->kind == DOC_NULL) {
+        return STATUS_OK;
+    }
+    return doc_error(record, err, "test.record",
+                     "the pipeline does not read JSON: write the record as a text, as it comes");
+}
+
+/* What names the columns, where it stands in the file and nowhere else. */
+static enum status check_header(const struct cases *cases, const struct doc *file,
+                                struct error *err)
+{
+    const struct csv_options *csv = &cases->plan->stage.decoder.csv;
+    bool is_csv = cases->plan->stage.decoder.format == FORMAT_CSV;
+    const struct doc *header = doc_get(file, "header");
+    if (header != NULL && !(is_csv && csv->has_header)) {
+        return doc_error(header, err, "test.header",
+                         "the pipeline reads no CSV with a header: leave it out");
+    }
+    if (header == NULL && is_csv && csv->has_header && csv->names == NULL) {
+        return doc_error(doc_get(file, "cases"), err, "test.header",
+                         "the pipeline reads CSV with a header: give its line, 'header: a,b,c'");
+    }
+    return STATUS_OK;
+}
+
 static enum status read_timestamp(const struct plan *plan, const struct doc *node,
                                   struct case_input *input, struct error *err)
 {
@@ -119,6 +149,10 @@ static enum status read_envelope(struct cases *cases, const struct doc *node,
         input->partition = partition->text;
     }
     const struct doc *record = doc_get(node, "record");
+    status = check_form(cases->plan, record, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
     /* A null record is a tombstone. */
     input->value = record->kind == DOC_NULL ? BYTES_NONE : record_bytes(cases->arena, record);
     return read_timestamp(cases->plan, doc_get(node, "timestamp"), input, err);
@@ -140,6 +174,7 @@ static enum status read_inputs(struct cases *cases, const struct doc *list,
         if (is_envelope(input->node)) {
             status = read_envelope(cases, input->node, input, err);
         } else {
+            status = check_form(cases->plan, input->node, err);
             input->value = record_bytes(cases->arena, input->node);
         }
     }
@@ -257,6 +292,12 @@ enum status cases_load(const char *path, doc_environment environment, struct cas
         status = load_plan(cases, path, doc_get(file, "pipeline"), environment, err);
     }
     if (status == STATUS_OK) {
+        status = check_header(cases, file, err);
+    }
+    if (status == STATUS_OK) {
+        const struct doc *header = doc_get(file, "header");
+        cases->header =
+            header == NULL ? BYTES_NONE : bytes_of(header->text, header->text_size);
         status = read_cases(cases, doc_get(file, "cases"), err);
     }
     if (status != STATUS_OK) {
@@ -414,6 +455,7 @@ static enum status judge_case(struct judging *judging, struct case_entry *entry,
                              "a case may have at most %u partitions", PARTITIONS_MAX);
         }
         batch_reset(judging->batch, (uint32_t)(partition - judging->partitions), 0);
+        judging->batch->header = judging->cases->header;
         uint32_t first = row;
         int64_t offset = partition->state->next_offset;
         for (; row < entry->row_count && row - first < BATCH_ROWS_MAX &&

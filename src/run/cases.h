@@ -14,6 +14,9 @@
  *         - {verdict: VALID, output: {id: a, temperature: 23.5}, sinks: [readings]}
  *         - {verdict: INVALID, reason: decode.syntax}
  *
+ * Records of other formats than JSON are written as texts; `header` beside `pipeline` is what stands
+ * before them in a file of CSV.
+ *
  * Only what an item of `expect` names is compared. A map whose keys are `record` and some of `key`,
  * `timestamp`, `partition` is a record with these; any other value is the record itself, as JSON.
  * Without a timestamp a record comes when it happened: its timestamp is its event time, never before
@@ -59,6 +62,7 @@ struct case_entry {
 struct cases {
     struct arena *arena;
     struct plan *plan;
+    struct bytes header; /* none: the file says none */
     struct case_entry *entries;
     uint32_t count;
 };

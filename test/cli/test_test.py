@@ -156,6 +156,28 @@ def test_files_have_neither_timestamps_nor_keys(cases):
         assert "of a file source have no" in cases(text, pipeline)("test", "p.test.yaml", status=2).err
 
 
+def test_csv_is_written_as_text_under_its_header(cases):
+    pipeline = without_time(PIPELINE).replace(
+        "{local: {path: log.db, topic: in}, format: json}", "{file: {path: in.csv}, format: csv}") \
+        .replace("window: 1h", "window: unlimited")
+    text = """pipeline: p.yaml
+header: id,n
+cases:
+  - name: rows
+    input: ["a,1", "b,x", "a,2"]
+    expect:
+      - {verdict: VALID, output: {id: a, n: 2}}
+      - {verdict: INVALID, reason: schema.type, field: n}
+      - {verdict: DUPLICATE}
+"""
+    assert cases(text, pipeline)("test", "p.test.yaml").out == b"ok    rows\n1 passed, 0 failed\n"
+    for old, new, code in (("header: id,n\n", "", "test.header"),
+                           ('"b,x"', "{id: b}", "test.record")):
+        assert code in cases(text.replace(old, new), pipeline)("test", "p.test.yaml", status=2).err
+    assert "test.header" in cases("header: id\n" + FILE, without_time(PIPELINE))(
+        "test", "p.test.yaml", status=2).err
+
+
 def test_the_example_shows_every_verdict(iot, root):
     shutil.copy(root / "examples/iot.test.yaml", iot.folder)
     assert b" 0 failed" in iot("test", "iot.test.yaml").out
