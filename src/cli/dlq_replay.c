@@ -2,25 +2,20 @@
  * weir dlq replay: dead letters into the source again, each once.
  *
  * A dead letter goes to its origin's own partition, as it came, mended by --set, with the header
- * `weir.replay` (stage/replay.c reads it). Its id is written to `weir_replayed` in the same
- * transaction of the source's file; one whose id is there is not written again, whoever runs
- * this how often and at the same time:
- *   weir_replayed (topic_id, topic, partition, offset, sink, attempt, replayed_us), primary key:
- *   all but topic and replayed_us
+ * `weir.replay` (stage/replay.c reads it); the source's connector writes it, each once
+ * (connector/injector.h).
  */
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/broken.h"
 #include "base/time.h"
 #include "cli/dlq.h"
 #include "cli/letters.h"
 #include "cli/place.h"
-#include "cli/topic_writer.h"
 #include "codec/json.h"
 #include "codec/json_items.h"
-#include "os/clock.h"
+#include "connector/injector.h"
+#include "connector/registry.h"
 #include "os/thread.h"
 
 #define CHUNK_LETTERS 1000
@@ -28,18 +23,6 @@
 /* As deep as a pipeline can be told to read. */
 #define DEPTH_MAX 1000
 #define FIELDS_MAX (CLI_REPEATS_MAX * 8)
-
-static const char make_sql[] =
-    "CREATE TABLE IF NOT EXISTS weir_replayed (topic_id TEXT NOT NULL, topic TEXT NOT NULL, "
-    "partition INTEGER NOT NULL, offset INTEGER NOT NULL, sink TEXT NOT NULL, "
-    "attempt INTEGER NOT NULL, replayed_us INTEGER NOT NULL, "
-    "PRIMARY KEY (topic_id, partition, offset, sink, attempt)) STRICT, WITHOUT ROWID";
-static const char add_sql[] =
-    "INSERT OR IGNORE INTO weir_replayed (topic_id, partition, offset, sink, attempt, topic, "
-    "replayed_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-static const char find_sql[] =
-    "SELECT 1 FROM weir_replayed WHERE topic_id = ?1 AND partition = ?2 AND offset = ?3 AND "
-    "sink = ?4 AND attempt = ?5";
 
 /* What --set says. */
 struct mending {
@@ -62,11 +45,7 @@ struct replay {
     const char *pipeline;
     struct mending mending;
 
-    struct topic_writer *writer; /* NULL in a dry run */
-    struct locallog *log;        /* of the source; the writer's own, if there is one */
-    struct locallog_topic topic;
-    int64_t created_us;          /* the topic */
-    sqlite3_stmt *id;            /* add_sql or find_sql; NULL: nothing was ever replayed */
+    struct injector *injector;
 
     struct arena *arena; /* of the chunk */
     struct dead_letter *chunk;
@@ -225,91 +204,9 @@ static struct bytes mend(struct replay *r, struct bytes value)
     return copy;
 }
 
-/* --- ids --- */
-
-static enum status sql_failed(struct replay *r, int answer, const char *doing, struct error *err)
-{
-    return locallog_error(r->log, answer, doing, err);
-}
-
-static enum status prepare(struct replay *r, const char *sql, sqlite3_stmt **out,
-                           struct error *err)
-{
-    int answer = sqlite3_prepare_v2(locallog_database(r->log), sql, -1, out, NULL);
-    return answer == SQLITE_OK ? STATUS_OK : sql_failed(r, answer, "read weir_replayed of", err);
-}
-
-/* The number of a row that a one-row query gives; *out stays when there is none. */
-static enum status query_integer(struct replay *r, const char *sql, int64_t argument, int64_t *out,
-                                 struct error *err)
-{
-    sqlite3_stmt *query = NULL;
-    enum status status = prepare(r, sql, &query, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (sqlite3_bind_parameter_count(query) > 0) {
-        sqlite3_bind_int64(query, 1, argument);
-    }
-    int answer = sqlite3_step(query);
-    if (answer == SQLITE_ROW) {
-        *out = sqlite3_column_int64(query, 0);
-    } else if (answer != SQLITE_DONE) {
-        status = sql_failed(r, answer, "read", err);
-    }
-    sqlite3_finalize(query);
-    return status;
-}
-
-/* In the transaction of the first chunk. */
-static enum status make_table(struct replay *r, struct error *err)
-{
-    int answer = sqlite3_exec(locallog_database(r->log), make_sql, NULL, NULL, NULL);
-    if (answer != SQLITE_OK) {
-        return sql_failed(r, answer, "make weir_replayed in", err);
-    }
-    return prepare(r, add_sql, &r->id, err);
-}
-
-static enum status find_table(struct replay *r, struct error *err)
-{
-    int64_t count = 0;
-    enum status status = query_integer(
-        r, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'weir_replayed'", 0,
-        &count, err);
-    return status == STATUS_OK && count > 0 ? prepare(r, find_sql, &r->id, err) : status;
-}
-
-/* Adds the id (or looks for it, in a dry run): *out_is_new when it was not there. */
-static enum status claim(struct replay *r, const struct dead_letter *letter, bool *out_is_new,
-                         struct error *err)
-{
-    *out_is_new = true;
-    if (r->id == NULL) {
-        return STATUS_OK;
-    }
-    sqlite3_bind_text(r->id, 1, r->topic.id, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(r->id, 2, atoi(letter->partition));
-    sqlite3_bind_int64(r->id, 3, letter->offset);
-    sqlite3_bind_text(r->id, 4, letter->sink, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(r->id, 5, letter->attempt);
-    if (!r->dry_run) {
-        sqlite3_bind_text(r->id, 6, letter->topic, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(r->id, 7, clock_realtime_us());
-    }
-    int answer = sqlite3_step(r->id);
-    *out_is_new =
-        r->dry_run ? answer == SQLITE_DONE : sqlite3_changes(locallog_database(r->log)) == 1;
-    *out_is_new |= BROKEN("replay-again");
-    sqlite3_reset(r->id);
-    return answer == SQLITE_DONE || answer == SQLITE_ROW
-               ? STATUS_OK
-               : sql_failed(r, answer, "write weir_replayed of", err);
-}
-
 /* --- injecting --- */
 
-static void inject(struct replay *r, const struct dead_letter *letter)
+static enum status inject(struct replay *r, const struct dead_letter *letter, struct error *err)
 {
     struct record_header *headers =
         arena_alloc_zero(r->arena, letter->header_count + 1u, sizeof *headers);
@@ -322,8 +219,10 @@ static void inject(struct replay *r, const struct dead_letter *letter)
                      letter->sink[0] == '\0' ? "" : " ", letter->sink);
     headers[letter->header_count].name = bytes_of_string("weir.replay");
     headers[letter->header_count].value = bytes_of_string(origin);
-    topic_writer_append(r->writer, (uint32_t)atoi(letter->partition), letter->key, letter->value,
-                        headers, letter->header_count + 1);
+    struct dead_letter injected = *letter;
+    injected.headers = headers;
+    injected.header_count++;
+    return r->injector->ops->append(r->injector, &injected, err);
 }
 
 static void print_letter(const struct dead_letter *letter)
@@ -341,14 +240,11 @@ static void print_letter(const struct dead_letter *letter)
 static enum status replay_letters(struct replay *r, struct counts *counts, struct error *err)
 {
     enum status status = STATUS_OK;
-    if (!r->dry_run && r->id == NULL) {
-        status = make_table(r, err);
-    }
     for (uint32_t i = 0; i < r->chunk_count && status == STATUS_OK &&
                          counts->replayed < (uint64_t)r->limit;
          i++) {
         bool is_new = false;
-        status = claim(r, &r->chunk[i], &is_new, err);
+        status = r->injector->ops->claim(r->injector, &r->chunk[i], &is_new, err);
         if (status != STATUS_OK) {
             break;
         }
@@ -358,7 +254,7 @@ static enum status replay_letters(struct replay *r, struct counts *counts, struc
         if (is_new && r->dry_run) {
             print_letter(&r->chunk[i]);
         } else if (is_new) {
-            inject(r, &r->chunk[i]);
+            status = inject(r, &r->chunk[i], err);
         }
     }
     return status;
@@ -367,20 +263,16 @@ static enum status replay_letters(struct replay *r, struct counts *counts, struc
 static enum status replay_in_transaction(struct replay *r, struct counts *counts,
                                          struct error *err)
 {
-    enum status status = locallog_begin(r->log, err);
+    const struct injector_ops *ops = r->injector->ops;
+    enum status status = ops->begin(r->injector, err);
     if (status == STATUS_OK) {
         status = replay_letters(r, counts, err);
     }
     if (status == STATUS_OK) {
-        status = topic_writer_flush(r->writer, err);
-    }
-    if (status == STATUS_OK) {
-        status = locallog_commit(r->log, err);
+        status = ops->commit(r->injector, err);
     }
     if (status != STATUS_OK) {
-        locallog_rollback(r->log);
-    } else {
-        topic_writer_flushed(r->writer);
+        ops->rollback(r->injector);
     }
     return status;
 }
@@ -408,7 +300,7 @@ static bool is_partition(const struct replay *r, const char *label)
 {
     char *end = NULL;
     unsigned long number = strtoul(label, &end, 10);
-    return end != label && *end == '\0' && label[0] != '-' && number < r->topic.partitions;
+    return end != label && *end == '\0' && label[0] != '-' && number < r->injector->partitions;
 }
 
 /* Whether it is one of those that are asked for; those that cannot be sent are counted. */
@@ -418,13 +310,13 @@ static bool is_selected(struct replay *r, const struct dead_letter *letter)
         return false;
     }
     if (strcmp(letter->pipeline, r->pipeline) != 0 ||
-        strcmp(letter->topic, r->topic.name) != 0 || !is_partition(r, letter->partition)) {
+        strcmp(letter->topic, r->injector->topic) != 0 || !is_partition(r, letter->partition)) {
         r->elsewhere_count++;
         return false;
     }
     /* Records have their time in milliseconds. */
     if (letter->timestamp_us != TIME_NEVER &&
-        letter->timestamp_us < r->created_us - r->created_us % 1000) {
+        letter->timestamp_us < r->injector->created_us - r->injector->created_us % 1000) {
         r->older_count++;
         return false;
     }
@@ -459,7 +351,7 @@ static void copy_letter(struct replay *r, const struct dead_letter *letter)
         .header_count = letter->header_count,
         .reason = arena_copy_string(arena, letter->reason),
         .field = arena_copy_string(arena, letter->field),
-        .topic = r->topic.name,
+        .topic = r->injector->topic,
         .partition = arena_copy_string(arena, letter->partition),
         .offset = letter->offset,
         .attempt = letter->attempt,
@@ -494,42 +386,6 @@ static enum status refuse_source(const char *pipeline, const struct place *sourc
                      "feeds it",
                      pipeline, source->kind == PLACE_STREAM ? "standard input" : "a file",
                      pipeline);
-}
-
-static enum status open_source(struct replay *r, const struct place *source, struct error *err)
-{
-    bool found = true;
-    enum status status;
-    if (r->dry_run) {
-        status = locallog_open(source->path, LOCALLOG_READ, &r->log, err);
-        if (status == STATUS_OK) {
-            status = locallog_topic_find(r->log, source->name, &r->topic, &found, err);
-        }
-    } else {
-        status = topic_writer_open(source->path, source->name, &r->writer, err);
-        if (status == STATUS_OK) {
-            r->log = topic_writer_log(r->writer);
-            r->topic = *topic_writer_topic(r->writer);
-        }
-    }
-    if (status == STATUS_OK && !found) {
-        status = error_set(err, STATUS_CONFIG, "topic.missing", "%s has no topic '%s'",
-                           source->path, source->name);
-    }
-    if (status == STATUS_OK) {
-        status = query_integer(r, "SELECT created_us FROM weir_topic WHERE topic = ?",
-                               r->topic.topic, &r->created_us, err);
-    }
-    return status == STATUS_OK && r->dry_run ? find_table(r, err) : status;
-}
-
-static void close_source(struct replay *r)
-{
-    sqlite3_finalize(r->id);
-    if (r->writer == NULL) {
-        locallog_close(r->log);
-    }
-    topic_writer_close(r->writer);
 }
 
 static void print_left_out(uint64_t count, const char *why)
@@ -588,7 +444,8 @@ enum status dlq_replay(const struct cli_arguments *arguments, struct error *err)
         status = read_sets(arena, arguments, &r->mending, err);
     }
     if (status == STATUS_OK) {
-        status = open_source(r, &source, err);
+        status = registry_source("local")->injector->open(source.path, source.name, r->dry_run,
+                                                          &r->injector, err);
     }
     if (status == STATUS_OK) {
         status = letters_each(&dlq, take_letter, r, &foreign_count, err);
@@ -603,7 +460,9 @@ enum status dlq_replay(const struct cli_arguments *arguments, struct error *err)
         status = error_set(err, STATUS_RETRY, "dlq.stopped",
                            "stopped before the end; the same command goes on here");
     }
-    close_source(r);
+    if (r->injector != NULL) {
+        r->injector->ops->close(r->injector);
+    }
     memory_free(r->chunk);
     arena_free(r->arena);
     memory_free(r);

@@ -23,6 +23,7 @@
 #include "os/tree.h"
 
 struct source;
+struct injector_ops; /* connector/injector.h */
 
 struct source_partition {
     const char *topic;     /* topic name; path of a file; "-" for standard input */
@@ -62,6 +63,7 @@ struct source_ops {
     enum timestamp_kind timestamp_kind;
     bool offsets_are_bytes;              /* positions in a file; else they count records */
     bool can_inject;                     /* dead letters can be replayed into it */
+    const struct injector_ops *injector; /* by these; NULL unless can_inject */
     /* What the grammar cannot say of the configuration; nothing is opened. NULL: it says all. */
     enum status (*check_config)(const struct doc *config, const char *folder, struct error *err);
     /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative

@@ -246,6 +246,7 @@ const struct source_ops local_source_ops = {
     .has_keys = true,
     .timestamp_kind = TIMESTAMP_BROKER,
     .can_inject = true,
+    .injector = &local_injector_ops,
     .open = open_source,
     .close = close_source,
     .partitions = partitions,

@@ -5,12 +5,14 @@
 #ifndef WEIR_CONNECTOR_SQLITE_SQLITE_H
 #define WEIR_CONNECTOR_SQLITE_SQLITE_H
 
+#include "connector/injector.h"
 #include "connector/registry.h"
 #include "connector/rows.h"
 
 extern const struct source_ops local_source_ops;
 extern const struct sink_kind local_sink_kind;
 extern const struct sink_kind sqlite_sink_kind;
+extern const struct injector_ops local_injector_ops;
 extern const struct rows_ops local_rows_ops;
 extern const struct rows_ops sqlite_rows_ops;
 
