@@ -555,9 +555,55 @@ static void test_value_fits(void **state)
     fixture_close(&fixture);
 }
 
+/* A second reading of every record costs as much as all the rest: only where it is asked for. */
+static void test_what_columns_say_is_not_read_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schema;
+        bool judges;
+    } cases[] = {
+        {"{\"properties\": {\"a\": {\"type\": \"integer\"}}, \"required\": [\"a\"]}", false},
+        {"{\"properties\": {\"a\": {}}, \"additionalProperties\": true}", false},
+        {"{\"properties\": {\"a\": {}}, \"additionalProperties\": false}", false},
+        {"{\"properties\": {\"a\": {\"properties\": {\"b\": {\"type\": \"integer\"}},"
+         " \"additionalProperties\": true}}}",
+         false},
+        {"{\"properties\": {\"a\": {}}, \"additionalProperties\": {\"type\": \"integer\"}}", true},
+        {"{\"properties\": {\"a\": {}}, \"maxProperties\": 3}", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture fixture;
+        struct error err = {0};
+        assert_int_equal(fixture_open(&fixture, cases[i].schema, &err), STATUS_OK);
+        assert_int_equal(schema_judges_records(fixture.schema), cases[i].judges);
+        fixture_close(&fixture);
+    }
+}
+
+/* Whom nothing is asked of has said something to the one around it. */
+static void test_true_evaluates_members(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct error err = {0};
+    assert_int_equal(
+        fixture_open(&fixture,
+                     "{\"properties\": {\"a\": {}}, \"allOf\": [{\"additionalProperties\": true}],"
+                     " \"unevaluatedProperties\": false}",
+                     &err),
+        STATUS_OK);
+    uint32_t row = fixture_add(&fixture, "{\"a\": 1, \"b\": 2}");
+    fixture_check(&fixture);
+    assert_string_equal(fixture_complaints(&fixture, row), "");
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_columns_say_is_not_read_again),
+        cmocka_unit_test(test_true_evaluates_members),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_underflow),

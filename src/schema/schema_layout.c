@@ -477,7 +477,9 @@ static bool is_needed(const struct subschema *residual)
 {
     bool needed = residual->kind == SUBSCHEMA_FALSE || residual->constraints != NULL ||
                   (asks(residual) & (ASKS_LOGIC | ASKS_OBJECT)) != 0 ||
-                  residual->additional_properties != NULL;
+                  /* True says which members are evaluated, and asks nothing itself. */
+                  (residual->additional_properties != NULL &&
+                   residual->additional_properties->kind != SUBSCHEMA_TRUE);
     for (uint32_t i = 0; i < residual->properties.count && !needed; i++) {
         needed = residual->properties.items[i].schema != NULL;
     }
