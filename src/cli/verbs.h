@@ -10,7 +10,6 @@ extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_explain;
 extern const struct cli_verb verb_gen;
-extern const struct cli_verb verb_init;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_lag;
 extern const struct cli_verb verb_lint;
