@@ -1,12 +1,12 @@
 /*
  * Injector: dead letters back into the source that they came from, each once.
  *
- * A dead letter goes to its origin's own partition with whatever headers the caller gives it, and its
- * id (topic's id, partition, offset, sink, attempt) is written in the same transaction. A letter whose
- * id is there is not claimed again, whoever runs this how often and at the same time.
+ * A dead letter goes to its origin's own partition with whatever headers the caller gives it, and
+ * its id (topic's id, partition, offset, sink, attempt) is written in the same transaction. A
+ * letter whose id is there is not claimed again, whoever runs this how often and at the same time.
  *
- * Life: open → (begin → claim, append … → commit | rollback)… → close. A dry one only looks: claim()
- * works without a transaction, and says whether an id is new.
+ * Life: open → (begin → claim, append … → commit | rollback)… → close. A dry one only looks:
+ * claim() works without a transaction, and says whether an id is new.
  *
  * Threads: one at a time.
  */

@@ -2,9 +2,9 @@
  * Rows: the port through which the rows of any place are read as what they are, with no pipeline
  * around it. For verbs that look at places of others (reconcile, tail of a table).
  *
- * A row is handed out as a JSON object where it is one: a record's value, a line, a table's row with
- * its columns as members (texts that are not UTF-8 stand in base64 under NAME_base64). What it is
- * otherwise is handed out as well, byte for byte; the visitor says what to do with it.
+ * A row is handed out as a JSON object where it is one: a record's value, a line, a table's row
+ * with its columns as members (texts that are not UTF-8 stand in base64 under NAME_base64). What it
+ * is otherwise is handed out as well, byte for byte; the visitor says what to do with it.
  *
  * What is read is what stood there when reading began, or newer; nothing is locked.
  */

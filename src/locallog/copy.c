@@ -1,7 +1,7 @@
 /*
  * A copy of the file as it is at one moment, while others write: SQLite's backup, within one read
- * transaction, page by page. Writers go on; the write-ahead log cannot begin anew meanwhile, and where
- * it comes to its limit they wait (checkpoint.c).
+ * transaction, page by page. Writers go on; the write-ahead log cannot begin anew meanwhile, and
+ * where it comes to its limit they wait (checkpoint.c).
  */
 #include "locallog/private.h"
 

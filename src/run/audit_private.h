@@ -1,8 +1,7 @@
 /*
  * An audit in the course of it: what audit.c (the whole way, what is there, comparing),
- * audit_ledger.c
- * (ledgers against their own laws) and audit_expect.c (what should be there) share. Not for other
- * files.
+ * audit_ledger.c (ledgers against their own laws) and audit_expect.c (what should be there) share.
+ * Not for other files.
  */
 #ifndef WEIR_RUN_AUDIT_PRIVATE_H
 #define WEIR_RUN_AUDIT_PRIVATE_H

@@ -6,13 +6,14 @@
  *   files/…         the files, by their paths from the pipeline's folder; what lies outside of that is
  *                   below files/outside/N/
  *
- * Each file of a local log and each folder of parts is copied as it stood at one moment. These moments
- * are apart, and in such an order that a pipeline can go on from what is restored as after a crash:
- * snapshots first, then the systems, the log that is read last. So no R is beyond the end of the log,
- * and none is behind a snapshot. What each system had not taken yet comes again, and only that.
+ * Each file of a local log and each folder of parts is copied as it stood at one moment. These
+ * moments are apart, and in such an order that a pipeline can go on from what is restored as after
+ * a crash: snapshots first, then the systems, the log that is read last. So no R is beyond the end
+ * of the log, and none is behind a snapshot. What each system had not taken yet comes again, and
+ * only that.
  *
- * The digest of a file is the hash_plain() of its blocks: h0 = 16 zero bytes, h(i+1) = hash of h(i) and
- * the hash of the i-th block of 1 MiB, each as low, then high u64, little-endian.
+ * The digest of a file is the hash_plain() of its blocks: h0 = 16 zero bytes, h(i+1) = hash of h(i)
+ * and the hash of the i-th block of 1 MiB, each as low, then high u64, little-endian.
  *
  * A backup is written beside its final name and renamed when it is whole and on disk; what fails is
  * removed. A restore verifies everything before it writes anything, and never overwrites.

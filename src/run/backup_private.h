@@ -1,6 +1,6 @@
 /*
- * What backup.c (making) and backup_restore.c (verifying, putting back) share: the manifest. Not for
- * other files.
+ * What backup.c (making) and backup_restore.c (verifying, putting back) share: the manifest. Not
+ * for other files.
  */
 #ifndef WEIR_RUN_BACKUP_PRIVATE_H
 #define WEIR_RUN_BACKUP_PRIVATE_H

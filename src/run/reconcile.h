@@ -3,16 +3,16 @@
  * have written them.
  *
  * Both are read once and reduced to a pair of hashes a row (of its key, of its columns), which are
- * sorted with spilling and merged. Rows that differ are named, up to a limit; for that both are read
- * a second time.
+ * sorted with spilling and merged. Rows that differ are named, up to a limit; for that both are
+ * read a second time.
  *
  * Memory: about 64 MiB for the sorting, however many rows, and the rows that are named. The
  * temporary files take 32 bytes a row.
  *
  * What is equal: columns are compared by name; a member of an object is a column of its own, named
- * OBJECT_MEMBER; one that is null is as one that is not there. Numbers are compared as values (64-bit
- * integers, doubles), true and false as 1 and 0, texts that are RFC 3339 date-times as instants,
- * texts that are JSON objects or arrays as these; other texts byte by byte.
+ * OBJECT_MEMBER; one that is null is as one that is not there. Numbers are compared as values
+ * (64-bit integers, doubles), true and false as 1 and 0, texts that are RFC 3339 date-times as
+ * instants, texts that are JSON objects or arrays as these; other texts byte by byte.
  */
 #ifndef WEIR_RUN_RECONCILE_H
 #define WEIR_RUN_RECONCILE_H

@@ -2,10 +2,10 @@
  * Trace: where is my record. Finds every arrival of a record in the source, judges it again as the
  * pipeline did, and looks into every place for what came of it.
  *
- * A record is named by a text (the record's key, its dedup key, or fields of the caller's choice) or
- * by its position. Whatever belongs to it is found as well: records of the
- * same dedup key (the witness, the resends), the dead letter that it is a replay of, and replays of
- * its own dead letters.
+ * A record is named by a text (the record's key, its dedup key, or fields of the caller's choice)
+ * or by its position. Whatever belongs to it is found as well: records of the same dedup key (the
+ * witness, the resends), the dead letter that it is a replay of, and replays of its own dead
+ * letters.
  *
  * Reads only, beside a pipeline that runs. Costs a reading of the source from its beginning, and of
  * every place where something should stand. What it could not look at is said, never passed over.
