@@ -118,7 +118,7 @@ WRONG = [
     (["source", "local", "path"], 7),
     (["event_time", "lateness"], "ten minutes"),
     (["event_time", "lateness"], 10),
-    (["event_time", "field"], ...),
+    (["checks", 0, "name"], ...),
     (["dedup"], []),
     (["dedup", "window"], "for ever"),
     (["checks", 0, "expect"], ...),

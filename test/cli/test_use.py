@@ -51,10 +51,10 @@ def test_no_verb_is_wrong_use(weir_cli):
     (["tail", "-", "--partition", "1"], "use.option", "--partition is for topics"),
     (["tail", "-", "--count", "0"], "use.value", "--count"),
     (["topic", "crate", "local:a.db#t"], "use.arguments", "did you mean 'create'?"),
-    (["topic", "list", "help", "file:x"], "use.place", "needs a local log"),
+    (["topic", "list", "file:x"], "use.place", "needs a local log"),
     (["dlq", "repaly", "x.yaml"], "use.arguments", "did you mean 'replay'?"),
-    (["dlq", "list", "help", "x.yaml"], "file.unreadable", "x.yaml"),
-    (["dlq", "list", "help", "x.yaml", "--set", "a=1"], "use.option", "weir dlq list has no option"),
+    (["dlq", "list", "x.yaml"], "file.unreadable", "x.yaml"),
+    (["dlq", "list", "x.yaml", "--set", "a=1"], "use.option", "weir dlq list has no option"),
 ])
 def test_wrong_use_says_what_to_do(weir_cli, words, code, hint):
     result = weir_cli(*words, status=2)
@@ -130,7 +130,7 @@ def test_a_sink_of_a_pipeline_is_a_place(iot):
     assert iot("tail", "iot.yaml:readings", status=2).err.count("log.missing") == 1
     (iot.folder / "none.yaml").write_text(
         (iot.folder / "iot.yaml").read_text().replace("dlq:", "xdlq:"))
-    assert "unknown_key" in iot("dlq", "list", "help", "none.yaml", status=2).err
+    assert "unknown_key" in iot("dlq", "list", "none.yaml", status=2).err
 
 
 def test_the_program_needs_no_terminal(weir_cli):
