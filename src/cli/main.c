@@ -13,6 +13,7 @@
 
 /* In the order of the help. */
 const struct cli_verb *const cli_verbs[] = {
+    &verb_init,
     &verb_run,
     &verb_lint,
     &verb_explain,

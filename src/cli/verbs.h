@@ -10,6 +10,7 @@ extern const struct cli_verb verb_diff;
 extern const struct cli_verb verb_dlq;
 extern const struct cli_verb verb_explain;
 extern const struct cli_verb verb_gen;
+extern const struct cli_verb verb_init;
 extern const struct cli_verb verb_help;
 extern const struct cli_verb verb_lag;
 extern const struct cli_verb verb_lint;

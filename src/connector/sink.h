@@ -32,6 +32,7 @@
 #include "progress/progress.h"
 
 struct sink;
+struct source;
 struct system;
 
 /* A column of a table sink: where its value comes from. Made by plan/ from the schema, `set` and
@@ -200,6 +201,11 @@ struct system_ops {
     /* Whether somebody runs the pipeline now, as far as can be seen without taking anything. NULL
      * where nobody can tell. Needs no session. */
     bool (*is_owned)(struct system *system, const char *pipeline);
+    /* Told before R is asked for: where the source is of the same place, R and the source's own note of
+     * the group's offsets are one, and the group's members may share the work, each commit being
+     * guarded by the group: then true. A commit for partitions that the group has given to others is
+     * FENCED "assignment.lost". NULL: false. */
+    bool (*meet_source)(struct system *system, struct source *source);
     /* Whoever may still be at work with this pipeline can commit nothing behind this: called before R
      * is loaded by those who will take over. NULL where open_session() has seen to it. */
     enum status (*claim)(struct system *system, struct error *err);

@@ -40,6 +40,19 @@ struct source_retention {
     int64_t bytes;
 };
 
+/* Partitions come to this process and go to others, where several share a source. */
+enum assignment_event {
+    ASSIGNMENT_SAME,
+    ASSIGNMENT_GAINED,  /* these are ours once it is answered */
+    ASSIGNMENT_REVOKED, /* others wait for these: finish what is open, then answer */
+    ASSIGNMENT_LOST,    /* others have these already: abandon what is open, then answer */
+};
+struct source_assignment {
+    enum assignment_event event;
+    const uint32_t *partitions; /* indices in the source's list; until the next call */
+    uint32_t count;
+};
+
 struct source_ops {
     /* the key in the pipeline file: "local", "file", "stdin" */
     const char *kind;
@@ -94,6 +107,14 @@ struct source_ops {
     /* For explain. NULL: not known. */
     enum status (*retention)(struct source *source, struct source_retention *out,
                              struct error *err);
+    /* Shares the partitions with all who join that group: from now on none is ours until it is gained.
+     * NULL where all are always ours. What guards commits then is a system that knows the source
+     * (system_ops.meet_source). */
+    enum status (*join)(struct source *source, const char *group, struct error *err);
+    /* What has changed, and waits for an answer; never waits itself. To be called again and again:
+     * the group takes who is silent for dead. */
+    void (*poll_assignment)(struct source *source, struct source_assignment *out);
+    enum status (*answer_assignment)(struct source *source, struct error *err);
     /* True when no record can ever come (a closed pipe). */
     bool (*is_finished)(struct source *source);
     /* Waits for more, at most that long; spurious returns are fine. */

@@ -128,7 +128,10 @@ static void say(const struct committer *committer,
 static void say_trouble(struct committer *committer, struct repetition *repetition,
                         const struct error *error)
 {
-    if (repetition->is_said || clock_monotonic_us() < committer->quiet_until_us) {
+    /* A transaction that must be made again, once or twice, is no trouble: a group that has members
+     * come or go does that. */
+    bool is_usual = error->status == STATUS_ABORT && repetition->failures < 4;
+    if (repetition->is_said || is_usual || clock_monotonic_us() < committer->quiet_until_us) {
         return;
     }
     repetition->is_said = true;

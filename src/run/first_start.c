@@ -70,7 +70,8 @@ static uint32_t make_missing(struct pipeline *pipeline, uint32_t s, const int64_
     uint32_t count = 0;
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         struct progress *progress = pipeline_progress(pipeline, s, p);
-        if (!pipeline_is_found(progress)) {
+        bool is_ours = pipeline->partitions[p].is_mine || pipeline->is_beginning;
+        if (!pipeline_is_found(progress) && is_ours) {
             const struct progress *known = pipeline_furthest(pipeline, p);
             make_first(pipeline, p, offsets[p], progress);
             if (known != NULL) {
@@ -240,7 +241,10 @@ enum status first_start(struct pipeline *pipeline, struct error *err)
     random_bytes(pipeline->incarnation, sizeof pipeline->incarnation);
     random_bytes(pipeline->hash_key, sizeof pipeline->hash_key);
     pipeline_talk(pipeline, "first start of pipeline '%s'", pipeline->plan->name);
-    return begin_missing(pipeline, err);
+    pipeline->is_beginning = true;
+    status = begin_missing(pipeline, err);
+    pipeline->is_beginning = false;
+    return status;
 }
 
 /* --- systems and sinks that join --- */
@@ -516,7 +520,8 @@ static enum status note_group(const struct pipeline *pipeline, int64_t *offsets,
 void first_start_note_group(const struct pipeline *pipeline)
 {
     struct error err = {0};
-    if (pipeline->source->ops->write_group == NULL) {
+    /* Where processes share the source, its offsets are committed with the rows. */
+    if (pipeline->source->ops->write_group == NULL || pipeline->is_shared) {
         return;
     }
     int64_t *offsets = memory_alloc_zero(pipeline->partition_count, sizeof *offsets);

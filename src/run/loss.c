@@ -140,7 +140,7 @@ static enum status book_system(struct pipeline *pipeline, uint32_t s, struct err
     struct epoch epoch = {
         .parts = memory_alloc_zero(pipeline->partition_count, sizeof *epoch.parts)};
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        if (is_expired(pipeline, s, p)) {
+        if (pipeline->partitions[p].is_mine && is_expired(pipeline, s, p)) {
             struct epoch_part *part = &epoch.parts[epoch.part_count++];
             part->partition = p;
             make_step(pipeline, p, pipeline_progress(pipeline, s, p), &part->step);
@@ -166,7 +166,7 @@ enum status loss_settle(struct pipeline *pipeline, struct error *err)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            if (is_expired(pipeline, s, p) && !pipeline->options->accept_loss) {
+            if (pipeline->partitions[p].is_mine && is_expired(pipeline, s, p) && !pipeline->options->accept_loss) {
                 return refuse(pipeline, s, p, err);
             }
         }

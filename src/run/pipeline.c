@@ -23,6 +23,7 @@ static enum status open_source(struct pipeline *pipeline, struct error *err)
         arena_alloc_zero(pipeline->arena, pipeline->partition_count, sizeof *pipeline->partitions);
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
         pipeline->partitions[p].source = &partitions[p];
+        pipeline->partitions[p].is_mine = true;
         pipeline->partitions[p].snapshot_offset = -1;
         status = plan->source_ops->end_offset(pipeline->source, p,
                                               &pipeline->partitions[p].end_offset, err);
@@ -53,6 +54,8 @@ static enum status open_systems(struct pipeline *pipeline, bool do_own, struct e
             return status;
         }
         pipeline->sessions++;
+        pipeline->is_shared |=
+            ops->meet_source != NULL && ops->meet_source(plan->systems[s], pipeline->source);
     }
     return STATUS_OK;
 }
@@ -164,6 +167,9 @@ bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s)
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        if (!pipeline->partitions[p].is_mine) {
+            continue; /* others know better */
+        }
         /* A system that was added later, or is behind, has counted less. */
         uint32_t most = 0;
         for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {

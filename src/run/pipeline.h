@@ -10,6 +10,7 @@
 /* One partition of the source. */
 struct partition {
     const struct source_partition *source;
+    bool is_mine;              /* always, where the source is not shared (assignment.c) */
     struct stage_state *state;
     struct plan_change *plans; /* history back to state_start, the running plan last */
     uint32_t plan_count;
@@ -33,6 +34,9 @@ struct pipeline {
     uint64_t owner;
     const char *state_folder;
     struct state_budget budget;
+    bool is_beginning;                /* R of all partitions is made, whoever has them */
+    bool is_shared;                   /* partitions come and go */
+    enum assignment_event reassigned; /* what has ended the worker's loop; SAME: nothing has */
     bool is_rebuilt;                  /* every partition's state stands at its slowest system */
 
     /* per system of the plan */
@@ -109,6 +113,23 @@ enum status left_systems_check(const struct pipeline *pipeline, struct buffer *o
 /* loss.c: after recovery_claim(): systems that stand before the source's beginning go on behind the
  * gap, which is booked as lost; without accept_loss CONFIG "source.offset_expired". */
 enum status loss_settle(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+
+/* assignment.c: where the source can be shared, becomes a member of the group: no partition is ours
+ * then. Else all are. */
+enum status assignment_join(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+/* Takes what the group gives and gives back what it wants, until nothing is left to answer, and, where
+ * the first partition must be ours to begin, that too. *out_ready is false when a stop was asked for,
+ * or there is nothing here to do. */
+enum status assignment_settle(struct pipeline *pipeline, bool *out_ready,
+                              struct error *err) WEIR_MUST_USE;
+/* Whether nobody has begun, and another process must: then `reassigned` says look again, after a
+ * while. */
+bool assignment_must_wait(struct pipeline *pipeline);
+/* A commit that was refused because others have the partitions is no failure: OK, and `reassigned` is
+ * LOST. Nor is what a stop signal cut short. Else the failure's status. */
+enum status assignment_forgive(struct pipeline *pipeline, struct error *failure) WEIR_MUST_USE;
+/* Whether the worker must come to an end of its epochs: sets `reassigned`. */
+bool assignment_has_changed(struct pipeline *pipeline);
 
 /* worker.c */
 enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct error *err)

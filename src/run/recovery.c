@@ -30,6 +30,12 @@ enum status recovery_load(struct pipeline *pipeline, struct error *err)
         struct system *system = pipeline->plan->systems[s];
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
             bool found = false;
+            /* Again, where partitions have come or gone. */
+            progress_fini(pipeline_progress(pipeline, s, p));
+            *pipeline_progress(pipeline, s, p) = (struct progress){0};
+            if (!pipeline->partitions[p].is_mine) {
+                continue; /* somebody may be committing it just now */
+            }
             enum status status =
                 system->ops->load(system, pipeline->partitions[p].source,
                                   pipeline_progress(pipeline, s, p), &found, err);
@@ -181,7 +187,8 @@ static enum status check_none_lost(const struct pipeline *pipeline, struct error
     enum status status = STATUS_OK;
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
-            if (!pipeline_is_found(pipeline_progress(pipeline, s, p))) {
+            if (pipeline->partitions[p].is_mine &&
+                !pipeline_is_found(pipeline_progress(pipeline, s, p))) {
                 status = check_partition_lost(pipeline, s, p, err);
             }
         }
@@ -191,19 +198,26 @@ static enum status check_none_lost(const struct pipeline *pipeline, struct error
 
 static enum status take_over_all(struct pipeline *pipeline, struct error *err)
 {
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+    struct progress *mine = memory_alloc_zero(pipeline->partition_count, sizeof *mine);
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         struct system *system = pipeline->plan->systems[s];
-        enum status status = system->ops->take_over(system, pipeline->progresses[s],
-                                                    pipeline->partition_count, pipeline->owner,
-                                                    pipeline->plan->text, err);
-        if (status != STATUS_OK) {
-            return status;
-        }
+        uint32_t count = 0;
         for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            pipeline_progress(pipeline, s, p)->owner = pipeline->owner;
+            if (pipeline->partitions[p].is_mine) {
+                mine[count++] = *pipeline_progress(pipeline, s, p); /* borrowed */
+            }
+        }
+        status = system->ops->take_over(system, mine, count, pipeline->owner,
+                                        pipeline->plan->text, err);
+        for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+            if (pipeline->partitions[p].is_mine) {
+                pipeline_progress(pipeline, s, p)->owner = pipeline->owner;
+            }
         }
     }
-    return STATUS_OK;
+    memory_free(mine);
+    return status;
 }
 
 enum status recovery_claim(struct pipeline *pipeline, struct error *err)
@@ -211,6 +225,10 @@ enum status recovery_claim(struct pipeline *pipeline, struct error *err)
     enum status status = STATUS_OK;
     const struct progress *known = any_found(pipeline);
     pipeline->owner = random_u64() >> 1; /* fits SQL's signed integers */
+    if (known == NULL && !pipeline->partitions[0].is_mine) {
+        /* Whoever has the first partition begins for all; then there is R. */
+        return STATUS_OK;
+    }
     if (known == NULL) {
         status = check_none_lost(pipeline, err);
         status = status == STATUS_OK ? first_start(pipeline, err) : status;
@@ -319,6 +337,9 @@ bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *o
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         const struct progress *first = pipeline_progress(pipeline, 0, p);
+        if (!pipeline->partitions[p].is_mine) {
+            continue;
+        }
         for (uint32_t s = 1; s < pipeline->plan->system_count; s++) {
             const struct progress *other = pipeline_progress(pipeline, s, p);
             const struct progress *ahead =
@@ -586,7 +607,7 @@ static enum status replay_to(struct pipeline *pipeline, struct replayer *replaye
             return log_is_another(partition, target, err);
         }
         *out_rows += status == STATUS_OK ? judge->batch->row_count : 0;
-        if (status == STATUS_OK && stop_requested()) {
+        if (status == STATUS_OK && (stop_requested() || assignment_has_changed(pipeline))) {
             return STATUS_OK;
         }
     }
@@ -779,11 +800,34 @@ static bool is_first_start(const struct pipeline *pipeline)
         const struct progress *slowest = NULL;
         const struct progress *furthest = NULL;
         find_slowest(pipeline, p, &slowest, &furthest);
-        if (furthest->epoch > 0) {
+        if (furthest->epoch > 0 || pipeline->is_shared) {
             return false;
         }
     }
     return true;
+}
+
+/* State that stands where R of every system does: the partition never left, or came back before anybody
+ * went on with it. What stands elsewhere is dropped. */
+static bool is_partition_kept(struct pipeline *pipeline, uint32_t p)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    if (partition->state == NULL) {
+        return false;
+    }
+    bool is_there = true;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        is_there = is_there && pipeline_progress(pipeline, s, p)->next_offset ==
+                                   partition->state->next_offset;
+    }
+    if (!is_there) {
+        stage_state_free(partition->state);
+        memory_free(partition->plans);
+        partition->state = NULL;
+        partition->plans = NULL;
+        partition->plan_count = 0;
+    }
+    return is_there;
 }
 
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
@@ -800,6 +844,9 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
     enum status status = STATUS_OK;
     bool is_cut = false;
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !is_cut; p++) {
+        if (!pipeline->partitions[p].is_mine || is_partition_kept(pipeline, p)) {
+            continue;
+        }
         status = rebuild_partition(pipeline, replayer, p, &rows, err);
         is_cut = status == STATUS_OK && !is_partition_rebuilt(pipeline, p);
     }

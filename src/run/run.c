@@ -20,6 +20,9 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     struct plan *plan = pipeline->plan;
     enum status status = STATUS_OK;
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        if (!pipeline->partitions[p].is_mine) {
+            continue;
+        }
         status = pipeline->source->ops->seek(pipeline->source, p,
                                              pipeline->partitions[p].state->next_offset, err);
     }
@@ -39,63 +42,88 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     return status;
 }
 
-/* One pass with one plan. *out_align: systems are apart under that older plan, which must finish
- * first; when `is_last`, it has. */
+/* What run_once() comes to beside its status. */
+struct outcome {
+    bool needs_align;          /* systems are apart under an older plan, which must finish first */
+    struct buffer plan_text;   /* of that plan */
+};
+
+/* From R to the worker's loop and its end, with the partitions that are ours now. `is_last`: an older
+ * plan that had to finish first has. */
+static enum status run_assignment(struct pipeline *pipeline, bool is_last,
+                                  struct run_result *result, struct outcome *outcome,
+                                  struct error *err)
+{
+    struct plan *plan = pipeline->plan;
+    struct hash128 older;
+    enum status status = recovery_load(pipeline, err);
+    if (status == STATUS_OK && !is_last) {
+        status = left_systems_check(pipeline, &outcome->plan_text, &outcome->needs_align, err);
+    }
+    if (status == STATUS_OK && !outcome->needs_align) {
+        status = recovery_claim(pipeline, err);
+    }
+    if (status != STATUS_OK || outcome->needs_align || assignment_must_wait(pipeline)) {
+        return status;
+    }
+    status = loss_settle(pipeline, err);
+    if (status == STATUS_OK && recovery_needs_alignment(pipeline, &older)) {
+        if (is_last) {
+            /* A stop signal may have cut the alignment short. */
+            return stop_requested() ? STATUS_OK : recovery_refuse_left_out(pipeline, err);
+        }
+        outcome->needs_align = true;
+        buffer_clear(&outcome->plan_text);
+        return replayer_load_text(plan->systems, plan->system_count, older, &outcome->plan_text,
+                                  err);
+    }
+    if (status == STATUS_OK) {
+        telemetry_attach(pipeline->telemetry, pipeline);
+        telemetry_set_phase(pipeline->telemetry, HEALTH_RECOVERING);
+        status = recovery_rebuild(pipeline, err);
+    }
+    /* After a stop signal too: the worker then only brings all systems to one position. */
+    if (status == STATUS_OK && pipeline->is_rebuilt) {
+        status = work(pipeline, &result->records, err);
+        if (status == STATUS_OK && pipeline->reassigned == ASSIGNMENT_SAME) {
+            first_start_note_group(pipeline);
+        }
+    }
+    return status;
+}
+
+/* One pass with one plan. Partitions that are shared with other processes come and go meanwhile. */
 static enum status run_once(struct plan *plan, bool is_last, const struct run_options *options,
                             const struct run_observer *observer, struct telemetry *telemetry,
-                            struct run_result *result, struct hash128 *out_align, bool *out_needs_align,
-                            struct buffer *out_plan_text, struct error *err)
+                            struct run_result *result, struct outcome *outcome,
+                            struct error *err)
 {
     struct pipeline pipeline;
+    bool is_ready = true;
     pipeline_init(&pipeline, plan, options, observer);
     pipeline.telemetry = telemetry;
     enum status status = pipeline_open(&pipeline, err);
     if (status == STATUS_OK) {
+        status = assignment_join(&pipeline, err);
+    }
+    if (status == STATUS_OK) {
         status = pipeline_claim(&pipeline, err);
     }
-    if (status == STATUS_OK) {
-        status = recovery_load(&pipeline, err);
-    }
-    if (status == STATUS_OK && !is_last) {
-        status = left_systems_check(&pipeline, out_plan_text, out_needs_align, err);
-    }
-    if (*out_needs_align) {
-        pipeline_close(&pipeline);
-        return status;
-    }
-    if (status == STATUS_OK) {
-        status = recovery_claim(&pipeline, err);
-    }
-    if (status == STATUS_OK) {
-        status = loss_settle(&pipeline, err);
-    }
-    if (status == STATUS_OK && recovery_needs_alignment(&pipeline, out_align)) {
-        if (is_last) {
-            /* A stop signal may have cut the alignment short. */
-            status = stop_requested() ? STATUS_OK : recovery_refuse_left_out(&pipeline, err);
-            pipeline_close(&pipeline);
-            return status;
-        }
-        *out_needs_align = true;
-        buffer_clear(out_plan_text);
-        status = replayer_load_text(plan->systems, plan->system_count, *out_align, out_plan_text,
-                                    err);
-        pipeline_close(&pipeline);
-        return status;
-    }
-    if (status == STATUS_OK) {
-        telemetry_attach(telemetry, &pipeline);
-        telemetry_set_phase(telemetry, HEALTH_RECOVERING);
-        status = recovery_rebuild(&pipeline, err);
-    }
-    /* After a stop signal too: the worker then only brings all systems to one position. */
-    if (status == STATUS_OK && pipeline.is_rebuilt) {
-        status = work(&pipeline, &result->records, err);
+    do {
         if (status == STATUS_OK) {
-            first_start_note_group(&pipeline);
+            status = assignment_settle(&pipeline, &is_ready, err);
         }
-    }
-    if (status == STATUS_OK) {
+        if (status == STATUS_OK && is_ready) {
+            struct error failure = {0};
+            status = run_assignment(&pipeline, is_last, result, outcome, &failure);
+            status = assignment_forgive(&pipeline, &failure);
+            if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
+                *err = failure;
+            }
+        }
+    } while (status == STATUS_OK && is_ready && !outcome->needs_align &&
+             pipeline.reassigned != ASSIGNMENT_SAME);
+    if (status == STATUS_OK && !outcome->needs_align) {
         pipeline_sum_up(&pipeline, &result->ledger);
         result->state_bytes = atomic_load(&pipeline.budget.used_bytes);
     }
@@ -123,15 +151,13 @@ static enum status align(const struct plan *plan, struct bytes text,
                                   .accept_loss = asked->accept_loss,
                                   .accept_incomplete_state = asked->accept_incomplete_state};
     struct run_result result = {0};
-    struct hash128 unused;
-    bool again = false;
-    struct buffer unused_text = {0};
+    struct outcome outcome = {0};
     if (observer->talk != NULL) {
         observer->talk(observer->context,
                        "the plan has changed: open epochs are finished under the old one first");
     }
-    status = run_once(older, true, &options, observer, telemetry, &result, &unused, &again, &unused_text, err);
-    buffer_fini(&unused_text);
+    status = run_once(older, true, &options, observer, telemetry, &result, &outcome, err);
+    buffer_fini(&outcome.plan_text);
     run_result_fini(&result);
     plan_free(older);
     return status;
@@ -141,21 +167,18 @@ static enum status run_all(struct plan *plan, const struct run_options *options,
                            const struct run_observer *observer, struct telemetry *telemetry,
                            struct run_result *result, struct error *err)
 {
-    struct hash128 older;
-    bool needs_align = false;
-    struct buffer text = {0};
-    enum status status = run_once(plan, false, options, observer, telemetry, result, &older,
-                                  &needs_align, &text, err);
-    if (status == STATUS_OK && needs_align) {
-        status = align(plan, bytes_of(text.data, text.size), options, observer, telemetry, err);
-        needs_align = false;
+    struct outcome outcome = {0};
+    enum status status =
+        run_once(plan, false, options, observer, telemetry, result, &outcome, err);
+    if (status == STATUS_OK && outcome.needs_align) {
+        status = align(plan, bytes_of(outcome.plan_text.data, outcome.plan_text.size), options,
+                       observer, telemetry, err);
+        outcome.needs_align = false;
         if (status == STATUS_OK) {
-            buffer_clear(&text);
-            status = run_once(plan, true, options, observer, telemetry, result, &older,
-                              &needs_align, &text, err);
+            status = run_once(plan, true, options, observer, telemetry, result, &outcome, err);
         }
     }
-    buffer_fini(&text);
+    buffer_fini(&outcome.plan_text);
     return status;
 }
 

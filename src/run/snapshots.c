@@ -51,7 +51,8 @@ static void hand_over(void *context, struct buffer *out)
 static bool is_wanted(const struct pipeline *pipeline, uint32_t p)
 {
     const struct partition *partition = &pipeline->partitions[p];
-    return pipeline->plan->stage.horizon_us != 0 && partition->state != NULL &&
+    return pipeline->plan->stage.horizon_us != 0 && partition->is_mine &&
+           partition->state != NULL &&
            partition->state->next_offset != partition->snapshot_offset;
 }
 

@@ -193,7 +193,7 @@ static int64_t count_expected(const struct pipeline *pipeline)
     }
     int64_t expected = 0;
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        expected +=
+        expected += !pipeline->partitions[p].is_mine ? 0 :
             pipeline->partitions[p].end_offset - pipeline->partitions[p].state->next_offset;
     }
     return expected;
@@ -220,7 +220,7 @@ static bool is_partition_aligned(const struct pipeline *pipeline, uint32_t p)
 static bool is_aligned(const struct pipeline *pipeline)
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        if (!is_partition_aligned(pipeline, p)) {
+        if (pipeline->partitions[p].is_mine && !is_partition_aligned(pipeline, p)) {
             return false;
         }
     }
@@ -233,7 +233,8 @@ static enum status take_round(struct worker *worker, uint64_t *out_rows, struct 
     struct pipeline *pipeline = worker->pipeline;
     *out_rows = 0;
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-        if ((is_ending(pipeline) && is_partition_aligned(pipeline, p)) ||
+        if (!pipeline->partitions[p].is_mine ||
+            (is_ending(pipeline) && is_partition_aligned(pipeline, p)) ||
             (pipeline->options->until_end &&
              pipeline->partitions[p].state->next_offset >= pipeline->partitions[p].end_offset)) {
             continue;
@@ -274,6 +275,8 @@ static int64_t wait_time_us(const struct worker *worker)
 static void tick(void *context)
 {
     struct pipeline *pipeline = context;
+    /* The group takes who is silent for dead; what it says is looked at when the wait is over. */
+    (void)assignment_has_changed(pipeline);
     telemetry_tick(pipeline->telemetry, pipeline);
 }
 
@@ -291,6 +294,9 @@ static enum status loop(struct worker *worker, struct error *err)
     while (!is_ending(pipeline) || !is_aligned(pipeline)) {
         uint64_t rows = 0;
         telemetry_tick(pipeline->telemetry, pipeline);
+        if (assignment_has_changed(pipeline)) {
+            break;
+        }
         enum status status = take_round(worker, &rows, err);
         if (status == STATUS_OK) {
             status = close_ripe(worker, err);
@@ -323,16 +329,19 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
     worker.snapshots = snapshots_new(pipeline);
     tick_while_waiting(pipeline);
     status = loop(&worker, err);
-    telemetry_set_phase(pipeline->telemetry, HEALTH_STOPPING);
-    if (status == STATUS_OK) {
+    if (pipeline->reassigned == ASSIGNMENT_SAME) {
+        telemetry_set_phase(pipeline->telemetry, HEALTH_STOPPING);
+    }
+    /* What others have already is not ours to finish. */
+    if (status == STATUS_OK && pipeline->reassigned != ASSIGNMENT_LOST) {
         status = flush(&worker, err);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && pipeline->reassigned == ASSIGNMENT_SAME) {
         snapshots_take_all(worker.snapshots);
     }
     snapshots_free(worker.snapshots);
     tell_progress(&worker, true);
-    *out_records = worker.records;
+    *out_records += worker.records;
     ledger_fini(&worker.counted);
     batch_free(worker.batch);
     stage_runner_free(worker.runner);

@@ -113,11 +113,12 @@ enum status kafka_transaction_begin(struct kafka_system *s, struct error *err)
     rd_kafka_error_t *error = rd_kafka_begin_transaction(s->producer->rk);
     s->producer->delivered = s->producer->failed = 0;
     s->produced = 0;
+    kafka_positions_clear(s);
     return error == NULL ? STATUS_OK : fail(s, error, "begin a transaction", err);
 }
 
 enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,
-                                  struct error *err)
+                                  int64_t *offsets, struct error *err)
 {
     rd_kafka_vu_t units[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = s->progress_handle},
@@ -127,6 +128,7 @@ enum status kafka_transaction_put(struct kafka_system *s, const char *key, struc
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {.ptr = (void *)(uintptr_t)value.data, .size = value.size}},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = offsets},
     };
     rd_kafka_error_t *error =
         rd_kafka_produceva(s->producer->rk, units, sizeof units / sizeof units[0]);
@@ -135,6 +137,24 @@ enum status kafka_transaction_put(struct kafka_system *s, const char *key, struc
     }
     s->produced++;
     return STATUS_OK;
+}
+
+enum status kafka_transaction_put_progress(struct kafka_system *s,
+                                           const struct progress *progress,
+                                           const struct kafka_segment *segment,
+                                           struct error *err)
+{
+    struct buffer key = {0};
+    struct buffer form = {0};
+    kafka_value_write(progress, segment, &form);
+    struct bytes value = bytes_of(form.data, form.size);
+    struct kafka_position *position = kafka_position_add(s, progress, value);
+    enum status status = kafka_transaction_put(
+        s, kafka_key_progress(&key, progress->partition, progress->topic), value,
+        position == NULL ? NULL : position->offsets, err);
+    buffer_fini(&key);
+    buffer_fini(&form);
+    return status;
 }
 
 /* Until everything that was produced is delivered. */
@@ -154,9 +174,34 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     return fail_code(s, code, "deliver rows", err);
 }
 
+/* The offsets of the group, behind R whose place they name. */
+static enum status send_positions(struct kafka_system *s, struct error *err)
+{
+    for (uint32_t tries = 0;; tries++) {
+        bool is_lost = false;
+        rd_kafka_error_t *error = kafka_positions_send(s, &is_lost);
+        if (is_lost) {
+            kafka_transaction_abandon(s);
+            return error_set(err, STATUS_FENCED, "assignment.lost",
+                             "the group has given this process's partitions to others");
+        }
+        if (error == NULL) {
+            return STATUS_OK;
+        }
+        if (!rd_kafka_error_is_retriable(error) || rd_kafka_error_is_fatal(error) ||
+            rd_kafka_error_txn_requires_abort(error) || tries == 3) {
+            return fail(s, error, "commit the offsets of the group", err);
+        }
+        rd_kafka_error_destroy(error);
+    }
+}
+
 enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
 {
     enum status status = deliver(s, err);
+    if (status == STATUS_OK && s->source != NULL) {
+        status = send_positions(s, err);
+    }
     int64_t end_us = clock_monotonic_us() + PATIENCE_US;
     while (status == STATUS_OK) {
         rd_kafka_error_t *error =
@@ -223,7 +268,7 @@ static enum status store_reject(struct kafka_system *s, const struct reject *rej
     buffer_append(&value, reject->code, strlen(reject->code) + 1);
     buffer_append(&value, reject->message, strlen(reject->message) + 1);
     enum status status = kafka_transaction_put(s, buffer_string(&key),
-                                               bytes_of(value.data, value.size), err);
+                                               bytes_of(value.data, value.size), NULL, err);
     buffer_fini(&key);
     buffer_fini(&value);
     return status;
@@ -309,7 +354,7 @@ static enum status put_segment(struct kafka_system *s, const struct progress *pr
     segment_write(segment->first_offset, segment->next_offset, segment->plan_hash,
                   &segment->ledger, &form);
     enum status status = kafka_transaction_put(s, buffer_string(&key),
-                                               bytes_of(form.data, form.size), err);
+                                               bytes_of(form.data, form.size), NULL, err);
     buffer_fini(&key);
     buffer_fini(&form);
     return status;
@@ -352,24 +397,6 @@ static enum status put_segments(struct kafka_system *s, struct attempt *attempt,
     return STATUS_OK;
 }
 
-static enum status put_progress(struct kafka_system *s, struct attempt *attempt, uint32_t part,
-                                struct kafka_segment *last, struct error *err)
-{
-    const struct progress *progress = &attempt->next[part];
-    struct buffer key = {0};
-    struct buffer value = {0};
-    enum status status = put_segments(s, attempt, part, last, err);
-    if (status == STATUS_OK) {
-        kafka_value_write(progress, last, &value);
-        status = kafka_transaction_put(
-            s, kafka_key_progress(&key, progress->partition, progress->topic),
-            bytes_of(value.data, value.size), err);
-    }
-    buffer_fini(&key);
-    buffer_fini(&value);
-    return status;
-}
-
 /* `last` gets the segment beside R of each part. */
 static enum status send_epoch(struct kafka_system *s, struct attempt *attempt,
                               struct kafka_segment *last, struct error *err)
@@ -385,7 +412,10 @@ static enum status send_epoch(struct kafka_system *s, struct attempt *attempt,
         status = write_rows(s, attempt, letters, err);
     }
     for (uint32_t i = 0; i < attempt->epoch->part_count && status == STATUS_OK; i++) {
-        status = put_progress(s, attempt, i, &last[i], err);
+        status = put_segments(s, attempt, i, &last[i], err);
+        if (status == STATUS_OK) {
+            status = kafka_transaction_put_progress(s, &attempt->next[i], &last[i], err);
+        }
     }
     status = status == STATUS_OK ? kafka_transaction_end(s, err) : status;
     if (letters != NULL) {

@@ -3,6 +3,7 @@
 #define WEIR_CONNECTOR_KAFKA_PRIVATE_H
 
 #include "connector/kafka/kafka.h"
+#include "connector/kafka/member.h"
 #include "connector/kafka/reader.h"
 #include "connector/kafka/store.h"
 #include "connector/kafka/topics.h"
@@ -10,9 +11,12 @@
 struct kafka_source {
     struct source source; /* first */
     struct arena *arena;
+    const struct doc *config;
+    const char *folder;
     const char *topic_name;
     char *cluster_id;
     struct kafka_client *client;
+    struct kafka_member *member; /* NULL: all partitions are ours */
     struct kafka_topic topic;
     struct source_partition *partitions;
     struct kafka_reader **readers;
@@ -75,6 +79,17 @@ struct kafka_sink {
     rd_kafka_topic_t *handle; /* of the producer */
 };
 
+/* Where R of one partition landed in a transaction that is being made, and what the group's offset will
+ * say of it (position.c). */
+struct kafka_position {
+    int32_t partition; /* of the source */
+    int64_t next_offset;
+    uint8_t incarnation[16];
+    uint64_t epoch;
+    uint64_t checksum; /* of R's record */
+    int64_t offsets[2]; /* of R's record: a delivery report's range */
+};
+
 /* What the system knows of a source partition that it has R of. */
 struct kafka_held {
     char *topic, *label;
@@ -89,7 +104,15 @@ struct kafka_system {
     /* while a session is open */
     struct arena *arena;
     char *pipeline;
+    const char *cluster_id;
     const char *progress_topic;
+    /* not NULL: it is a topic of this cluster, and R stands where the group's offsets say */
+    struct kafka_source *source;
+    char instance[224];            /* of this process among those that share the pipeline */
+    struct kafka_client *exact_client; /* reads R, also where somebody's transaction is open */
+    struct kafka_reader *exact;
+    struct kafka_position **positions; /* in this transaction */
+    uint32_t position_count, position_capacity;
     struct kafka_client *client;   /* asks and reads */
     struct kafka_client *producer; /* NULL: not claimed, or it failed and must be made anew */
     rd_kafka_topic_t *progress_handle;
@@ -166,6 +189,20 @@ enum status kafka_read_progress(struct kafka_system *s, const char *topic, const
 enum status kafka_fenced(const struct kafka_system *s, const struct progress *progress,
                          struct error *err);
 
+/* --- position.c --- */
+
+/* A new one in the transaction that is being made; NULL where offsets are not committed with rows. */
+struct kafka_position *kafka_position_add(struct kafka_system *s, const struct progress *progress,
+                                          struct bytes value);
+void kafka_positions_clear(struct kafka_system *s);
+/* The offsets of the group, with where R is. Sets *out_lost when the group went on without us. */
+rd_kafka_error_t *kafka_positions_send(struct kafka_system *s, bool *out_lost);
+/* The value of R's record that the group's offset names; none when the group has none. Waits for
+ * transactions that are being ended. */
+enum status kafka_position_read(struct kafka_system *s, const char *topic, const char *label,
+                                struct buffer *out, bool *out_found, struct error *err)
+    WEIR_MUST_USE;
+
 /* --- commit.c --- */
 
 enum status kafka_commit(struct system *system, const struct epoch *epoch,
@@ -174,9 +211,14 @@ enum status kafka_commit(struct system *system, const struct epoch *epoch,
 /* Transactions: begin, put…, end. After anything but OK the transaction is gone, and the producer with
  * it where it cannot be trusted any more. */
 enum status kafka_transaction_begin(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
-/* Copies. */
+/* Copies. `offsets` gets where it landed, or is NULL. */
 enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,
-                                  struct error *err) WEIR_MUST_USE;
+                                  int64_t *offsets, struct error *err) WEIR_MUST_USE;
+/* R, and where it is for the group's offsets. */
+enum status kafka_transaction_put_progress(struct kafka_system *s,
+                                           const struct progress *progress,
+                                           const struct kafka_segment *segment,
+                                           struct error *err) WEIR_MUST_USE;
 enum status kafka_transaction_end(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
 void kafka_transaction_abandon(struct kafka_system *s);
 

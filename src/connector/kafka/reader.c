@@ -47,8 +47,7 @@ void kafka_signal_wait(struct kafka_signal *signal, int64_t timeout_us)
     mutex_unlock(&signal->mutex);
 }
 
-/* On a thread of librdkafka's. */
-static void raise_signal(rd_kafka_t *rk, void *context)
+void kafka_signal_raise(rd_kafka_t *rk, void *context)
 {
     struct kafka_signal *signal = context;
     (void)rk;
@@ -138,7 +137,7 @@ static enum status start_fetching(struct kafka_reader *reader, struct error *err
     }
     reader->queue = rd_kafka_queue_new(reader->client->rk);
     if (reader->signal != NULL) {
-        rd_kafka_queue_cb_event_enable(reader->queue, raise_signal, reader->signal);
+        rd_kafka_queue_cb_event_enable(reader->queue, kafka_signal_raise, reader->signal);
     }
     if (rd_kafka_consume_start_queue(reader->handle, (int32_t)reader->partition,
                                      reader->position, reader->queue) != 0) {

@@ -27,6 +27,8 @@ struct kafka_signal {
 };
 void kafka_signal_init(struct kafka_signal *signal);
 void kafka_signal_fini(struct kafka_signal *signal);
+/* As a callback of librdkafka's, on a thread of its own; `context` is the signal. */
+void kafka_signal_raise(rd_kafka_t *rk, void *context);
 /* Until it is raised, or the time ran out. */
 void kafka_signal_wait(struct kafka_signal *signal, int64_t timeout_us);
 

@@ -12,10 +12,16 @@
 #include "connector/kafka/private.h"
 #include "connector/kafka/topics.h"
 
+static const char *const assignments[] = {"cooperative-sticky", "range", NULL};
+
 static const struct grammar_field source_fields[] = {
     {.key = "topic", .type = GRAMMAR_NAME, .required = true, .help = "its topic"},
     {.key = "start", .type = GRAMMAR_STRING,
      .help = "where the first start begins: earliest (unless set), latest"},
+    {.key = "assignment", .type = GRAMMAR_CHOICE, .choices = assignments,
+     .help = "how processes share partitions: cooperative-sticky (unless set), range"},
+    {.key = "instance_id", .type = GRAMMAR_NAME,
+     .help = "another one for every process: one that starts again goes on at once"},
     {0},
 };
 
@@ -30,6 +36,7 @@ static void close_source(struct source *source)
         return;
     }
     struct kafka_source *s = self(source);
+    kafka_member_close(s->member);
     for (uint32_t p = 0; s->readers != NULL && p < s->topic.partition_count; p++) {
         kafka_reader_free(s->readers[p]);
     }
@@ -101,6 +108,8 @@ static enum status open_source(const struct source_ops *ops, const struct doc *c
     struct kafka_source *s = memory_alloc_zero(1, sizeof *s);
     s->source.ops = ops;
     s->arena = arena_new(16 * 1024);
+    s->config = config;
+    s->folder = folder;
     s->topic_name = arena_copy_string(s->arena, grammar_string(config, "topic", ""));
     kafka_signal_init(&s->signal);
     enum status status =
@@ -201,17 +210,30 @@ void kafka_record(const rd_kafka_message_t *message, struct arena *arena, struct
     take_headers(message, arena, out);
 }
 
+static enum status poll_while_waiting(void *context, struct error *err)
+{
+    struct kafka_source *s = context;
+    (void)err;
+    if (s->member != NULL) {
+        kafka_member_poll(s->member);
+    }
+    return STATUS_OK;
+}
+
 static enum status read_batch(struct source *source, uint32_t partition, struct batch *batch,
                               int64_t limit_offset, struct error *err)
 {
     struct kafka_source *s = self(source);
     uint32_t most = BATCH_ROWS_MAX - batch->row_count;
+    if (s->member != NULL) {
+        kafka_member_poll(s->member); /* also while state is being rebuilt */
+    }
     struct held *held =
         arena_alloc(batch->arena, sizeof *held + most * sizeof *held->messages);
     held->count = 0;
     enum status status =
         kafka_reader_take(s->readers[partition], limit_offset, held->messages, most,
-                          &held->count, NULL, s, err);
+                          &held->count, poll_while_waiting, s, err);
     if (held->count > 0) {
         arena_on_release(batch->arena, release_messages, held);
     }
@@ -225,8 +247,8 @@ static enum status read_group(struct source *source, const char *group, uint32_t
                               int64_t *out_offset, bool *out_found, struct error *err)
 {
     struct kafka_source *s = self(source);
-    return kafka_group_offset(s->client, group, s->topic_name, partition, out_offset, out_found,
-                              err);
+    return kafka_group_offset(s->client, group, s->topic_name, partition, out_offset, NULL,
+                              out_found, err);
 }
 
 /* Where rows go to the same cluster their transactions carry the offsets. */
@@ -237,6 +259,26 @@ static enum status write_group(struct source *source, const char *group, const i
     return s->commits_offsets ? STATUS_OK
                               : kafka_group_note(s->client, group, s->topic_name, offsets,
                                                  s->topic.partition_count, err);
+}
+
+/* --- the group --- */
+
+static enum status join(struct source *source, const char *group, struct error *err)
+{
+    struct kafka_source *s = self(source);
+    return kafka_member_open(s->config, s->folder, group, s->topic_name,
+                             s->topic.partition_count, kafka_signal_raise, &s->signal, &s->member, err);
+}
+
+static void poll_assignment(struct source *source, struct source_assignment *out)
+{
+    kafka_member_poll(self(source)->member);
+    kafka_member_event(self(source)->member, out);
+}
+
+static enum status answer_assignment(struct source *source, struct error *err)
+{
+    return kafka_member_answer(self(source)->member, err);
 }
 
 static bool is_finished(struct source *source)
@@ -272,7 +314,9 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
     .grammar = source_fields, .can_replay = true, .has_keys = true,                               \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
     .partitions = partitions, .end_offset = end_offset, .seek = seek, .read = read_batch,         \
-    .read_group = read_group, .write_group = write_group, .is_finished = is_finished,             \
+    .read_group = read_group, .write_group = write_group, .join = join,                           \
+    .poll_assignment = poll_assignment, .answer_assignment = answer_assignment,                   \
+    .is_finished = is_finished,                                                                   \
     .wait = wait_for_more
 
 const struct source_ops kafka_source_ops = {

@@ -1,15 +1,18 @@
 /*
  * A Kafka cluster as a system: sessions, R, the first start, taking over.
  *
- * The owner of a pipeline's progress is whoever took over its transactional id last
- * (init_transactions), which also ends what a former owner had open. Taking over therefore comes
- * first, and R is read behind it; a former owner that is still there finds its producer fenced, takes
- * a new one, reads R, sees another owner in it, and stops.
+ * Where the source is a topic of this cluster, its consumer group says who may commit (member.h), and
+ * R stands where the group's offsets say (position.c). Elsewhere the owner of a pipeline's progress is
+ * whoever took over its transactional id last (init_transactions), which also ends what a former owner
+ * had open. Taking over therefore comes first, and R is read behind it; a former owner that is still
+ * there finds its producer fenced, takes a new one, reads R, sees another owner in it, and stops.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "connector/kafka/private.h"
+#include "os/random.h"
 
 #define BATCH_BYTES_MOST 1000000
 
@@ -24,6 +27,15 @@ static void close_session(struct system *system)
 {
     struct kafka_system *s = kafka_system(system);
     kafka_drop_producer(s);
+    kafka_positions_clear(s);
+    memory_free(s->positions);
+    s->positions = NULL;
+    s->position_capacity = 0;
+    kafka_reader_free(s->exact);
+    kafka_client_close(s->exact_client);
+    s->exact = NULL;
+    s->exact_client = NULL;
+    s->source = NULL;
     kafka_client_close(s->client);
     kafka_store_fini(&s->store);
     for (uint32_t i = 0; i < s->held_count; i++) {
@@ -58,12 +70,31 @@ static enum status open_session(struct system *system, const char *pipeline, str
     if (status == STATUS_OK) {
         char *cluster = NULL;
         status = kafka_cluster_id(s->client, &cluster, err);
+        s->cluster_id = cluster == NULL ? "" : arena_copy_string(s->arena, cluster);
         memory_free(cluster);
     }
     if (status != STATUS_OK) {
         close_session(system);
     }
     return status;
+}
+
+/* By the identity of the cluster: lists of brokers may differ. */
+static bool meet_source(struct system *system, struct source *source)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct kafka_source *met = (struct kafka_source *)source;
+    if ((source->ops != &kafka_source_ops && source->ops != &event_hubs_source_ops) ||
+        strcmp(met->cluster_id, s->cluster_id) != 0) {
+        return false;
+    }
+    const char *instance = grammar_string(met->config, "instance_id", NULL);
+    uint64_t number = random_u64();
+    s->source = met;
+    met->commits_offsets = true;
+    (void)snprintf(s->instance, sizeof s->instance, instance == NULL ? "%s%016llx" : "%s",
+                   instance == NULL ? "" : instance, (unsigned long long)number);
+    return true;
 }
 
 /* Nothing is owned before claim(), and nothing is written before begin() or take_over(). */
@@ -168,7 +199,10 @@ enum status kafka_make_producer(struct kafka_system *s, struct error *err)
         "message.max.bytes", arena_printf(arena, "%lld", (long long)record_bytes(s)), NULL};
     kafka_drop_producer(s);
     enum status status = kafka_client_open(s->config, s->folder, KAFKA_PRODUCE,
-                                           arena_printf(arena, "weir.%s", s->pipeline), settings,
+                                           arena_printf(arena, "weir.%s%s%s", s->pipeline,
+                                                        s->source == NULL ? "" : ".",
+                                                        s->source == NULL ? "" : s->instance),
+                                           settings,
                                            &s->producer, err);
     if (status == STATUS_OK) {
         status = take_id_over(s, err);
@@ -226,10 +260,23 @@ enum status kafka_read_progress(struct kafka_system *s, const char *topic, const
                                 bool *out_found, struct error *err)
 {
     struct buffer key = {0};
-    struct bytes value = kafka_store_find(&s->store, kafka_key_progress(&key, label, topic));
+    struct buffer exact = {0};
+    struct bytes value = BYTES_NONE;
+    enum status status = STATUS_OK;
+    *out_found = false;
+    if (s->source != NULL) {
+        status = kafka_position_read(s, topic, label, &exact, out_found, err);
+        value = bytes_of(exact.data, exact.size);
+    } else {
+        value = kafka_store_find(&s->store, kafka_key_progress(&key, label, topic));
+        *out_found = !bytes_is_none(value);
+    }
+    if (status == STATUS_OK && *out_found) {
+        status = kafka_value_read(value, progress, segment, err);
+    }
     buffer_fini(&key);
-    *out_found = !bytes_is_none(value);
-    return *out_found ? kafka_value_read(value, progress, segment, err) : STATUS_OK;
+    buffer_fini(&exact);
+    return status;
 }
 
 static enum status load(struct system *system, const struct source_partition *partition,
@@ -491,6 +538,11 @@ static enum status claim(struct system *system, struct error *err)
 enum status kafka_fenced(const struct kafka_system *s, const struct progress *progress,
                          struct error *err)
 {
+    if (s->source != NULL) {
+        return error_set(err, STATUS_FENCED, "assignment.lost",
+                         "the group has given '%s' [%s] to another process", progress->topic,
+                         progress->partition);
+    }
     return error_set(err, STATUS_FENCED, "progress.fenced",
                      "%s: the progress record of '%s' [%s] is not at epoch %llu with this owner "
                      "any more: another process has taken over this pipeline",
@@ -504,20 +556,8 @@ static enum status put_plan(struct kafka_system *s, struct bytes text, struct er
     (void)kafka_key_plan(&key, hash_plain(text.data, text.size));
     bool is_known = !bytes_is_none(kafka_store_find(&s->store, buffer_string(&key)));
     enum status status =
-        is_known ? STATUS_OK : kafka_transaction_put(s, buffer_string(&key), text, err);
+        is_known ? STATUS_OK : kafka_transaction_put(s, buffer_string(&key), text, NULL, err);
     buffer_fini(&key);
-    return status;
-}
-
-static enum status put_progress(struct kafka_system *s, const char *key,
-                                const struct progress *progress,
-                                const struct kafka_segment *segment, struct error *err)
-{
-    struct buffer value = {0};
-    kafka_value_write(progress, segment, &value);
-    enum status status =
-        kafka_transaction_put(s, key, bytes_of(value.data, value.size), err);
-    buffer_fini(&value);
     return status;
 }
 
@@ -525,15 +565,16 @@ static enum status put_first(struct kafka_system *s, const struct progress *prog
                              struct error *err)
 {
     struct buffer key = {0};
-    enum status status =
-        put_progress(s, kafka_key_first(&key, progress->partition, progress->topic), progress,
-                     NULL, err);
+    struct buffer value = {0};
+    kafka_value_write(progress, NULL, &value);
+    enum status status = kafka_transaction_put(
+        s, kafka_key_first(&key, progress->partition, progress->topic),
+        bytes_of(value.data, value.size), NULL, err);
     if (status == STATUS_OK) {
-        status =
-            put_progress(s, kafka_key_progress(&key, progress->partition, progress->topic),
-                         progress, NULL, err);
+        status = kafka_transaction_put_progress(s, progress, NULL, err);
     }
     buffer_fini(&key);
+    buffer_fini(&value);
     return status;
 }
 
@@ -589,7 +630,6 @@ static enum status swap_owner(struct kafka_system *s, const struct progress *pro
 {
     struct progress stored = {0};
     struct kafka_segment segment = {0};
-    struct buffer key = {0};
     bool found = false;
     enum status status = kafka_read_progress(s, progress->topic, progress->partition, &stored,
                                              &segment, &found, err);
@@ -599,11 +639,8 @@ static enum status swap_owner(struct kafka_system *s, const struct progress *pro
     }
     if (status == STATUS_OK) {
         stored.owner = owner;
-        status =
-            put_progress(s, kafka_key_progress(&key, progress->partition, progress->topic),
-                         &stored, &segment, err);
+        status = kafka_transaction_put_progress(s, &stored, &segment, err);
     }
-    buffer_fini(&key);
     kafka_segment_fini(&segment);
     progress_fini(&stored);
     return status;
@@ -646,6 +683,7 @@ const struct system_ops kafka_system_ops = {
     .open_session = open_session,
     .open_reader = open_reader,
     .close_session = close_session,
+    .meet_source = meet_source,
     .claim = claim,
     .load = load,
     .load_first = load_first,

@@ -213,8 +213,8 @@ group_partitions(rd_kafka_event_t *answer, bool altered, rd_kafka_resp_err_t *ou
 }
 
 enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
-                               uint32_t partition, int64_t *out_offset, bool *out_found,
-                               struct error *err)
+                               uint32_t partition, int64_t *out_offset, struct buffer *metadata,
+                               bool *out_found, struct error *err)
 {
     struct question question;
     char doing[320];
@@ -223,15 +223,23 @@ enum status kafka_group_offset(struct kafka_client *client, const char *group, c
     rd_kafka_ListConsumerGroupOffsets_t *request =
         rd_kafka_ListConsumerGroupOffsets_new(group, list);
     ask(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &question);
+    rd_kafka_error_t *refused =
+        rd_kafka_AdminOptions_set_require_stable_offsets(question.options, 1);
+    check(refused == NULL);
     rd_kafka_ListConsumerGroupOffsets(client->rk, &request, 1, question.options, question.queue);
     rd_kafka_resp_err_t code = answer_of(client, &question);
     *out_found = false;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         const rd_kafka_topic_partition_list_t *found =
             group_partitions(question.answer, false, &code);
-        if (found != NULL && found->cnt > 0 && found->elems[0].offset >= 0) {
-            *out_offset = found->elems[0].offset;
-            *out_found = true;
+        if (found != NULL && found->cnt > 0) {
+            const rd_kafka_topic_partition_t *entry = &found->elems[0];
+            code = entry->err;
+            *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
+            *out_offset = entry->offset;
+            if (*out_found && metadata != NULL && entry->metadata != NULL) {
+                buffer_append(metadata, entry->metadata, entry->metadata_size);
+            }
         }
     }
     end_question(&question);

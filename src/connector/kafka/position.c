@@ -1,0 +1,241 @@
+/*
+ * Positions: the offsets of the consumer group as the index of R.
+ *
+ * Where source and system are one cluster, a transaction that writes R also commits the group's
+ * offset, with metadata that says where R's record is:
+ *
+ *   base64 of: u8 version (1) | 16 bytes incarnation | u64 epoch | u64 checksum of R's record |
+ *   u32 partition of the progress topic | u64 offset of R's record, integers little-endian
+ *
+ * A visible offset proves that its transaction was committed, so R's record is read at just that
+ * offset, whatever other transactions are open: neither they nor a backlog matter.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "connector/kafka/private.h"
+#include "os/clock.h"
+
+#define POSITION_VERSION 1u
+#define POSITION_BYTES 45u
+#define POSITION_TEXT_BYTES 60u
+/* Twice as long as a transaction lives. */
+#define PATIENCE_US (20 * TIME_US_PER_SECOND)
+#define STEP_US 100000
+
+void kafka_positions_clear(struct kafka_system *s)
+{
+    for (uint32_t i = 0; i < s->position_count; i++) {
+        memory_free(s->positions[i]);
+    }
+    s->position_count = 0;
+}
+
+static uint64_t checksum_of(struct bytes value)
+{
+    return hash_plain(value.data, value.size).low;
+}
+
+struct kafka_position *kafka_position_add(struct kafka_system *s, const struct progress *progress,
+                                          struct bytes value)
+{
+    if (s->source == NULL) {
+        return NULL;
+    }
+    if (s->position_count == s->position_capacity) {
+        s->position_capacity = s->position_capacity * 2 + 16;
+        s->positions =
+            memory_realloc(s->positions, size_mul(s->position_capacity, sizeof *s->positions));
+    }
+    struct kafka_position *position = memory_alloc_zero(1, sizeof *position);
+    position->partition = (int32_t)strtol(progress->partition, NULL, 10);
+    position->next_offset = progress->next_offset;
+    memcpy(position->incarnation, progress->incarnation, sizeof position->incarnation);
+    position->epoch = progress->epoch;
+    position->checksum = checksum_of(value);
+    position->offsets[0] = position->offsets[1] = -1;
+    s->positions[s->position_count++] = position;
+    return position;
+}
+
+static void write_metadata(const struct kafka_position *position,
+                           rd_kafka_topic_partition_t *entry)
+{
+    struct buffer form = {0};
+    buffer_append_u8(&form, POSITION_VERSION);
+    buffer_append(&form, position->incarnation, sizeof position->incarnation);
+    buffer_append_u64(&form, position->epoch);
+    buffer_append_u64(&form, position->checksum);
+    buffer_append_u32(&form, 0);
+    buffer_append_u64(&form, (uint64_t)position->offsets[0]);
+    check(form.size == POSITION_BYTES);
+    /* librdkafka frees it with free(). */
+    entry->metadata = malloc(POSITION_TEXT_BYTES);
+    if (entry->metadata == NULL) {
+        memory_exhausted(POSITION_TEXT_BYTES);
+    }
+    entry->metadata_size = base64_encode(bytes_of(form.data, form.size), entry->metadata);
+    buffer_fini(&form);
+}
+
+rd_kafka_error_t *kafka_positions_send(struct kafka_system *s, bool *out_lost)
+{
+    struct kafka_member *member = s->source->member;
+    *out_lost = member == NULL || kafka_member_is_lost(member);
+    if (*out_lost || s->position_count == 0) {
+        return NULL;
+    }
+    rd_kafka_topic_partition_list_t *offsets =
+        rd_kafka_topic_partition_list_new((int)s->position_count);
+    for (uint32_t i = 0; i < s->position_count; i++) {
+        rd_kafka_topic_partition_t *entry = rd_kafka_topic_partition_list_add(
+            offsets, s->source->topic_name, s->positions[i]->partition);
+        entry->offset = s->positions[i]->next_offset;
+        write_metadata(s->positions[i], entry);
+    }
+    rd_kafka_consumer_group_metadata_t *metadata = kafka_member_metadata(member);
+    rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(s->producer->rk, offsets,
+                                                                   metadata, KAFKA_TIMEOUT_MS);
+    rd_kafka_consumer_group_metadata_destroy(metadata);
+    rd_kafka_topic_partition_list_destroy(offsets);
+    return error;
+}
+
+/* --- reading --- */
+
+/* False when the text is not of weir's making. */
+static bool read_metadata(struct bytes text, struct kafka_position *out)
+{
+    uint8_t form[POSITION_BYTES + 3];
+    size_t size = 0;
+    if (text.size != POSITION_TEXT_BYTES || !base64_decode(text, form, &size) ||
+        size != POSITION_BYTES) {
+        return false;
+    }
+    struct reader reader = reader_of(bytes_of(form, size));
+    uint8_t version = reader_u8(&reader);
+    const uint8_t *incarnation = reader_take(&reader, sizeof out->incarnation);
+    memcpy(out->incarnation, incarnation, sizeof out->incarnation);
+    out->epoch = reader_u64(&reader);
+    out->checksum = reader_u64(&reader);
+    uint32_t partition = reader_u32(&reader);
+    out->offsets[0] = (int64_t)reader_u64(&reader);
+    return !reader.failed && version == POSITION_VERSION && partition == 0;
+}
+
+static enum status open_exact(struct kafka_system *s, struct error *err)
+{
+    static const char *const settings[] = {"isolation.level", "read_uncommitted", NULL};
+    if (s->exact != NULL) {
+        return STATUS_OK;
+    }
+    enum status status = kafka_client_open(s->config, s->folder, KAFKA_FETCH, NULL, settings,
+                                           &s->exact_client, err);
+    if (status == STATUS_OK) {
+        s->exact = kafka_reader_new(s->exact_client, s->progress_topic, 0, NULL);
+    }
+    return status;
+}
+
+/* Just the record at that offset. */
+static enum status read_record(struct kafka_system *s, const struct kafka_position *position,
+                               const char *key, struct buffer *out, bool *out_is_it,
+                               struct error *err)
+{
+    rd_kafka_message_t *message = NULL;
+    uint32_t count = 0;
+    int64_t offset = position->offsets[0];
+    enum status status = open_exact(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_reader_seek(s->exact, offset, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_reader_take(s->exact, offset + 1, &message, 1, &count, NULL, NULL, err);
+    }
+    *out_is_it = false;
+    if (count == 0) {
+        return status;
+    }
+    struct bytes value = bytes_of(message->payload, message->len);
+    *out_is_it = status == STATUS_OK && message->payload != NULL && message->key != NULL &&
+                 bytes_equal_string(bytes_of(message->key, message->key_len), key) &&
+                 checksum_of(value) == position->checksum;
+    if (*out_is_it) {
+        buffer_append(out, value.data, value.size);
+    }
+    rd_kafka_message_destroy(message);
+    return status;
+}
+
+/* One try. OK without *out_found and without *out_broken: the group has no offset. */
+static enum status try_read(struct kafka_system *s, const char *topic, const char *label,
+                            struct buffer *out, bool *out_found, bool *out_broken,
+                            struct error *err)
+{
+    struct buffer metadata = {0};
+    struct buffer key = {0};
+    struct kafka_position position = {0};
+    int64_t offset = 0;
+    bool found = false;
+    *out_found = *out_broken = false;
+    enum status status =
+        kafka_group_offset(s->client, s->pipeline, topic, (uint32_t)strtoul(label, NULL, 10),
+                           &offset, &metadata, &found, err);
+    if (status == STATUS_OK && found) {
+        bool is_ours = read_metadata(bytes_of(metadata.data, metadata.size), &position);
+        if (is_ours) {
+            status = read_record(s, &position, kafka_key_progress(&key, label, topic), out,
+                                 out_found, err);
+        }
+        *out_broken = !*out_found;
+    }
+    buffer_fini(&metadata);
+    buffer_fini(&key);
+    return status;
+}
+
+enum status kafka_position_read(struct kafka_system *s, const char *topic, const char *label,
+                                struct buffer *out, bool *out_found, struct error *err)
+{
+    int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    for (;;) {
+        struct error failure = {0};
+        bool broken = false;
+        enum status status = try_read(s, topic, label, out, out_found, &broken, &failure);
+        if (status == STATUS_OK && !broken) {
+            break;
+        }
+        bool is_over = clock_monotonic_us() >= end_us;
+        if (stop_requested()) {
+            return error_set(err, STATUS_RETRY, "stop.requested", "a stop was asked for");
+        }
+        if (status == STATUS_RETRY && is_over) {
+            return error_set(err, STATUS_RETRY, failure.code, "%s", failure.message);
+        }
+        if (is_over || (status != STATUS_RETRY && status != STATUS_OK)) {
+            return error_set(err, STATUS_CONFIG, "progress.reset",
+                             "the offset of group '%s' in '%s' [%s] is not one that weir "
+                             "committed: it was reset, or '%s' was deleted or has lost records. "
+                             "weir does not guess where it was: to read everything again, give "
+                             "the pipeline another name and its sinks new topics",
+                             s->pipeline, topic, label, s->progress_topic);
+        }
+        clock_sleep_us(STEP_US);
+    }
+    if (!*out_found) {
+        struct buffer key = {0};
+        bool was_there =
+            !bytes_is_none(kafka_store_find(&s->store, kafka_key_progress(&key, label, topic)));
+        buffer_fini(&key);
+        if (was_there) {
+            return error_set(err, STATUS_CONFIG, "progress.reset",
+                             "the offset of group '%s' in '%s' [%s] was deleted, or has expired "
+                             "(the brokers' offsets.retention.minutes), yet '%s' has a progress "
+                             "record of it: to read everything again, give the pipeline another "
+                             "name and its sinks new topics",
+                             s->pipeline, topic, label, s->progress_topic);
+        }
+    }
+    return STATUS_OK;
+}
