@@ -22,6 +22,9 @@ from statistics import median
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/bench"
 DATA = OUT / "data"
+EXPECTED = ROOT / "bench/expected.json"
+# How much more a ratio may be before --check calls it slower: a busy machine moves them so far.
+NOISE = 1.35
 NAMES = ["decode", "stages", "state", "log", "producers", "job", "start"]
 
 
@@ -296,6 +299,27 @@ def print_table(bench, results, last):
     print()
 
 
+def slower(found, expected):
+    """Sentences about ratios that are worse than the committed ones beyond noise."""
+    known = {(e["name"], e["reference"]): e["ratio"] for e in expected}
+    compared = [(r, known[r["name"], r["reference"]]) for r in found
+                if (r["name"], r["reference"]) in known]
+    if not compared:
+        return ["nothing that was measured has a committed ratio"]
+    return [f"{r['name']}: {r['ratio']:.3g} times {r['reference']}, {before:.3g} is committed"
+            for r, before in compared if r["ratio"] > before * NOISE]
+
+
+def check(found, quick):
+    """Exit status 1 where something became slower."""
+    complaints = slower(found, read_last(EXPECTED).get("quick" if quick else "whole", []))
+    for complaint in complaints:
+        print(f"slower: {complaint}")
+    if not complaints:
+        print(f"nothing is slower than committed by more than {NOISE - 1:.0%}")
+    return 1 if complaints else 0
+
+
 def processor():
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -365,6 +389,8 @@ def parse_arguments():
     parser.add_argument("--json", type=Path, help="also write the result there")
     parser.add_argument("--instructions", action="store_true",
                         help="the job's machine instructions, by function, instead of times")
+    parser.add_argument("--check", action="store_true",
+                        help="exit 1 if a ratio is worse than in bench/expected.json")
     parser.add_argument("--build", type=Path, help="measure this build folder, and build nothing")
     options = parser.parse_args()
     for name in options.names:
@@ -409,7 +435,7 @@ def main():
     write_json(latest, {**report, "results": {**kept, **results}})
     if options.json:
         write_json(options.json, report)
-    return 0
+    return check(report["ratios"], options.quick) if options.check else 0
 
 
 if __name__ == "__main__":

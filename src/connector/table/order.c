@@ -107,6 +107,7 @@ static void make_room(struct table_outbox *outbox, size_t count)
 /* While the row is still in the processor's cache. */
 void table_order_note(struct table_outbox *outbox, size_t at)
 {
+    check(!outbox->is_sorted);
     size_t number = (size_t)outbox->outbox.row_count;
     make_room(outbox, number + 1);
     struct table_place *place = &outbox->places[number];
@@ -126,18 +127,18 @@ static int compare_arrival(const void *a, const void *b)
 
 void table_order_of_arrival(struct table_outbox *outbox)
 {
-    if (outbox->is_sorted) {
+    if (outbox->is_sorted && outbox->outbox.row_count > 0) {
         qsort(outbox->places, (size_t)outbox->outbox.row_count, sizeof *outbox->places,
               compare_arrival);
-        outbox->is_sorted = false;
     }
+    outbox->is_sorted = false;
 }
 
 void table_order_by_key(struct table_outbox *outbox)
 {
     check(outbox->key != TABLE_NO_KEY);
-    if (!outbox->is_sorted) {
+    if (!outbox->is_sorted && outbox->outbox.row_count > 0) {
         sort_places(outbox->places, (size_t)outbox->outbox.row_count, outbox->scratch);
-        outbox->is_sorted = true;
     }
+    outbox->is_sorted = outbox->outbox.row_count > 0;
 }
