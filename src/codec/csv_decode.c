@@ -230,10 +230,11 @@ static inline bool fill_simple_number(const struct csv_decoder *decoder, struct 
                                       uint32_t row, struct column *to, struct bytes text)
 {
     const uint8_t *end = text.data + text.size;
+    const struct bytes record = batch->records[row].value;
     struct json_simple_number number = {0};
-    /* The 8 bytes before the end are the row's own. */
-    if (decoder->options.decimal != '.' || text.data < batch->records[row].value.data ||
-        end - batch->records[row].value.data < LEAD_BYTES ||
+    /* The 8 bytes before the end are the row's own; a cell with doubled quotes stands elsewhere. */
+    if (decoder->options.decimal != '.' || text.data < record.data ||
+        end > record.data + record.size || end - record.data < LEAD_BYTES ||
         json_number_simple(text.data, end, &number) != end) {
         return false;
     }
