@@ -242,7 +242,7 @@ static void read_fields(struct progress *progress, struct reader *in)
     progress->epoch = reader_u64(in);
     progress->next_offset = (int64_t)reader_u64(in);
     anchor_read(&progress->state_start, in);
-    progress->greatest_us = (int64_t)reader_u64(in);
+    progress->greatest_us = form_read_time(in);
     candidates_read(&progress->candidates, in);
     progress->last_record_hash = form_read_hash(in);
     read_raw(in, progress->hash_key, sizeof progress->hash_key);

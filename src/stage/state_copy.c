@@ -8,6 +8,7 @@
  */
 #include "base/time.h"
 #include "stage/stage.h"
+#include "state/form.h"
 
 /* No store is larger; what says so is not to be believed. */
 #define ENTRIES_MAX (UINT64_C(1) << 48)
@@ -125,7 +126,7 @@ static enum status read_rooms(struct stage_state *state, struct reader *in, stru
 
 static enum status read_head(struct stage_state *state, struct reader *in, struct error *err)
 {
-    state->greatest_us = (int64_t)reader_u64(in);
+    state->greatest_us = form_read_time(in);
     candidates_read(&state->candidates, in);
     enum status status = anchors_read(&state->anchors, in, err);
     if (status != STATUS_OK) {

@@ -128,7 +128,7 @@ void candidates_read(struct candidates *candidates, struct reader *in)
         struct candidate *candidate = &candidates->items[i];
         candidate->key = form_read_hash(in);
         candidate->offset = (int64_t)reader_u64(in);
-        candidate->event_time_us = (int64_t)reader_u64(in);
+        candidate->event_time_us = form_read_time(in);
     }
 }
 
@@ -143,7 +143,7 @@ void anchor_write(const struct anchor *anchor, struct buffer *out)
 void anchor_read(struct anchor *anchor, struct reader *in)
 {
     anchor->offset = (int64_t)reader_u64(in);
-    anchor->greatest_us = (int64_t)reader_u64(in);
+    anchor->greatest_us = form_read_time(in);
     candidates_read(&anchor->candidates, in);
     anchor->record_hash = form_read_hash(in);
 }

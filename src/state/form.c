@@ -4,6 +4,7 @@
 
 #include "base/broken.h"
 #include "base/status.h"
+#include "base/time.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -56,4 +57,14 @@ struct hash128 form_read_hash(struct reader *in)
     hash.low = reader_u64(in);
     hash.high = reader_u64(in);
     return hash;
+}
+
+int64_t form_read_time(struct reader *in)
+{
+    int64_t time_us = (int64_t)reader_u64(in);
+    if (time_us < TIME_NEVER || time_us > TIME_UNLIMITED) {
+        in->failed = true;
+        return TIME_NEVER;
+    }
+    return time_us;
 }

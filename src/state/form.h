@@ -34,5 +34,7 @@ enum form_fault form_open(struct bytes form, const char *magic, uint32_t version
 /* A hash is its low, then its high u64. */
 void form_write_hash(struct hash128 hash, struct buffer *out);
 struct hash128 form_read_hash(struct reader *in);
+/* A time that can be reckoned with, from TIME_NEVER to TIME_UNLIMITED; any other fails the reader. */
+int64_t form_read_time(struct reader *in);
 
 #endif

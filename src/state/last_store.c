@@ -174,7 +174,7 @@ static enum status last_slot_read(struct keyed_table *table, struct reader *in, 
 {
     struct hash128 key = form_read_hash(in);
     struct last_entry entry;
-    entry.event_time_us = (int64_t)reader_u64(in);
+    entry.event_time_us = form_read_time(in);
     entry.offset = (int64_t)reader_u64(in);
     entry.value = value_read(in);
     if (in->failed || !keyed_has_room(table) || keyed_find(table, SLOT_BYTES, key) != NULL) {

@@ -146,7 +146,7 @@ enum status seen_store_read(struct seen_store *store, struct reader *in, struct 
     while (in->at < in->end) {
         struct hash128 key = form_read_hash(in);
         struct seen_entry entry;
-        entry.event_time_us = (int64_t)reader_u64(in);
+        entry.event_time_us = form_read_time(in);
         entry.offset = (int64_t)reader_u64(in);
         struct keyed_head *head = NULL;
         if (!in->failed && keyed_has_room(table)) {
