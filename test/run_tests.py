@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 # Lines of a failed unit test that are shown; the rest is in Meson's log.
 SHOWN_LINES = 60
 # Suites whose tests draw from a seed and say which, and how many rounds they made.
-RANDOM_SUITES = ("property", "torture", "simulation")
+RANDOM_SUITES = ("property", "torture", "simulation", "fuzz")
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 
