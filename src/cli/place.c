@@ -88,6 +88,11 @@ static enum status read_files(struct arena *arena, const char *pipeline, const s
         return doc_error(config, err, "use.place",
                          "there are %zu files here; name one as file:PATH", count);
     }
+    if (strcmp(grammar_string(config, "format", "json"), "csv") == 0) {
+        return doc_error(config, err, "use.place",
+                         "the rows here are CSV files, which any tool for CSV reads: they lie in %s",
+                         path_from(arena, pipeline, paths[0]));
+    }
     out->kind = PLACE_FILE;
     out->path = path_from(arena, pipeline, paths[0]);
     return STATUS_OK;

@@ -103,5 +103,7 @@ void csv_write_object(struct csv_decoder *decoder, const struct batch *batch, ui
 /* Appends a cell: quoted where it must be, and where it is empty (an absent one is just left out).
  */
 void csv_write_text(struct bytes text, struct buffer *out);
+/* Always quoted: a text that shall not be read as something else. */
+void csv_write_quoted(struct bytes text, struct buffer *out);
 
 #endif

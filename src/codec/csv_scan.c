@@ -149,6 +149,11 @@ void csv_write_text(struct bytes text, struct buffer *out)
         buffer_append(out, text.data, text.size);
         return;
     }
+    csv_write_quoted(text, out);
+}
+
+void csv_write_quoted(struct bytes text, struct buffer *out)
+{
     buffer_append_byte(out, '"');
     for (size_t i = 0; i < text.size; i++) {
         if (text.data[i] == '"') {

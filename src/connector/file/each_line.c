@@ -10,6 +10,8 @@ struct walk {
     line_visitor *visit;
     void *context;
     int64_t number; /* of the line before */
+    const struct csv_options *csv; /* NULL: lines */
+    struct csv_scan scan;          /* behind what was searched */
     bool is_done;
 };
 
@@ -25,15 +27,11 @@ static enum status walk_block(struct walk *walk, struct bytes block, size_t sear
 {
     enum status status = STATUS_OK;
     size_t taken = 0;
-    const uint8_t *from = block.data + searched;
-    const uint8_t *end = block.data + block.size;
-    const uint8_t *newline;
-    while (status == STATUS_OK && !walk->is_done && from < end &&
-           (newline = memchr(from, '\n', (size_t)(end - from))) != NULL) {
-        const uint8_t *line = block.data + taken;
-        status = visit_line(walk, bytes_of(line, (size_t)(newline - line)), err);
-        from = newline + 1;
-        taken = (size_t)(from - block.data);
+    size_t at = searched;
+    while (status == STATUS_OK && !walk->is_done && at < block.size &&
+           lines_find_end(walk->csv, &walk->scan, block, &at)) {
+        status = visit_line(walk, bytes_of(block.data + taken, at - 1 - taken), err);
+        taken = at;
     }
     *out_taken = taken;
     return status;
@@ -65,9 +63,8 @@ static enum status walk_file(struct walk *walk, struct file_reader *reader, stru
     return status;
 }
 
-enum status each_line(const char *path, line_visitor *visit, void *context, struct error *err)
+static enum status walk_path(const char *path, struct walk walk, struct error *err)
 {
-    struct walk walk = {.visit = visit, .context = context};
     struct file_reader *reader = NULL;
     enum status status = file_reader_open(path, &reader, err);
     if (status == STATUS_OK) {
@@ -77,9 +74,32 @@ enum status each_line(const char *path, line_visitor *visit, void *context, stru
     return status;
 }
 
-bool each_line_is_of_rows(const char *name)
+enum status each_line(const char *path, line_visitor *visit, void *context, struct error *err)
+{
+    return walk_path(path, (struct walk){.visit = visit, .context = context}, err);
+}
+
+enum status each_csv_row(const char *path, line_visitor *visit, void *context, struct error *err)
+{
+    static const struct csv_options written = {.quote = '"'};
+    return walk_path(path, (struct walk){.visit = visit, .context = context, .csv = &written},
+                     err);
+}
+
+static bool has_suffix(const char *name, const char *suffix)
 {
     size_t size = strlen(name);
-    size_t suffix = strlen(PART_SUFFIX);
-    return name[0] != '.' && size > suffix && strcmp(name + size - suffix, PART_SUFFIX) == 0;
+    size_t suffix_size = strlen(suffix);
+    return name[0] != '.' && size > suffix_size &&
+           strcmp(name + size - suffix_size, suffix) == 0;
+}
+
+bool each_line_is_of_rows(const char *name)
+{
+    return has_suffix(name, PART_SUFFIX);
+}
+
+bool each_line_is_of_csv(const char *name)
+{
+    return has_suffix(name, PART_SUFFIX_CSV);
 }

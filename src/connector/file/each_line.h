@@ -14,8 +14,13 @@ typedef enum status line_visitor(void *context, struct bytes line, int64_t numbe
                                  struct error *err);
 enum status each_line(const char *path, line_visitor *visit, void *context,
                       struct error *err) WEIR_MUST_USE;
+/* The same for rows of CSV as weir writes it, the first of which is the header. */
+enum status each_csv_row(const char *path, line_visitor *visit, void *context,
+                         struct error *err) WEIR_MUST_USE;
 
 /* Whether a name in a folder is that of a file of rows: "….ndjson", and not hidden. */
 bool each_line_is_of_rows(const char *name);
+/* "….csv" */
+bool each_line_is_of_csv(const char *name);
 
 #endif

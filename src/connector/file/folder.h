@@ -44,6 +44,9 @@
  * A ready part has its epoch in its name so that no sidecar but its own is ever taken for one that
  * was not committed.
  *
+ * With `format: csv` parts are "….csv" (folder_csv.h): their first line names the columns, and
+ * belongs to no row; the hash of a row is that of its line plus that of the header.
+ *
  * A folder belongs to one pipeline and one sink. Exclusion is by an OFD lock on .weir/lock; the
  * file owner-… is compared before each commit all the same, for file systems whose locks do not
  * hold. Names that begin with '.' are nobody's rows. Row hashes are of the line as stored, without
@@ -83,6 +86,17 @@ struct folder_outbox {
     uint32_t partition_count;
 };
 
+struct folder_sink {
+    struct sink sink; /* first */
+    bool is_csv;
+    struct buffer header; /* of CSV, with its newline */
+};
+
+static inline const struct folder_sink *folder_of_sink(const struct sink *sink)
+{
+    return (const struct folder_sink *)sink;
+}
+
 static inline struct folder_system *folder_of_system(const struct system *system)
 {
     return (struct folder_system *)system;
@@ -96,6 +110,9 @@ enum status folder_commit(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, struct error *err) WEIR_MUST_USE;
 
 /* folder_sink.c */
+/* `header` has its newline, and is empty where rows have none. */
+struct hash128 folder_hash_row(const struct hash_secret *secret, struct bytes header,
+                               struct bytes line);
 void folder_sink_free(struct sink *sink);
 
 /* folder_scan.c: sink_ops.is_empty and .scan. */

@@ -83,7 +83,13 @@ static enum status write_part(const struct commit *commit, struct error *err)
     if (status != STATUS_OK) {
         return status;
     }
-    status = file_writer_append(writer, commit->rows, err);
+    const struct folder_sink *sink = folder_of_sink(commit->s->system.sinks[0]);
+    if (sink->is_csv) {
+        status = file_writer_append(writer, bytes_of(sink->header.data, sink->header.size), err);
+    }
+    if (status == STATUS_OK) {
+        status = file_writer_append(writer, commit->rows, err);
+    }
     if (status != STATUS_OK) {
         file_writer_abandon(writer);
         return status;
@@ -176,7 +182,10 @@ static enum status commit_partition(struct folder_system *s, const struct epoch_
     commit.next.part = memory_copy_string(
         rows.size == 0 ? ""
                        : part_name_format(arena, partition->label, part->step.first_offset,
-                                          part->step.next_offset));
+                                          part->step.next_offset,
+                                          folder_of_sink(s->system.sinks[0])->is_csv
+                                              ? PART_SUFFIX_CSV
+                                              : PART_SUFFIX));
     progress_copy(&commit.next.progress, progress);
     progress_apply(&commit.next.progress, &part->step);
     segments_copy(&commit.next.segments, &partition->segments);

@@ -1,4 +1,5 @@
-/* What stands in a folder: every line of every *.ndjson file in it, whoever wrote it. */
+/* What stands in a folder: every line of every *.ndjson file in it, or every row of every *.csv file,
+ * whoever wrote it. */
 #include <string.h>
 
 #include "connector/file/each_line.h"
@@ -15,6 +16,8 @@ struct scan {
     void *context;
     struct letter_reader *letters; /* NULL: rows, whose origin the folder does not have */
     const char *part;              /* name of the file that is being read */
+    bool is_csv;
+    struct buffer header; /* of the CSV file that is being read, with its newline */
 };
 
 enum status folder_is_empty(struct sink *sink, bool *out_empty, struct error *err)
@@ -49,9 +52,15 @@ static enum status scan_line(void *context, struct bytes line, int64_t number, b
                              struct error *err)
 {
     (void)out_done;
-    const struct scan *scan = context;
+    struct scan *scan = context;
+    if (scan->is_csv && number == 1) {
+        buffer_clear(&scan->header);
+        buffer_append(&scan->header, line.data, line.size);
+        buffer_append_byte(&scan->header, '\n');
+        return STATUS_OK;
+    }
     struct stored_row row = {
-        .hash = hash_bytes(scan->secret, line.data, line.size),
+        .hash = folder_hash_row(scan->secret, bytes_of(scan->header.data, scan->header.size), line),
         .origin_topic = "",
         .origin_partition = "",
         .origin_offset = -1,
@@ -71,17 +80,21 @@ enum status folder_scan(struct sink *sink, const struct hash_secret *secret,
 {
     const struct folder_system *s = folder_of_system(sink->system);
     struct scan scan = {.secret = secret, .row = row, .context = context};
+    scan.is_csv = folder_of_sink(sink)->is_csv;
     scan.letters = sink->is_dlq ? letter_reader_new() : NULL;
     struct arena *arena = arena_new(64 * 1024);
     const char **names = NULL;
     size_t count = 0;
     enum status status = folder_list(arena, s->place, &names, &count, err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (each_line_is_of_rows(names[i])) {
+        if (scan.is_csv ? each_line_is_of_csv(names[i]) : each_line_is_of_rows(names[i])) {
+            const char *path = folder_part_path(s, arena, names[i]);
             scan.part = names[i];
-            status = each_line(folder_part_path(s, arena, names[i]), scan_line, &scan, err);
+            status = scan.is_csv ? each_csv_row(path, scan_line, &scan, err)
+                                 : each_line(path, scan_line, &scan, err);
         }
     }
+    buffer_fini(&scan.header);
     arena_free(arena);
     letter_reader_free(scan.letters);
     return status;

@@ -5,17 +5,25 @@
 
 #include "connector/file/file.h"
 #include "connector/file/folder.h"
+#include "connector/file/folder_csv.h"
 #include "connector/file/letter.h"
 #include "os/file.h"
 
 /* Memory of a partition's lines that an empty outbox keeps. */
 #define KEEP_BYTES ((size_t)8 << 20)
 
+static const char *const formats[] = {"json", "csv", NULL};
+
 static const struct grammar_field folder_fields[] = {
     {.key = "path",
      .type = GRAMMAR_STRING,
      .required = true,
      .help = "the folder that gets files of lines; made when it is missing"},
+    {.key = "format",
+     .type = GRAMMAR_CHOICE,
+     .choices = formats,
+     .help = "json: a JSON object a line; csv: the schema's fields as columns, with a header in "
+             "each file"},
     {0},
 };
 
@@ -82,15 +90,19 @@ static void fold_breaks(uint8_t *text, size_t size, uint8_t line_break)
 }
 
 /* Makes what stands in `lines` from `begin` on a line, and counts it. */
-static void finish_line(struct outbox *outbox, struct buffer *lines, size_t begin,
-                        const struct hash_secret *secret, struct ledger_sink *delta)
+static void finish_line(const struct sink *sink, struct outbox *outbox, struct buffer *lines,
+                        size_t begin, const struct hash_secret *secret, struct ledger_sink *delta)
 {
     uint8_t *line = lines->data + begin;
     size_t size = lines->size - begin;
-    fold_breaks(line, size, '\n');
-    fold_breaks(line, size, '\r');
+    if (!folder_of_sink(sink)->is_csv) {
+        fold_breaks(line, size, '\n');
+        fold_breaks(line, size, '\r');
+    }
+    const struct buffer *header = &folder_of_sink(sink)->header;
     delta->written++;
-    delta->sum = hash_add(delta->sum, hash_bytes(secret, line, size));
+    delta->sum = hash_add(delta->sum, folder_hash_row(secret, bytes_of(header->data, header->size),
+                                                      bytes_of(line, size)));
     buffer_append_byte(lines, '\n');
     outbox->row_count++;
     outbox->size_bytes += size + 1;
@@ -99,23 +111,25 @@ static void finish_line(struct outbox *outbox, struct buffer *lines, size_t begi
 static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
                        const struct hash_secret *secret, struct ledger_sink *delta)
 {
-    (void)sink;
     struct buffer *lines = lines_of(outbox, row->batch->partition);
     size_t begin = lines->size;
-    memcpy(buffer_reserve(lines, row->value.size + 1), row->value.data, row->value.size);
-    lines->size += row->value.size;
-    finish_line(outbox, lines, begin, secret, delta);
+    if (folder_of_sink(sink)->is_csv) {
+        folder_csv_row(sink->shape, row, lines);
+    } else {
+        memcpy(buffer_reserve(lines, row->value.size + 1), row->value.data, row->value.size);
+        lines->size += row->value.size;
+    }
+    finish_line(sink, outbox, lines, begin, secret, delta);
 }
 
 static void append_dead_letter(struct sink *sink, struct outbox *outbox, uint32_t source_partition,
                                const struct dead_letter *letter, const struct hash_secret *secret,
                                struct ledger_sink *delta)
 {
-    (void)sink;
     struct buffer *lines = lines_of(outbox, source_partition);
     size_t begin = lines->size;
     letter_write(letter, lines);
-    finish_line(outbox, lines, begin, secret, delta);
+    finish_line(sink, outbox, lines, begin, secret, delta);
 }
 
 static bool is_keyed(const struct sink *sink)
@@ -132,7 +146,9 @@ static const char *address(const struct sink *sink)
 
 static const char *rule(const struct sink *sink)
 {
-    return sink->is_dlq ? "dead letters" : "rows";
+    return sink->is_dlq                    ? "dead letters"
+           : folder_of_sink(sink)->is_csv ? "rows as CSV"
+                                          : "rows";
 }
 
 static const char *guarantee(const struct sink *sink)
@@ -143,8 +159,10 @@ static const char *guarantee(const struct sink *sink)
 
 static const char *why(const struct sink *sink)
 {
-    (void)sink;
-    return "a part is named by its offsets, and its rename is the commit; read only *.ndjson files";
+    return folder_of_sink(sink)->is_csv
+               ? "a part is named by its offsets, and its rename is the commit; read only *.csv files"
+               : "a part is named by its offsets, and its rename is the commit; read only *.ndjson "
+                 "files";
 }
 
 static const struct sink_ops folder_sink_ops = {
@@ -264,23 +282,41 @@ static enum status sink_add(struct system *system, const char *name, bool is_dlq
                          "its own",
                          place, system->sinks[0]->name);
     }
-    struct sink *sink = memory_alloc_zero(1, sizeof *sink);
-    *sink = (struct sink){.ops = &folder_sink_ops,
-                          .name = memory_copy_string(name),
-                          .system = system,
-                          .is_dlq = is_dlq,
-                          .shape = shape};
+    bool is_csv = strcmp(grammar_string(config, "format", formats[0]), "csv") == 0;
+    if (is_csv && is_dlq) {
+        return doc_error(doc_get(config, "format"), err, "config.value",
+                         "dead letters are JSON, which holds any bytes; leave the format out");
+    }
+    struct folder_sink *sink = memory_alloc_zero(1, sizeof *sink);
+    sink->sink = (struct sink){.ops = &folder_sink_ops,
+                               .name = memory_copy_string(name),
+                               .system = system,
+                               .is_dlq = is_dlq,
+                               .shape = shape};
+    sink->is_csv = is_csv;
+    if (is_csv) {
+        folder_csv_header(shape, &sink->header);
+    }
     system->sinks = memory_alloc(sizeof *system->sinks);
-    system->sinks[0] = sink;
+    system->sinks[0] = &sink->sink;
     system->sink_count = 1;
-    *out = sink;
+    *out = &sink->sink;
     return STATUS_OK;
 }
 
 void folder_sink_free(struct sink *sink)
 {
     memory_free((void *)(uintptr_t)sink->name);
+    buffer_fini(&((struct folder_sink *)sink)->header);
     memory_free(sink);
+}
+
+struct hash128 folder_hash_row(const struct hash_secret *secret, struct bytes header,
+                               struct bytes line)
+{
+    struct hash128 hash = hash_bytes(secret, line.data, line.size);
+    return header.size == 0 ? hash
+                            : hash_add(hash, hash_bytes(secret, header.data, header.size));
 }
 
 const struct sink_kind file_sink_kind = {

@@ -490,7 +490,7 @@ static void labels_are_names_of_files(void **state)
     assert_memory_equal(odd, "_______b-", strlen("_______b-"));
 
     struct part_name part;
-    const char *name = part_name_format(arena, LABEL, 7, INT64_MAX);
+    const char *name = part_name_format(arena, LABEL, 7, INT64_MAX, PART_SUFFIX);
     assert_true(part_name_parse(name, &part));
     assert_true(bytes_equal_string(part.label, LABEL));
     assert_int_equal(part.first_offset, 7);

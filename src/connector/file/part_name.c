@@ -7,8 +7,8 @@
 #include "connector/file/lines.h"
 
 #define OFFSET_DIGITS 19u
-/* "-<first>-<next>.ndjson" */
-#define TAIL_SIZE (2u * (1u + OFFSET_DIGITS) + sizeof PART_SUFFIX - 1u)
+/* "-<first>-<next>" */
+#define TAIL_SIZE (2u * (1u + OFFSET_DIGITS))
 #define SLUG_BYTES_MAX 64u
 
 /* The end of a path in letters, digits, '.', '_' and '-', never hidden. */
@@ -41,10 +41,10 @@ const char *part_label(struct arena *arena, const char *topic, const char *topic
 }
 
 const char *part_name_format(struct arena *arena, const char *label, int64_t first_offset,
-                             int64_t next_offset)
+                             int64_t next_offset, const char *suffix)
 {
-    return arena_printf(arena, "%s-%019lld-%019lld" PART_SUFFIX, label, (long long)first_offset,
-                        (long long)next_offset);
+    return arena_printf(arena, "%s-%019lld-%019lld%s", label, (long long)first_offset,
+                        (long long)next_offset, suffix);
 }
 
 bool part_digits_parse(const char *text, size_t digits, uint64_t *out)
@@ -60,18 +60,31 @@ bool part_digits_parse(const char *text, size_t digits, uint64_t *out)
     return true;
 }
 
+/* The size of the suffix of a part's name; 0: it has none. */
+static size_t suffix_size(const char *name, size_t size)
+{
+    static const char *const suffixes[] = {PART_SUFFIX, PART_SUFFIX_CSV};
+    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
+        size_t suffix = strlen(suffixes[i]);
+        if (size > suffix && strcmp(name + size - suffix, suffixes[i]) == 0) {
+            return suffix;
+        }
+    }
+    return 0;
+}
+
 bool part_name_parse(const char *name, struct part_name *out)
 {
-    size_t size = strlen(name);
-    if (size <= TAIL_SIZE || name[0] == '.') {
+    size_t suffix = suffix_size(name, strlen(name));
+    size_t size = strlen(name) - suffix;
+    if (suffix == 0 || size <= TAIL_SIZE || name[0] == '.') {
         return false;
     }
     const char *tail = name + size - TAIL_SIZE;
     const char *middle = tail + 1 + OFFSET_DIGITS;
     uint64_t first = 0;
     uint64_t next = 0;
-    if (*tail != '-' || *middle != '-' || strcmp(middle + 1 + OFFSET_DIGITS, PART_SUFFIX) != 0 ||
-        !part_digits_parse(tail + 1, OFFSET_DIGITS, &first) ||
+    if (*tail != '-' || *middle != '-' || !part_digits_parse(tail + 1, OFFSET_DIGITS, &first) ||
         !part_digits_parse(middle + 1, OFFSET_DIGITS, &next) || first > INT64_MAX ||
         next > INT64_MAX) {
         return false;
