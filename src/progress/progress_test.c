@@ -367,13 +367,19 @@ static struct hash128 random_hash(struct prng *prng)
     return (struct hash128){prng_next(prng), prng_next(prng)};
 }
 
+/* From TIME_NEVER to TIME_UNLIMITED: others are refused. */
+static int64_t random_time(struct prng *prng)
+{
+    return (int64_t)prng_next(prng) / 4;
+}
+
 static void fill_candidates(struct prng *prng, struct candidates *out)
 {
     out->count = (uint32_t)prng_below(prng, CANDIDATES_MAX + 1);
     for (uint32_t i = 0; i < out->count; i++) {
         out->items[i] = (struct candidate){.key = random_hash(prng),
                                            .offset = (int64_t)prng_next(prng),
-                                           .event_time_us = (int64_t)prng_next(prng)};
+                                           .event_time_us = random_time(prng)};
     }
 }
 
@@ -388,7 +394,7 @@ static void make_random(struct prng *prng, struct progress *out)
         .owner = prng_next(prng),
         .epoch = prng_next(prng),
         .next_offset = (int64_t)prng_next(prng),
-        .greatest_us = (int64_t)prng_next(prng),
+        .greatest_us = random_time(prng),
         .last_record_hash = random_hash(prng),
         .plan_count = 1 + (uint32_t)prng_below(prng, 4),
         .lost_count = (uint32_t)prng_below(prng, 3),
