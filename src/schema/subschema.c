@@ -272,6 +272,7 @@ static enum status compile_node(struct subschema_compiler *c, const struct doc *
     *schema = subschema_empty(place->resource);
     schema->source = node;
     place->compiled = schema;
+    buffer_append(&c->made, &schema, sizeof schema);
     *out = schema;
     if (node->kind == DOC_BOOL) {
         schema->kind = node->boolean ? SUBSCHEMA_TRUE : SUBSCHEMA_FALSE;
@@ -407,11 +408,15 @@ static enum status walk(struct subschema_compiler *c, const struct subschema *co
     return status;
 }
 
+/* In the order of the documents, so that the same place is named every time. */
 static enum status check_endless(struct subschema_compiler *c)
 {
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < c->index->table_size && status == STATUS_OK; i++) {
-        status = walk(c, c->index->table[i].compiled, 0);
+    for (size_t at = 0; at < c->made.size && status == STATUS_OK;) {
+        const struct subschema *schema;
+        memcpy(&schema, c->made.data + at, sizeof schema);
+        status = walk(c, schema, 0);
+        at += sizeof schema;
     }
     return status;
 }
@@ -432,4 +437,5 @@ enum status subschema_compile(struct subschema_compiler *compiler, const struct 
 void subschema_compiler_fini(struct subschema_compiler *compiler)
 {
     buffer_fini(&compiler->pending);
+    buffer_fini(&compiler->made);
 }

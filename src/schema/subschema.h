@@ -97,6 +97,7 @@ struct subschema_compiler {
     struct schema_index *index;
     struct error *err;
     struct buffer pending; /* references whose targets are to be compiled */
+    struct buffer made;    /* struct subschema *, in the order in which they were made */
 };
 
 /* Compiles `node`, a schema of the index, and what it refers to. CONFIG "schema.endless_reference"
