@@ -22,7 +22,7 @@ const struct sink_kind *registry_sinks[KINDS_MAX + 1] = {
 
 const struct connection_kind *registry_connections[KINDS_MAX + 1];
 
-const char *const registry_module_kinds[] = {"kafka", "event_hubs", NULL};
+const char *const registry_module_kinds[] = {"kafka", "event_hubs", "postgres", NULL};
 
 /* The module of each of registry_module_kinds, and how to get it. */
 static const struct {
@@ -33,6 +33,8 @@ static const struct {
               "builds that where the system's is older), or install weir's Kafka module"},
     {"kafka", "build it with 'script/build' (it needs librdkafka 2.13.2 or newer: script/bootstrap "
               "builds that where the system's is older), or install weir's Kafka module"},
+    {"postgres", "build it with 'script/build' (it needs libpq: script/bootstrap installs it), or "
+                 "install weir's PostgreSQL module"},
 };
 
 #ifndef WEIR_MODULE_FOLDER

@@ -154,11 +154,9 @@ static const struct grammar_field http_fields[] = {
 };
 
 #define NO_CONNECTOR \
-    "this version reads and writes Kafka, local logs, SQLite files and NDJSON files"
+    "this version reads and writes Kafka, local logs, files, SQLite and PostgreSQL"
 
 static const struct grammar_field later_connectors[] = {
-    {.key = "postgres", .type = GRAMMAR_ANY, .help = "PostgreSQL",
-     .unsupported = "use 'sqlite: {path: …, table: …}' instead; " NO_CONNECTOR},
     {.key = "mysql", .type = GRAMMAR_ANY, .help = "MySQL, MariaDB",
      .unsupported = "use 'sqlite: {path: …, table: …}' instead; " NO_CONNECTOR},
     {.key = "delta", .type = GRAMMAR_ANY, .help = "Delta Lake",

@@ -1,0 +1,285 @@
+/* A session with the server: connecting, asking, and what errors mean. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/postgres/sqlstate.h"
+#include "connector/postgres/system.h"
+#include "connector/secret.h"
+#include "os/secret.h"
+
+/* A server that is gone is noticed within half a minute, unless the dsn says otherwise. */
+static const char *const defaults[][2] = {
+    {"application_name", "weir"},  {"client_encoding", "UTF8"},    {"connect_timeout", "10"},
+    {"keepalives_idle", "10"},     {"keepalives_interval", "5"},   {"keepalives_count", "3"},
+    {"tcp_user_timeout", "30000"}, {"target_session_attrs", "any"},
+};
+enum { DEFAULT_COUNT = sizeof defaults / sizeof defaults[0] };
+
+static const char settings[] =
+    "SET client_min_messages = warning; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD';"
+    " SET IntervalStyle = 'postgres'; SET extra_float_digits = 1; SET bytea_output = 'hex';"
+    " SET standard_conforming_strings = on; SET idle_in_transaction_session_timeout = 0;"
+    " SET default_transaction_isolation = 'read committed'; SET row_security = on;"
+    " SET synchronous_commit = ";
+
+/* What the server says goes into errors, never onto the terminal. */
+static void ignore_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    (void)result;
+}
+
+/* libpq's messages end with a line break, and may have several lines. */
+static void tidy(const char *message, char *out, size_t size)
+{
+    snprintf(out, size, "%s", message);
+    size_t length = strlen(out);
+    while (length > 0 && out[length - 1] == '\n') {
+        out[--length] = '\0';
+    }
+    for (char *at = out; *at != '\0'; at++) {
+        *at = *at == '\n' || *at == '\t' ? ' ' : *at;
+    }
+}
+
+/* A wrong password or a database that is not there do not pass by waiting. What the server says of a
+ * refused start carries no SQLSTATE in libpq, only its words. */
+static bool is_refusal(const char *message)
+{
+    static const char *const words[] = {"password authentication failed", "no password supplied",
+                                        "does not exist", "pg_hba.conf",
+                                        "invalid connection option", "certificate",
+                                        "root.crt", "permission denied"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strstr(message, words[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status cannot_connect(const struct postgres_system *s, struct error *err)
+{
+    char message[512];
+    tidy(PQerrorMessage(s->connection), message, sizeof message);
+    bool refused = is_refusal(message);
+    return error_set(err, refused ? STATUS_CONFIG : STATUS_RETRY,
+                     refused ? "postgres.refused" : "postgres.away",
+                     "no connection to PostgreSQL (%s): %s", s->place, message);
+}
+
+/* The dsn first, so that it may say otherwise; a later option of the same name wins in libpq, so
+ * defaults stand before. */
+static PGconn *open_connection(const char *dsn, const char *password)
+{
+    const char *names[DEFAULT_COUNT + 3];
+    const char *values[DEFAULT_COUNT + 3];
+    int count = 0;
+    for (; count < DEFAULT_COUNT; count++) {
+        names[count] = defaults[count][0];
+        values[count] = defaults[count][1];
+    }
+    if (password != NULL) {
+        names[count] = "password";
+        values[count++] = password;
+    }
+    names[count] = "dbname";
+    values[count++] = dsn;
+    names[count] = NULL;
+    values[count] = NULL;
+    return PQconnectdbParams(names, values, 1);
+}
+
+static enum status read_password(const struct postgres_system *s, struct buffer *out,
+                                 struct error *err)
+{
+    const struct doc *password = doc_get(s->config, "password");
+    return password == NULL ? STATUS_OK : secret_read(password, s->folder, out, err);
+}
+
+enum status postgres_connect(struct postgres_system *s, struct error *err)
+{
+    struct buffer password = {0};
+    enum status status = read_password(s, &password, err);
+    if (status == STATUS_OK) {
+        PQfinish(s->connection);
+        s->connection = open_connection(grammar_string(s->config, "dsn", ""),
+                                        password.size == 0 ? NULL : buffer_string(&password));
+        if (PQstatus(s->connection) != CONNECTION_OK) {
+            status = cannot_connect(s, err);
+        }
+    }
+    secret_forget(&password);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    PQsetNoticeReceiver(s->connection, ignore_notice, NULL);
+    struct buffer sql = {0};
+    bool waits = strcmp(grammar_string(s->config, "synchronous_commit", "on"), "remote_apply") == 0;
+    buffer_printf(&sql, "%s%s%s", settings, waits ? "remote_apply" : "on",
+                  s->is_reader ? "; SET default_transaction_read_only = on" : "");
+    status = postgres_run(s, buffer_string(&sql), "prepare a session with", err);
+    buffer_fini(&sql);
+    return status;
+}
+
+enum status postgres_reconnect(struct postgres_system *s, struct error *err)
+{
+    if (s->connection != NULL && PQstatus(s->connection) == CONNECTION_OK) {
+        return STATUS_OK;
+    }
+    return postgres_connect(s, err);
+}
+
+/* --- errors --- */
+
+static const char *field(const PGresult *result, int code)
+{
+    const char *text = result == NULL ? NULL : PQresultErrorField(result, code);
+    return text == NULL ? "" : text;
+}
+
+enum status postgres_error(struct postgres_system *s, const PGresult *result, const char *doing,
+                           struct error *err)
+{
+    char message[512];
+    const char *primary = field(result, PG_DIAG_MESSAGE_PRIMARY);
+    tidy(primary[0] != '\0' ? primary : PQerrorMessage(s->connection), message, sizeof message);
+    const char *sqlstate = field(result, PG_DIAG_SQLSTATE);
+    bool is_broken = PQstatus(s->connection) != CONNECTION_OK;
+    if (is_broken || sqlstate_class(sqlstate) == SQLSTATE_PASSING) {
+        return error_set(err, STATUS_RETRY, "postgres.away", "cannot %s PostgreSQL (%s): %s%s%s",
+                         doing, s->place, message, sqlstate[0] == '\0' ? "" : ", SQLSTATE ",
+                         sqlstate);
+    }
+    return error_set(err, STATUS_FATAL, "postgres.failed",
+                     "cannot %s PostgreSQL (%s): %s, SQLSTATE %s; %s", doing, s->place, message,
+                     sqlstate, sqlstate_advice(sqlstate));
+}
+
+enum status postgres_run(struct postgres_system *s, const char *sql, const char *doing,
+                         struct error *err)
+{
+    PGresult *result = PQexec(s->connection, sql);
+    ExecStatusType code = PQresultStatus(result);
+    enum status status = code == PGRES_COMMAND_OK || code == PGRES_TUPLES_OK
+                             ? STATUS_OK
+                             : postgres_error(s, result, doing, err);
+    PQclear(result);
+    return status;
+}
+
+/* --- statements with parameters --- */
+
+void parameters_text(struct parameters *parameters, const char *text)
+{
+    check(parameters->count < PARAMETERS_MAX);
+    int at = parameters->count++;
+    parameters->values[at] = text;
+    parameters->lengths[at] = (int)strlen(text);
+    parameters->formats[at] = 0;
+}
+
+void parameters_integer(struct parameters *parameters, int64_t number)
+{
+    check(parameters->count < PARAMETERS_MAX);
+    char *text = parameters->numbers[parameters->count];
+    snprintf(text, sizeof parameters->numbers[0], "%lld", (long long)number);
+    parameters_text(parameters, text);
+}
+
+void parameters_bytes(struct parameters *parameters, struct bytes bytes)
+{
+    check(parameters->count < PARAMETERS_MAX && bytes.size <= INT32_MAX);
+    int at = parameters->count++;
+    parameters->values[at] =
+        bytes_is_none(bytes) ? NULL : (bytes.size == 0 ? "" : (const char *)bytes.data);
+    parameters->lengths[at] = (int)bytes.size;
+    parameters->formats[at] = 1;
+}
+
+enum status postgres_ask(struct postgres_system *s, const char *sql,
+                         const struct parameters *parameters, bool binary, const char *doing,
+                         PGresult **out, struct error *err)
+{
+    PGresult *result =
+        PQexecParams(s->connection, sql, parameters == NULL ? 0 : parameters->count, NULL,
+                     parameters == NULL ? NULL : parameters->values,
+                     parameters == NULL ? NULL : parameters->lengths,
+                     parameters == NULL ? NULL : parameters->formats, binary ? 1 : 0);
+    ExecStatusType code = PQresultStatus(result);
+    if (code != PGRES_TUPLES_OK && code != PGRES_COMMAND_OK) {
+        enum status status = postgres_error(s, result, doing, err);
+        PQclear(result);
+        return status;
+    }
+    *out = result;
+    return STATUS_OK;
+}
+
+enum status postgres_change(struct postgres_system *s, const char *sql,
+                            const struct parameters *parameters, const char *doing,
+                            int64_t *out_changed, struct error *err)
+{
+    PGresult *result = NULL;
+    enum status status = postgres_ask(s, sql, parameters, false, doing, &result, err);
+    if (status == STATUS_OK) {
+        if (out_changed != NULL) {
+            *out_changed = strtoll(PQcmdTuples(result), NULL, 10);
+        }
+        PQclear(result);
+    }
+    return status;
+}
+
+struct bytes postgres_bytes(const PGresult *result, int row, int column)
+{
+    if (PQgetisnull(result, row, column)) {
+        return BYTES_NONE;
+    }
+    return bytes_of(PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column));
+}
+
+int64_t postgres_integer(const PGresult *result, int row, int column)
+{
+    return strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+/* --- names --- */
+
+static void quote_part(struct buffer *out, const char *name, size_t size)
+{
+    buffer_append_byte(out, '"');
+    for (size_t i = 0; i < size; i++) {
+        if (name[i] == '"') {
+            buffer_append_byte(out, '"');
+        }
+        buffer_append_byte(out, (uint8_t)name[i]);
+    }
+    buffer_append_byte(out, '"');
+}
+
+const char *postgres_quote(struct arena *arena, const char *name)
+{
+    struct buffer out = {0};
+    quote_part(&out, name, strlen(name));
+    const char *quoted = arena_copy_string(arena, buffer_string(&out));
+    buffer_fini(&out);
+    return quoted;
+}
+
+const char *postgres_quote_table(struct arena *arena, const char *name)
+{
+    struct buffer out = {0};
+    const char *dot = strchr(name, '.');
+    if (dot != NULL) {
+        quote_part(&out, name, (size_t)(dot - name));
+        buffer_append_byte(&out, '.');
+        name = dot + 1;
+    }
+    quote_part(&out, name, strlen(name));
+    const char *quoted = arena_copy_string(arena, buffer_string(&out));
+    buffer_fini(&out);
+    return quoted;
+}

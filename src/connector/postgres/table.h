@@ -1,0 +1,107 @@
+/*
+ * A table of a database as a sink's place: what table_sink.c (configuration, audit), table_open.c
+ * (the table and its statements) and table_write.c (rows into the table) share. Not for other files.
+ *
+ * Rows go in by COPY in text form, the one form that every column type takes; an upsert copies them
+ * into a temporary table first and takes them over in one statement. What a column's type would
+ * change (a fraction that numeric(10,2) rounds) is a refused row, so that audit finds in the table
+ * what was written.
+ */
+#ifndef WEIR_CONNECTOR_POSTGRES_TABLE_H
+#define WEIR_CONNECTOR_POSTGRES_TABLE_H
+
+#include "connector/postgres/system.h"
+#include "connector/registry.h"
+#include "connector/table/sink.h"
+
+/* What a sink writes into a column; null besides. */
+enum content { CONTENT_BOOL, CONTENT_INTEGER, CONTENT_NUMBER, CONTENT_TEXT, CONTENT_TIME,
+               CONTENT_JSON };
+
+/* What a column of the table makes of it. */
+enum storage {
+    STORAGE_NONE,      /* a type that changes values, or that is not known here */
+    STORAGE_BOOL,
+    STORAGE_INTEGER,   /* smallint, integer, bigint */
+    STORAGE_DOUBLE,
+    STORAGE_NUMERIC,   /* with `scale` digits behind the point; negative: as many as there are */
+    STORAGE_TEXT,      /* text, varchar, enum */
+    STORAGE_UUID,
+    STORAGE_DATE,
+    STORAGE_TIME,      /* timestamptz, timestamp: microseconds in UTC */
+    STORAGE_JSON,
+};
+
+struct postgres_column {
+    const char *quoted;
+    const char *declared; /* for CREATE TABLE and ADD COLUMN; without NOT NULL */
+    bool required;
+    enum content content;
+    enum storage storage; /* of the table that is there */
+    int scale;
+};
+
+struct postgres_table {
+    struct table_base base; /* first */
+    const char *quoted;
+    struct postgres_column *columns; /* [base.column_count] */
+    bool may_create;
+    bool may_add_columns;
+
+    /* Once the table was looked at: */
+    bool is_prepared;
+    bool has_origin;        /* the table has the _weir_ columns */
+    const char *copy;       /* COPY … FROM STDIN, into the table or the stage */
+    const char *stage;      /* the temporary table of an upsert, quoted; NULL for append */
+    const char *make_stage;
+    const char *take_stage; /* INSERT … SELECT … ON CONFLICT */
+    PGconn *staged_in;      /* the connection that has the stage */
+};
+
+static inline struct postgres_table *postgres_table(const struct sink *sink)
+{
+    return (struct postgres_table *)(void *)(uintptr_t)sink;
+}
+
+/* --- table_open.c --- */
+
+/* Whether the table is there. */
+enum status postgres_table_find(struct postgres_table *t, bool *out_there,
+                                struct error *err) WEIR_MUST_USE;
+/* Makes the table if it is not there and may be made, looks at what it is, writes the statements.
+ * `is_reader`: nothing is made. CONFIG with the statement that would mend it. */
+enum status postgres_table_prepare(struct postgres_table *t, bool is_reader,
+                                   struct error *err) WEIR_MUST_USE;
+/* The columns' names for COPY and SELECT. */
+void postgres_write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out);
+
+/* --- table_copy.c --- */
+
+/* A row in the text form of COPY, line break included. */
+void postgres_copy_row(const struct postgres_table *t, const struct table_row *row,
+                       struct buffer *out);
+/* NULL when the table keeps the row's values as they are; else why not, a static text, and in
+ * *out_column which column. */
+const char *postgres_find_change(const struct postgres_table *t, const struct table_row *row,
+                                 uint32_t *out_column);
+
+/* --- table_write.c --- */
+
+/* In a transaction: the rows of the outbox; refused ones into the attempt. */
+enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox,
+                                 struct attempt *attempt, struct error *err) WEIR_MUST_USE;
+
+/* --- table_sink.c --- */
+
+extern const struct sink_ops postgres_table_ops;
+/* sink_kind.sink_add */
+enum status postgres_sink_add(struct system *system, const char *name, bool is_dlq,
+                              const struct doc *config, const struct output_shape *shape,
+                              struct sink **out, struct error *err);
+
+/* --- system.c --- */
+
+extern const struct sink_kind postgres_sink_kind;
+extern const struct connection_kind postgres_connection_kind;
+
+#endif

@@ -1,0 +1,349 @@
+/* The table of a sink: made where it is missing, looked at, and the statements that write to it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/postgres/table.h"
+
+static struct postgres_system *system_of(const struct postgres_table *t)
+{
+    return postgres_system(t->base.sink.system);
+}
+
+void postgres_write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out)
+{
+    for (uint32_t i = 0; i < t->base.column_count; i++) {
+        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->columns[i].quoted);
+    }
+    if (with_origin) {
+        buffer_append_string(out, ", _weir_topic, _weir_partition, _weir_offset");
+    }
+}
+
+enum status postgres_table_find(struct postgres_table *t, bool *out_there, struct error *err)
+{
+    struct parameters parameters = {0};
+    parameters_text(&parameters, t->quoted);
+    PGresult *result = NULL;
+    enum status status = postgres_ask(system_of(t), "SELECT to_regclass($1) IS NOT NULL",
+                                      &parameters, false, "look for a table of", &result, err);
+    if (status == STATUS_OK) {
+        *out_there = PQgetvalue(result, 0, 0)[0] == 't';
+        PQclear(result);
+    }
+    return status;
+}
+
+/* A table that cannot be made or changed is the operator's to mend. */
+static enum status change_table(struct postgres_table *t, struct buffer *sql, struct error *err)
+{
+    struct error detail = {0};
+    enum status status =
+        postgres_run(system_of(t), buffer_string(sql), "make the table of a sink in", &detail);
+    if (status == STATUS_FATAL) {
+        status = error_set(err, STATUS_CONFIG, "sink.not_writable", "sink '%s': %s",
+                           t->base.sink.name, detail.message);
+    } else if (status != STATUS_OK) {
+        status = error_set(err, status, detail.code, "%s", detail.message);
+    }
+    return status;
+}
+
+static enum status create_table(struct postgres_table *t, struct error *err)
+{
+    const struct table_keys *keys = &t->base.keys;
+    struct buffer sql = {0};
+    buffer_printf(&sql, "CREATE TABLE IF NOT EXISTS %s (", t->quoted);
+    for (uint32_t i = 0; i < t->base.column_count; i++) {
+        buffer_printf(&sql, "%s%s %s%s", i == 0 ? "" : ", ", t->columns[i].quoted,
+                      t->columns[i].declared, t->columns[i].required ? " NOT NULL" : "");
+    }
+    if (!t->base.sink.is_dlq) {
+        buffer_append_string(&sql, ", _weir_topic text, _weir_partition integer,"
+                                   " _weir_offset bigint");
+    }
+    for (uint32_t i = 0; i < keys->count; i++) {
+        buffer_printf(&sql, "%s%s%s", i == 0 ? ", PRIMARY KEY (" : ", ",
+                      t->columns[keys->columns[i]].quoted, i + 1 == keys->count ? ")" : "");
+    }
+    buffer_append_string(&sql, ")");
+    enum status status = change_table(t, &sql, err);
+    buffer_fini(&sql);
+    return status;
+}
+
+/* --- columns --- */
+
+static const struct {
+    const char *type; /* as format_type() begins */
+    enum storage storage;
+} storages[] = {
+    {"boolean", STORAGE_BOOL},        {"smallint", STORAGE_INTEGER},
+    {"integer", STORAGE_INTEGER},     {"bigint", STORAGE_INTEGER},
+    {"double precision", STORAGE_DOUBLE}, {"numeric", STORAGE_NUMERIC},
+    {"text", STORAGE_TEXT},           {"character varying", STORAGE_TEXT},
+    {"uuid", STORAGE_UUID},           {"date", STORAGE_DATE},
+    {"timestamp with time zone", STORAGE_TIME}, {"timestamp without time zone", STORAGE_TIME},
+    {"json", STORAGE_JSON},
+};
+
+/* "numeric(10,2)": what stands before the brackets; *out_scale is 2. */
+static enum storage storage_of(const char *type, bool is_enum, int *out_scale)
+{
+    const char *bracket = strchr(type, '(');
+    size_t size = bracket == NULL ? strlen(type) : (size_t)(bracket - type);
+    *out_scale = -1;
+    if (is_enum) {
+        return STORAGE_TEXT;
+    }
+    for (size_t i = 0; i < sizeof storages / sizeof storages[0]; i++) {
+        if (strlen(storages[i].type) == size && strncmp(storages[i].type, type, size) == 0) {
+            const char *comma = bracket == NULL ? NULL : strchr(bracket, ',');
+            if (storages[i].storage == STORAGE_NUMERIC && bracket != NULL) {
+                *out_scale = comma == NULL ? 0 : atoi(comma + 1);
+            }
+            return storages[i].storage;
+        }
+    }
+    /* timestamp(3) with time zone has its brackets in the middle: it rounds. */
+    return STORAGE_NONE;
+}
+
+static bool fits(enum content content, enum storage storage)
+{
+    switch (content) {
+    case CONTENT_BOOL:
+        return storage == STORAGE_BOOL || storage == STORAGE_INTEGER;
+    case CONTENT_INTEGER:
+        return storage == STORAGE_INTEGER || storage == STORAGE_NUMERIC ||
+               storage == STORAGE_DOUBLE;
+    case CONTENT_NUMBER:
+        return storage == STORAGE_DOUBLE || storage == STORAGE_NUMERIC;
+    case CONTENT_TEXT:
+        return storage == STORAGE_TEXT || storage == STORAGE_UUID || storage == STORAGE_DATE;
+    case CONTENT_TIME:
+        return storage == STORAGE_TIME || storage == STORAGE_TEXT;
+    case CONTENT_JSON:
+        return storage == STORAGE_JSON || storage == STORAGE_TEXT;
+    }
+    check(false);
+}
+
+static enum status refuse_type(const struct postgres_table *t,
+                               const struct postgres_column *column, const char *type,
+                               struct error *err)
+{
+    return error_set(err, STATUS_CONFIG, "sink.column_type",
+                     "column %s of table %s is %s, which would change what sink '%s' writes, and "
+                     "audit would call it altered; mend it: ALTER TABLE %s ALTER COLUMN %s TYPE %s "
+                     "USING %s::%s",
+                     column->quoted, t->quoted, type, t->base.sink.name, t->quoted, column->quoted,
+                     column->declared, column->quoted, column->declared);
+}
+
+static enum status add_column(struct postgres_table *t, const struct postgres_column *column,
+                              bool is_reader, struct error *err)
+{
+    struct buffer sql = {0};
+    buffer_printf(&sql, "ALTER TABLE %s ADD COLUMN %s %s", t->quoted, column->quoted,
+                  column->declared);
+    enum status status =
+        t->may_add_columns && !is_reader
+            ? change_table(t, &sql, err)
+            : error_set(err, STATUS_CONFIG, "sink.missing_column",
+                        "table %s has no column %s, which sink '%s' writes; add it: %s; or set "
+                        "'evolve: add_columns', or drop the field in transform.drop",
+                        t->quoted, column->quoted, t->base.sink.name, buffer_string(&sql));
+    buffer_fini(&sql);
+    return status;
+}
+
+static int find_row(const PGresult *columns, const char *name)
+{
+    for (int i = 0; i < PQntuples(columns); i++) {
+        if (strcmp(PQgetvalue(columns, i, 0), name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static enum status look_at_columns(struct postgres_table *t, PGresult *columns, bool is_reader,
+                                   struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < t->base.column_count && status == STATUS_OK; i++) {
+        struct postgres_column *column = &t->columns[i];
+        int row = find_row(columns, t->base.names[i]);
+        const char *type = row < 0 ? column->declared : PQgetvalue(columns, row, 1);
+        if (row < 0) {
+            status = add_column(t, column, is_reader, err);
+        }
+        if (status == STATUS_OK) {
+            bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
+            column->storage = storage_of(type, is_enum, &column->scale);
+            if (row >= 0 && !fits(column->content, column->storage)) {
+                status = refuse_type(t, column, type, err);
+            }
+        }
+    }
+    t->has_origin = !t->base.sink.is_dlq && find_row(columns, "_weir_topic") >= 0 &&
+                    find_row(columns, "_weir_partition") >= 0 &&
+                    find_row(columns, "_weir_offset") >= 0;
+    return status;
+}
+
+/* A column that was just added is looked at as it is now. */
+static enum status ask_columns(struct postgres_table *t, PGresult **out, struct error *err)
+{
+    struct parameters parameters = {0};
+    parameters_text(&parameters, t->quoted);
+    return postgres_ask(system_of(t),
+                        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), y.typtype"
+                        " FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
+                        " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0"
+                        " AND NOT a.attisdropped",
+                        &parameters, false, "look at a table of", out, err);
+}
+
+static enum status check_columns(struct postgres_table *t, bool is_reader, struct error *err)
+{
+    PGresult *columns = NULL;
+    enum status status = ask_columns(t, &columns, err);
+    if (status == STATUS_OK) {
+        status = look_at_columns(t, columns, is_reader, err);
+        PQclear(columns);
+    }
+    /* What was written as an override is known by the server's own name now. */
+    if (status == STATUS_OK && !is_reader && (status = ask_columns(t, &columns, err)) == STATUS_OK) {
+        status = look_at_columns(t, columns, true, err);
+        PQclear(columns);
+    }
+    if (status == STATUS_OK && t->base.keys.is_upsert && !t->has_origin) {
+        status = error_set(err, STATUS_CONFIG, "sink.no_origin",
+                           "table %s, which sink '%s' upserts into, cannot tell which of two "
+                           "equally new rows stays, for it does not say where they come from; add "
+                           "what is not there of these: ALTER TABLE %s ADD COLUMN _weir_topic "
+                           "text, ADD COLUMN _weir_partition integer, ADD COLUMN _weir_offset "
+                           "bigint",
+                           t->quoted, t->base.sink.name, t->quoted);
+    }
+    return status;
+}
+
+/* --- statements --- */
+
+static bool is_text(const struct postgres_column *column)
+{
+    return column->storage == STORAGE_TEXT;
+}
+
+/* The greater (newest_by, topic, partition, offset) wins, texts by their bytes; null is the least
+ * newest_by, and a row that was there before weir came is the least of its newest_by. */
+static void write_wins(const struct postgres_table *t, struct buffer *sql)
+{
+    uint32_t newest = t->base.keys.newest_by;
+    if (newest != FIELD_NONE) {
+        const char *n = t->columns[newest].quoted;
+        const char *c = is_text(&t->columns[newest]) ? " COLLATE \"C\"" : "";
+        buffer_printf(sql,
+                      "(excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s%s > t.%s"
+                      " OR (excluded.%s IS NOT DISTINCT FROM t.%s AND ",
+                      n, n, n, c, n, n, n);
+    } else {
+        buffer_append_byte(sql, '(');
+    }
+    buffer_append_string(sql,
+                         "(t._weir_offset IS NULL OR (excluded._weir_topic COLLATE \"C\","
+                         " excluded._weir_partition, excluded._weir_offset) >"
+                         " (t._weir_topic, t._weir_partition, t._weir_offset)))");
+}
+
+static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
+{
+    const struct table_keys *keys = &t->base.keys;
+    struct buffer columns = {0};
+    struct buffer key = {0};
+    postgres_write_columns(t, true, &columns);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        buffer_printf(&key, "%s%s", i == 0 ? "" : ", ", t->columns[keys->columns[i]].quoted);
+    }
+    buffer_printf(sql, "INSERT INTO %s AS t (%s) SELECT DISTINCT ON (%s) %s FROM %s ORDER BY %s",
+                  t->quoted, buffer_string(&columns), buffer_string(&key), buffer_string(&columns),
+                  t->stage, buffer_string(&key));
+    if (keys->newest_by != FIELD_NONE) {
+        const struct postgres_column *newest = &t->columns[keys->newest_by];
+        buffer_printf(sql, ", %s%s DESC NULLS LAST", newest->quoted,
+                      is_text(newest) ? " COLLATE \"C\"" : "");
+    }
+    buffer_printf(sql,
+                  ", _weir_topic COLLATE \"C\" DESC, _weir_partition DESC, _weir_offset DESC"
+                  " ON CONFLICT (%s) DO UPDATE SET ",
+                  buffer_string(&key));
+    for (uint32_t i = 0; i < t->base.column_count; i++) {
+        buffer_printf(sql, "%s = excluded.%s, ", t->columns[i].quoted, t->columns[i].quoted);
+    }
+    buffer_append_string(sql, "_weir_topic = excluded._weir_topic, _weir_partition ="
+                              " excluded._weir_partition, _weir_offset = excluded._weir_offset"
+                              " WHERE ");
+    write_wins(t, sql);
+    buffer_fini(&columns);
+    buffer_fini(&key);
+}
+
+static void write_statements(struct postgres_table *t)
+{
+    struct arena *arena = t->base.arena;
+    struct buffer columns = {0};
+    postgres_write_columns(t, t->has_origin, &columns);
+    if (t->base.keys.is_upsert) {
+        t->stage = arena_printf(arena, "pg_temp.weir_stage_%u", t->base.sink.index);
+        t->make_stage = arena_printf(
+            arena, "CREATE TEMP TABLE weir_stage_%u ON COMMIT DELETE ROWS AS SELECT %s FROM %s"
+                   " WITH NO DATA",
+            t->base.sink.index, buffer_string(&columns), t->quoted);
+        struct buffer sql = {0};
+        write_take_stage(t, &sql);
+        t->take_stage = arena_copy_string(arena, buffer_string(&sql));
+        buffer_fini(&sql);
+    }
+    t->copy = arena_printf(arena, "COPY %s (%s) FROM STDIN",
+                           t->stage != NULL ? t->stage : t->quoted, buffer_string(&columns));
+    buffer_fini(&columns);
+}
+
+/* Whether the server would take the statement: a key without a unique index is told here. */
+static enum status try_upsert(struct postgres_table *t, struct error *err)
+{
+    struct buffer sql = {0};
+    buffer_printf(&sql, "BEGIN; %s; EXPLAIN %s", t->make_stage, t->take_stage);
+    enum status status = change_table(t, &sql, err);
+    PQclear(PQexec(system_of(t)->connection, "ROLLBACK"));
+    buffer_fini(&sql);
+    return status;
+}
+
+enum status postgres_table_prepare(struct postgres_table *t, bool is_reader, struct error *err)
+{
+    bool is_there = false;
+    enum status status = postgres_table_find(t, &is_there, err);
+    if (status != STATUS_OK || (is_reader && !is_there)) {
+        return status;
+    }
+    if (!is_there) {
+        status = t->may_create
+                     ? create_table(t, err)
+                     : error_set(err, STATUS_CONFIG, "sink.missing_table",
+                                 "there is no table %s for sink '%s', and 'create: never' is set; "
+                                 "make it, or set 'create: if_missing'",
+                                 t->quoted, t->base.sink.name);
+    }
+    if (status == STATUS_OK) {
+        status = check_columns(t, is_reader, err);
+    }
+    if (status == STATUS_OK) {
+        write_statements(t);
+        status = t->stage != NULL && !is_reader ? try_upsert(t, err) : STATUS_OK;
+    }
+    t->is_prepared = status == STATUS_OK;
+    return status;
+}

@@ -1,0 +1,339 @@
+/*
+ * Rows of an outbox into their table, and which of them the table refuses.
+ *
+ * All rows are tried at once under a savepoint. If the server finds fault with a row, rows go in
+ * chunks: COPY says which line it was, and the chunk is sent again without it. Where it does not say
+ * (foreign keys, the statement of an upsert), or in a chunk with many such rows, the chunk is halved
+ * until the row stands alone.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "connector/postgres/sqlstate.h"
+#include "connector/postgres/table.h"
+
+#define CHUNK_ROWS 2000u
+/* Faults with a line in one chunk, before it is halved. */
+#define FAULTS_BY_LINE 16u
+#define COPY_BYTES (64u * 1024u)
+
+/* The fault that the server found with a row. */
+struct fault {
+    bool found;
+    const char *code;
+    char message[TABLE_MARK_MESSAGE_BYTES];
+    uint64_t line; /* from 1, of the COPY; 0: not known */
+};
+
+struct writer {
+    struct postgres_table *t;
+    struct postgres_system *s;
+    struct table_outbox *outbox;
+    struct buffer text;
+};
+
+static struct table_row *row_at(const struct writer *w, size_t index)
+{
+    return table_rows_at(w->outbox, w->outbox->places[index].at);
+}
+
+/* --- errors --- */
+
+/* "COPY readings, line 17, column …"; the word is the server's language, which may be another. */
+static uint64_t line_of(const PGresult *result)
+{
+    const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+    const char *line = context == NULL || strncmp(context, "COPY ", 5) != 0
+                           ? NULL
+                           : strstr(context, ", line ");
+    return line == NULL ? 0 : strtoull(line + 7, NULL, 10);
+}
+
+static const char *field_or(const PGresult *result, int code, const char *otherwise)
+{
+    const char *text = PQresultErrorField(result, code);
+    return text == NULL ? otherwise : text;
+}
+
+/* OK with a fault when a row is to blame; else what the error asks for. */
+static enum status judge_error(struct writer *w, const PGresult *result, struct fault *fault,
+                               struct error *err)
+{
+    const char *sqlstate = field_or(result, PG_DIAG_SQLSTATE, "");
+    if (PQstatus(w->s->connection) != CONNECTION_OK || sqlstate_class(sqlstate) != SQLSTATE_ROW) {
+        return postgres_error(w->s, result, "write rows to", err);
+    }
+    const char *constraint = field_or(result, PG_DIAG_CONSTRAINT_NAME, "");
+    const char *column = field_or(result, PG_DIAG_COLUMN_NAME, "");
+    fault->found = true;
+    fault->code = sqlstate_reason(sqlstate);
+    fault->line = line_of(result);
+    snprintf(fault->message, sizeof fault->message, "SQLSTATE %s%s%s%s%s: %s", sqlstate,
+             constraint[0] == '\0' ? "" : ", constraint ", constraint,
+             column[0] == '\0' ? "" : ", column ", column,
+             field_or(result, PG_DIAG_MESSAGE_PRIMARY, ""));
+    return STATUS_OK;
+}
+
+/* A statement between rows, which no row can be blamed for. */
+static enum status run(struct writer *w, const char *sql, struct error *err)
+{
+    return postgres_run(w->s, sql, "write rows to", err);
+}
+
+/* --- one COPY --- */
+
+static enum status send_text(struct writer *w, struct error *err)
+{
+    if (PQputCopyData(w->s->connection, (const char *)w->text.data, (int)w->text.size) != 1) {
+        return postgres_error(w->s, NULL, "send rows to", err);
+    }
+    buffer_clear(&w->text);
+    return STATUS_OK;
+}
+
+/* The unmarked rows of first … end − 1. */
+static enum status send_rows(struct writer *w, size_t first, size_t end, struct error *err)
+{
+    enum status status = STATUS_OK;
+    buffer_clear(&w->text);
+    for (size_t i = first; i < end && status == STATUS_OK; i++) {
+        const struct table_row *row = row_at(w, i);
+        if (row->mark == TABLE_ROW_UNMARKED) {
+            postgres_copy_row(w->t, row, &w->text);
+        }
+        if (w->text.size >= COPY_BYTES || (i + 1 == end && w->text.size > 0)) {
+            status = send_text(w, err);
+        }
+    }
+    return status;
+}
+
+/* The answers to a statement or a COPY, up to the last. */
+static enum status take_answers(struct writer *w, struct fault *fault, struct error *err)
+{
+    enum status status = STATUS_OK;
+    PGresult *result = NULL;
+    while ((result = PQgetResult(w->s->connection)) != NULL) {
+        ExecStatusType code = PQresultStatus(result);
+        if (code != PGRES_COMMAND_OK && code != PGRES_TUPLES_OK && status == STATUS_OK &&
+            !fault->found) {
+            status = judge_error(w, result, fault, err);
+        }
+        PQclear(result);
+    }
+    return status;
+}
+
+static enum status copy(struct writer *w, size_t first, size_t end, struct fault *fault,
+                        struct error *err)
+{
+    PGresult *result = PQexec(w->s->connection, w->t->copy);
+    ExecStatusType code = PQresultStatus(result);
+    enum status status = code == PGRES_COPY_IN ? STATUS_OK : judge_error(w, result, fault, err);
+    PQclear(result);
+    if (status != STATUS_OK || fault->found) {
+        return status;
+    }
+    status = send_rows(w, first, end, err);
+    if (status == STATUS_OK && PQputCopyEnd(w->s->connection, NULL) != 1) {
+        status = postgres_error(w->s, NULL, "send rows to", err);
+    }
+    return status == STATUS_OK ? take_answers(w, fault, err) : status;
+}
+
+static enum status take_stage(struct writer *w, struct fault *fault, struct error *err)
+{
+    PGresult *result = PQexec(w->s->connection, w->t->take_stage);
+    enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
+                             ? STATUS_OK
+                             : judge_error(w, result, fault, err);
+    PQclear(result);
+    if (status == STATUS_OK && !fault->found) {
+        struct buffer sql = {0};
+        buffer_printf(&sql, "TRUNCATE %s", w->t->stage);
+        status = run(w, buffer_string(&sql), err);
+        buffer_fini(&sql);
+    }
+    return status;
+}
+
+/* All rows of the range are in the table, or a fault was found and none is. */
+static enum status try_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
+                            struct error *err)
+{
+    *fault = (struct fault){0};
+    enum status status = run(w, "SAVEPOINT weir_rows", err);
+    if (status == STATUS_OK) {
+        status = copy(w, first, end, fault, err);
+    }
+    if (status == STATUS_OK && !fault->found && w->t->stage != NULL) {
+        status = take_stage(w, fault, err);
+        fault->line = 0;
+    }
+    if (status == STATUS_OK && fault->found) {
+        status = run(w, "ROLLBACK TO SAVEPOINT weir_rows", err);
+    }
+    return status == STATUS_OK ? run(w, "RELEASE SAVEPOINT weir_rows", err) : status;
+}
+
+/* --- looking for the rows to blame --- */
+
+/* The row of a COPY's line; NULL when there is none. */
+static struct table_row *row_of_line(const struct writer *w, size_t first, size_t end,
+                                     uint64_t line)
+{
+    for (size_t i = first; i < end && line > 0; i++) {
+        struct table_row *row = row_at(w, i);
+        if (row->mark == TABLE_ROW_UNMARKED && --line == 0) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static size_t count_unmarked(const struct writer *w, size_t first, size_t end)
+{
+    size_t count = 0;
+    for (size_t i = first; i < end; i++) {
+        count += row_at(w, i)->mark == TABLE_ROW_UNMARKED;
+    }
+    return count;
+}
+
+static void mark(struct writer *w, struct table_row *row, const struct fault *fault)
+{
+    table_rows_mark(w->outbox, row, fault->code, fault->message);
+}
+
+static enum status write_range(struct writer *w, size_t first, size_t end, struct error *err);
+
+static enum status write_halves(struct writer *w, size_t first, size_t end,
+                                const struct fault *fault, struct error *err)
+{
+    if (end - first == 1) {
+        mark(w, row_at(w, first), fault);
+        return STATUS_OK;
+    }
+    size_t middle = first + (end - first) / 2;
+    enum status status = write_range(w, first, middle, err);
+    return status == STATUS_OK ? write_range(w, middle, end, err) : status;
+}
+
+/* Rows that no table takes are marked; all others are in the table. */
+static enum status write_range(struct writer *w, size_t first, size_t end, struct error *err)
+{
+    for (uint32_t faults = 0; count_unmarked(w, first, end) > 0; faults++) {
+        struct fault fault;
+        enum status status = try_rows(w, first, end, &fault, err);
+        if (status != STATUS_OK || !fault.found) {
+            return status;
+        }
+        struct table_row *row = row_of_line(w, first, end, fault.line);
+        if (row == NULL || faults >= FAULTS_BY_LINE) {
+            return write_halves(w, first, end, &fault, err);
+        }
+        mark(w, row, &fault);
+    }
+    return STATUS_OK;
+}
+
+static enum status write_all(struct writer *w, struct error *err)
+{
+    size_t count = w->outbox->outbox.row_count;
+    if (count_unmarked(w, 0, count) == 0) {
+        return STATUS_OK;
+    }
+    struct fault fault;
+    enum status status = try_rows(w, 0, count, &fault, err);
+    if (status != STATUS_OK || !fault.found) {
+        return status;
+    }
+    for (size_t first = 0; first < count && status == STATUS_OK; first += CHUNK_ROWS) {
+        size_t end = count - first > CHUNK_ROWS ? first + CHUNK_ROWS : count;
+        status = write_range(w, first, end, err);
+    }
+    return status;
+}
+
+/* --- the outbox --- */
+
+/* What the table would store as something else is not sent at all. */
+static void mark_changes(struct writer *w)
+{
+    for (size_t i = 0; i < w->outbox->outbox.row_count; i++) {
+        struct table_row *row = row_at(w, i);
+        uint32_t column = 0;
+        const char *why = postgres_find_change(w->t, row, &column);
+        if (why != NULL) {
+            char message[TABLE_MARK_MESSAGE_BYTES];
+            snprintf(message, sizeof message, "column %s: %s", w->t->columns[column].quoted, why);
+            table_rows_mark(w->outbox, row, "sink.datatype", message);
+        }
+    }
+}
+
+static enum status make_stage(struct writer *w, struct error *err)
+{
+    if (w->t->stage == NULL || w->t->staged_in == w->s->connection) {
+        return STATUS_OK;
+    }
+    enum status status = run(w, w->t->make_stage, err);
+    if (status == STATUS_OK) {
+        w->t->staged_in = w->s->connection;
+    }
+    return status;
+}
+
+static enum status refuse_marked(struct writer *w, struct attempt *attempt, struct error *err)
+{
+    const struct sink *sink = &w->t->base.sink;
+    for (size_t i = 0; i < w->outbox->outbox.row_count && w->outbox->mark_count > 0; i++) {
+        const struct table_row *row = row_at(w, i);
+        if (row->mark == TABLE_ROW_UNMARKED) {
+            continue;
+        }
+        const struct table_mark *marked = &w->outbox->marks[row->mark];
+        if (sink->is_dlq) {
+            return error_set(err, STATUS_FATAL, marked->code,
+                             "table %s does not take a dead letter (%s): mend its triggers and "
+                             "constraints, or dead letters would be lost",
+                             w->t->quoted, marked->message);
+        }
+        struct reject reject = {
+            .sink = sink,
+            .origin = row->origin,
+            .source_partition = row->source_partition,
+            .attempt = row->attempt,
+            .hash = row->hash,
+            .code = marked->code,
+        };
+        memcpy(reject.message, marked->message, sizeof reject.message);
+        table_row_record(w->outbox, row, &reject.record);
+        attempt_add_reject(attempt, &reject);
+    }
+    return STATUS_OK;
+}
+
+enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox,
+                                 struct attempt *attempt, struct error *err)
+{
+    struct writer w = {.t = t,
+                       .s = postgres_system(t->base.sink.system),
+                       .outbox = table_outbox(outbox)};
+    if (outbox->row_count == 0) {
+        return STATUS_OK;
+    }
+    table_rows_unmark(w.outbox);
+    mark_changes(&w);
+    enum status status = make_stage(&w, err);
+    if (status == STATUS_OK) {
+        status = write_all(&w, err);
+    }
+    if (status == STATUS_OK) {
+        status = refuse_marked(&w, attempt, err);
+    }
+    buffer_fini(&w.text);
+    return status;
+}

@@ -1,0 +1,47 @@
+"""A database as a client sees it that shares nothing with libpq."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def driver():
+    """pg8000: a client in Python alone, which shares nothing with libpq."""
+    found = subprocess.run([ROOT / "script/python-packages", "path"], capture_output=True, text=True)
+    if found.returncode != 0:
+        pytest.skip("pg8000 is missing: script/python-packages build")
+    if found.stdout.strip() not in sys.path:
+        sys.path.append(found.stdout.strip())
+    import pg8000.dbapi
+    return pg8000.dbapi
+
+
+class Database:
+    """A database of its own on a server."""
+
+    def __init__(self, server, name):
+        self.server, self.name = server, name
+        self.ask(f'CREATE DATABASE "{name}"', database="postgres")
+
+    @property
+    def dsn(self):
+        return self.server.dsn.replace("dbname=postgres", f"dbname={self.name}")
+
+    def connect(self, database=None):
+        connection = driver().connect(user="postgres", host="127.0.0.1", port=self.server.port,
+                                      database=database or self.name)
+        connection.autocommit = True
+        return connection
+
+    def ask(self, sql, *values, database=None):
+        """The rows; [] where the statement gives none."""
+        connection = self.connect(database)
+        try:
+            cursor = connection.cursor()
+            cursor.execute(sql, values)
+            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+        finally:
+            connection.close()

@@ -1,0 +1,94 @@
+"""What breaks around the server: connections cut at COMMIT, zombies, rights and tables taken away."""
+import os
+import signal
+import time
+
+import pytest
+
+from postgres.pipeline import Pipeline, check_table
+from postgres.proxy import Proxy, every_second
+
+
+def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
+    proxy = Proxy(server.port, every_second())
+    dsn = database.dsn.replace(f"port={server.port}", f"port={proxy.port}")
+    pipeline = Pipeline(tmp_path, weir, dsn, records=60000, seed=seed % 1000,
+                        more="retry: {initial: 10ms, attempts: 50}\n")
+    pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
+    process = pipeline.start()
+    assert process.wait() == 0, process.errors()
+    proxy.close()
+    print(f"{proxy.commits} commits, cut {proxy.cuts}")
+    assert proxy.cuts["before"] and proxy.cuts["after"]
+    pipeline.judge_topics()
+    check_table(pipeline, database)
+    pipeline.edit(f"port={proxy.port}", f"port={server.port}")
+    valid = database.ask("SELECT sum(valid)::bigint, sum(records)::bigint FROM weir_progress")[0]
+    assert valid[1] == 60000
+
+
+def test_a_zombie_writes_nothing(database, weir, tmp_path):
+    """A run that is frozen, taken over by another, and thawed."""
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=80000, sink=(
+        f'    postgres: {{dsn: "{database.dsn}", table: readings, mode: upsert,'
+        " key: [message_id], newest_by: event_time}"))
+    # Only the database is a system: nothing else tells the two apart.
+    pipeline.edit("  validated:\n    local: {path: iot.db, topic: validated_iot_data, key: sensor_id}\n",
+                  "")
+    pipeline.edit("dlq:\n  local: {path: iot.db, topic: dlq_iot_data}\n  include: [invalid, late]\n",
+                  "")
+    pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
+    zombie = pipeline.start()
+    assert zombie.wait_for("first start")
+    while not database.ask("SELECT 1 FROM weir_progress WHERE epoch > 3"):
+        time.sleep(0.005)
+    zombie.process.send_signal(signal.SIGSTOP)
+    pipeline.finish()
+    rows = database.ask("SELECT count(*), sum(hashtext(readings::text)) FROM readings")
+    os.kill(zombie.process.pid, signal.SIGCONT)
+    assert zombie.wait() == 3
+    assert "progress.fenced" in zombie.errors()
+    assert database.ask("SELECT count(*), sum(hashtext(readings::text)) FROM readings") == rows
+    pipeline.audit()
+
+
+@pytest.mark.parametrize("harm, mend, words", [
+    ("ALTER TABLE readings RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO readings",
+     "bring the table back"),
+    ("REVOKE INSERT ON readings FROM loader", "GRANT INSERT ON readings TO loader",
+     "grant the right"),
+], ids=["renamed", "revoked"])
+def test_what_is_no_rows_fault_stops_the_run(harm, mend, words, database, weir, tmp_path):
+    database.ask("CREATE TABLE IF NOT EXISTS dummy (x int)")
+    if not database.ask("SELECT 1 FROM pg_roles WHERE rolname = 'loader'"):
+        database.ask("CREATE ROLE loader LOGIN")
+    database.ask("GRANT ALL ON SCHEMA public TO loader")
+    dsn = database.dsn.replace("user=postgres", "user=loader")
+    pipeline = Pipeline(tmp_path, weir, dsn, records=3000)
+    pipeline.finish()
+    before = database.ask("SELECT count(*) FROM readings")
+    pipeline.run("gen", "local:iot.db#raw_iot_data", "--count", "3000", "--seed", "9")
+    process = pipeline.start()
+    process.terminate()
+    if "REVOKE" in harm:
+        database.ask("ALTER TABLE readings OWNER TO postgres")
+        database.ask("GRANT ALL ON readings TO loader")
+    database.ask(harm)
+    process = pipeline.start()
+    assert process.wait() in (2, 3)
+    assert words in process.errors() or "missing" in process.errors(), process.errors()
+    database.ask(mend)
+    assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
+    pipeline.finish()
+    assert database.ask("SELECT count(*) FROM readings")[0][0] >= before[0][0]
+    check_table(pipeline, database)
+
+
+def test_a_wrong_password_or_host_says_what_to_do(database, weir, tmp_path):
+    pipeline = Pipeline(tmp_path, weir, database.dsn.replace("dbname=", "dbname=no-"), records=100)
+    _, errors = pipeline.run("run", "iot.yaml", "--until-end", status=2)
+    assert "does not exist" in errors
+    _, errors = pipeline.run("lint", "iot.yaml")
+    pipeline.edit("table: readings,", "table: readings, password: {env: NO_SUCH_SECRET},")
+    _, errors = pipeline.run("run", "iot.yaml", "--until-end", status=2)
+    assert "NO_SUCH_SECRET" in errors

@@ -1,0 +1,127 @@
+"""Rows that a table refuses for their own fault: named, counted, and nothing else is lost with them."""
+import json
+import random
+
+import pytest
+
+from postgres.pipeline import Pipeline, check_table
+
+COLUMNS = ("message_id text PRIMARY KEY, sensor_id text NOT NULL, event_time timestamptz,"
+           " temperature double precision, humidity double precision, pressure double precision,"
+           " battery bigint, site text, temperature_f double precision,"
+           " _weir_topic text, _weir_partition integer, _weir_offset bigint")
+
+# What is wrong with the table, and the reason and words that each refused row must have.
+FAULTS = {
+    "check": ("ALTER TABLE readings ADD CONSTRAINT cool CHECK (temperature < 30)",
+              "sink.constraint_check", "constraint cool"),
+    "too long": ("ALTER TABLE readings ALTER sensor_id TYPE varchar(6)", "sink.too_long",
+                 "SQLSTATE 22001"),
+    "not null": ("ALTER TABLE readings ALTER pressure SET NOT NULL", "sink.constraint_notnull",
+                 "column pressure"),
+    "numeric overflow": ("ALTER TABLE readings ALTER temperature_f TYPE numeric(3,1)", None, ""),
+    "integer overflow": ("ALTER TABLE readings ALTER battery TYPE smallint", None, ""),
+    "foreign key": ("CREATE TABLE sites (site text PRIMARY KEY); INSERT INTO sites VALUES ('north');"
+                    " ALTER TABLE readings ADD CONSTRAINT known FOREIGN KEY (site)"
+                    " REFERENCES sites", "sink.constraint_foreignkey", "constraint known"),
+    "deferred": ("CREATE TABLE sites (site text PRIMARY KEY); INSERT INTO sites VALUES ('north');"
+                 " ALTER TABLE readings ADD CONSTRAINT known FOREIGN KEY (site) REFERENCES sites"
+                 " DEFERRABLE INITIALLY DEFERRED", "sink.constraint_foreignkey",
+                 "constraint known"),
+    "trigger": ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " IF NEW.temperature > 29 THEN RAISE EXCEPTION 'too hot'; END IF; RETURN NEW;"
+                " END $$; CREATE TRIGGER refuse BEFORE INSERT ON readings FOR EACH ROW"
+                " EXECUTE FUNCTION refuse()", "sink.trigger", "too hot"),
+}
+
+
+def counts(pipeline):
+    out, _ = pipeline.run("audit", "iot.yaml", "--json")
+    return json.loads(out)["ledger"]["sinks"]["readings"]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("mode", ["append", "upsert"])
+def test_refused_rows_are_named_and_counted(name, mode, database, weir, tmp_path):
+    change, reason, words = FAULTS[name]
+    database.ask(f"CREATE TABLE readings ({COLUMNS})")
+    if mode == "append":
+        database.ask("ALTER TABLE readings DROP CONSTRAINT readings_pkey")
+    for statement in change.split("; ") if "FUNCTION" not in change else [change]:
+        database.ask(statement)
+    sink = None if mode == "upsert" else \
+        f'    postgres: {{dsn: "{database.dsn}", table: readings}}'
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=800, sink=sink)
+    pipeline.finish()
+    rejected = database.ask("SELECT code, message, topic, partition, \"offset\" FROM weir_rejects")
+    ledger = counts(pipeline)
+    assert ledger["routed"] == ledger["written"] + ledger["rejected"]
+    assert ledger["rejected"] == len(rejected)
+    if reason is not None:
+        assert rejected and {row[0] for row in rejected} == {reason}, rejected[:3]
+        assert all(words in row[1] for row in rejected), rejected[:3]
+    assert len({row[2:] for row in rejected}) == len(rejected)
+    if mode == "append":
+        assert database.ask("SELECT count(*) FROM readings") == [(ledger["written"],)]
+
+
+@pytest.mark.parametrize("bad", [1, 100])
+def test_few_bad_rows_cost_only_themselves(bad, database, weir, tmp_path, seed):
+    rng = random.Random(seed)
+    database.ask("CREATE TABLE rows (id bigint, value text, CHECK (value <> 'bad'))")
+    (tmp_path / "in.ndjson").write_text("".join(
+        json.dumps({"id": i, "value": "good"}) + "\n" for i in range(20000)))
+    lines = (tmp_path / "in.ndjson").read_text().splitlines()
+    chosen = set(rng.sample(range(20000), bad))
+    (tmp_path / "in.ndjson").write_text("".join(
+        (line.replace("good", "bad") if i in chosen else line) + "\n"
+        for i, line in enumerate(lines)))
+    (tmp_path / "p.yaml").write_text(f"""
+version: 1
+name: p
+source:
+  file: {{path: in.ndjson}}
+  format: json
+schema: {{type: object, properties: {{id: {{type: integer}}, value: {{type: string}}}}}}
+sinks:
+  rows:
+    postgres: {{dsn: "{database.dsn}", table: rows}}
+""")
+    import subprocess
+    done = subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert database.ask("SELECT count(*), count(*) FILTER (WHERE value = 'bad') FROM rows") == \
+        [(20000 - bad, 0)]
+    assert database.ask("SELECT count(*) FROM weir_rejects") == [(bad,)]
+    assert f"written {20000 - bad:,} + rejected {bad:,}" in done.stdout
+
+
+def test_values_that_a_type_would_change_are_refused(database, weir, tmp_path):
+    database.ask("CREATE TABLE rows (price numeric(6,2), id uuid, day date, note text)")
+    rows = [{"price": 1.25, "id": "6f1b1d5e-0c0a-4c7e-9d7b-0123456789ab", "day": "2026-01-02",
+             "note": "tab\tline\nback\\slash"},
+            {"price": 1.255}, {"price": 123456.5}, {"id": "6F1B1D5E-0C0A-4C7E-9D7B-0123456789AB"},
+            {"id": "none"}, {"day": "2026-02-30"}, {"note": "nul\0"}, {"price": 7}]
+    (tmp_path / "in.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "p.yaml").write_text(f"""
+version: 1
+name: p
+source:
+  file: {{path: in.ndjson}}
+  format: json
+schema: {{type: object, properties: {{price: {{type: number}}, id: {{type: string}},
+  day: {{type: string}}, note: {{type: string}}}}}}
+sinks:
+  rows:
+    postgres: {{dsn: "{database.dsn}", table: rows}}
+""")
+    import subprocess
+    done = subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "written 2 + rejected 6" in done.stdout, done.stdout
+    assert sorted(row[0] for row in database.ask("SELECT note FROM rows WHERE note IS NOT NULL")) \
+        == ["tab\tline\nback\\slash"]
+    done = subprocess.run([weir, "audit", "p.yaml"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
