@@ -132,7 +132,7 @@ def check_headers_compile_alone(root):
 
 
 def built_includes(root):
-    """Where the headers of the libraries are that we build ourselves where the system's are too old."""
+    """Where the headers of libraries are that stand in no folder that compilers know."""
     flags = []
     for library, folder in (("sqlite", ""), ("librdkafka", "include")):
         script = root / "script" / library
@@ -141,7 +141,9 @@ def built_includes(root):
         found = subprocess.run([script, "path"], capture_output=True, text=True,
                                check=True).stdout.strip()
         flags += [] if found == "system" else ["-isystem", str(Path(found) / folder)]
-    return flags
+    # Debian keeps it in a folder of its own.
+    libpq = subprocess.run(["pkg-config", "--cflags", "libpq"], capture_output=True, text=True)
+    return flags + shlex.split(libpq.stdout)
 
 
 # Put together from pieces, so that this file does not hold what it looks for.
