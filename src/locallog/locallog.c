@@ -101,6 +101,21 @@ static int sqlite_open(struct locallog *log)
     return sqlite3_open_v2(log->path, &log->db, flags, NULL);
 }
 
+enum status check_in_place(struct locallog *log, struct error *err)
+{
+    int moved = 0;
+    /* Where the file system has no answer nothing is known, and nothing refused. */
+    if (sqlite3_file_control(log->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+        moved == 0) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_FATAL, "log.moved",
+                     "%s was deleted, moved or replaced while it was in use. What had been "
+                     "committed was in the file of before: bring that one back, with its -wal, "
+                     "and start again.",
+                     log->path);
+}
+
 static enum status database_open(struct locallog *log, struct error *err)
 {
     if (log->mode != LOCALLOG_CREATE && !file_exists(log->path)) {

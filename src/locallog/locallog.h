@@ -42,6 +42,9 @@
  * writers only. Should a writer begin meanwhile, it makes the -wal file first: then what was read is
  * thrown away, RETRY "log.changed".
  *
+ * A file that was deleted or replaced under its handles is FATAL "log.moved": at a commit, and for
+ * who reads at the end.
+ *
  * A row whose bytes do not check (CRC, counts, offsets that do not join on) or that is missing is
  * FATAL "log.corrupt", naming topic, partition and offset; it is never skipped.
  */

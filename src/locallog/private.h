@@ -126,6 +126,10 @@ static inline bool mode_writes(enum locallog_mode mode)
 /* Whether there is a -wal file beside it. */
 bool locallog_has_wal(const struct locallog *log);
 
+/* FATAL "log.moved" when another file, or none, has the path now: what is written to this one is
+ * lost with it. */
+enum status check_in_place(struct locallog *log, struct error *err) WEIR_MUST_USE;
+
 /* --- schema.c --- */
 
 /* Makes weir's tables (LOCALLOG_CREATE) or checks that they are there, and their format. */

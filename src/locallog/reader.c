@@ -241,13 +241,16 @@ static enum status span_find(const struct locallog_reader *reader, sqlite3_stmt 
 }
 
 /* At the end of the partition nothing may stand behind it: where its bounds are damaged, rows would
- * be passed over in silence. */
+ * be passed over in silence. And what comes must come into this file. */
 static enum status check_end(const struct locallog_reader *reader, int64_t log_end,
                              struct error *err)
 {
     sqlite3_stmt *behind;
     bool found = false;
-    enum status status = statement_get(reader->log, STATEMENT_BATCH_BEHIND, &behind, err);
+    enum status status = check_in_place(reader->log, err);
+    if (status == STATUS_OK) {
+        status = statement_get(reader->log, STATEMENT_BATCH_BEHIND, &behind, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }

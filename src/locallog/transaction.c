@@ -37,6 +37,9 @@ enum status locallog_commit(struct locallog *log, struct error *err)
     sqlite3_stmt *commit;
     enum status status = statement_get(log, STATEMENT_COMMIT, &commit, err);
     if (status == STATUS_OK) {
+        status = check_in_place(log, err);
+    }
+    if (status == STATUS_OK) {
         status = statement_run(log, commit, "commit to", err);
     }
     if (status != STATUS_OK) {

@@ -144,7 +144,10 @@ static enum status close_ripe(struct worker *worker, struct error *err)
         bool is_full = committer_size_bytes(committer) >= EPOCH_BYTES;
         bool is_due =
             committer_age_us(committer, now_us) >= pipeline->plan->commit_interval_us;
-        if (is_full || (is_due && committer_is_idle(committer))) {
+        /* With an empty epoch it only says how the last one went: a run that nothing comes to must
+         * learn of a commit that failed. */
+        bool is_empty = !committer_has_rows(committer);
+        if (is_full || ((is_due || is_empty) && committer_is_idle(committer))) {
             enum status status = committer_close(committer, err);
             if (status != STATUS_OK) {
                 return status;

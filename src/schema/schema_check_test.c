@@ -599,12 +599,101 @@ static void test_true_evaluates_members(void **state)
     fixture_close(&fixture);
 }
 
+/* What no column check can answer, by the reason of each keyword. */
+static void test_rests(void **state)
+{
+    (void)state;
+    static const struct value_case cases[] = {
+        {"{type: array, minItems: 1, maxItems: 2, items: {type: integer}}", "[1, 2]", ""},
+        {NULL, "[]", "length: 0 items, fewer than 1"},
+        {NULL, "[1, 2, 3]", "length: 3 items, more than 2"},
+        {NULL, "[1, \"x\"]", "type: [1]: \"x\" is not an integer"},
+        {"{prefixItems: [true], items: false}", "[1, 2]",
+         "items: [1]: the schema lets no item stand here"},
+        {"{uniqueItems: true}", "[{\"a\": 1.0}, 2, {\"a\": 1}]", "items: items 0 and 2 are equal"},
+        {"{contains: {const: 1}, maxContains: 1}", "[1, 2]", ""},
+        {NULL, "[2]", "items: 0 items as `contains` asks for, fewer than 1"},
+        {NULL, "[1, 1.0]", "items: 2 items as `contains` asks for, more than 1"},
+        {"{anyOf: [{type: string, maxLength: 2}, {type: \"null\"}]}", "\"ab\"", ""},
+        {NULL, "null", ""},
+        {NULL, "\"abc\"", "length: \"abc\" has 3 characters, more than 2"},
+        {NULL, "5", "type: 5 is not a string or null"},
+        {"{oneOf: [{type: array, maxItems: 0}, {const: 6}, {const: 7}]}", "5",
+         "combination: 5 fits none of the 3 schemas of `oneOf`; of one of them: 5 is not 7"},
+        {"{oneOf: [{minimum: 1}, {maximum: 3}]}", "2",
+         "combination: 2 fits more than one schema of `oneOf`: number 1 and number 2"},
+        {"{not: {type: string}}", "\"x\"", "combination: \"x\" fits what `not` rules out"},
+        {NULL, "null", ""},
+        {"{not: {type: \"null\"}}", "null", "combination: null fits what `not` rules out"},
+        {"false", "1", "unknown_field: the schema lets no such member pass"},
+        {"{$ref: \"#/properties/v/$defs/t\", maximum: 5, $defs: {t: {type: integer, minimum: 3}}}",
+         "4", ""},
+        {NULL, "6", "range: 6 is above the maximum 5"},
+        {NULL, "2", "range: 2 is below the minimum 3"},
+        {NULL, "\"x\"", "type: \"x\" is not an integer"},
+        {"{type: integer, not: {const: 3}}", "3", "combination: 3 fits what `not` rules out"},
+        {"{type: [object, string], properties: {a: {type: integer}}, required: [b]}",
+         "{\"a\": 1.5, \"b\": 1}", "type: a: 1.5 is not an integer"},
+        {NULL, "{\"a\": 1}", "required: b: required, but absent"},
+        {NULL, "\"x\"", ""},
+        {"{type: object, minProperties: 2, propertyNames: {maxLength: 2}}", "{\"a\": 1}",
+         "length: 1 member, fewer than 2"},
+        {NULL, "{\"abc\": 1, \"b\": 1}",
+         "unknown_field: abc: the name does not fit `propertyNames`: \"abc\" has 3 characters, more "
+         "than 2"},
+    };
+    assert_cases(cases, sizeof cases / sizeof cases[0]);
+}
+
+static void assert_record(const char *schema, const char *record, const char *expected)
+{
+    struct fixture fixture;
+    open_schema(&fixture, schema);
+    uint32_t row = fixture_add(&fixture, record);
+    fixture_check(&fixture);
+    const char *found = fixture_complaints(&fixture, row);
+    if (strcmp(found, expected) != 0) {
+        fail_msg("%s with %s\n  gives    %s\n  expected %s", schema, record, found, expected);
+    }
+    fixture_close(&fixture);
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    static const char schema[] =
+        "{properties: {k: {enum: [a, b]}, t: {type: integer}, o: {type: object,"
+        " properties: {x: {type: integer}}, patternProperties: {\"^p\": {type: integer}},"
+        " additionalProperties: false}},"
+        " if: {properties: {k: {const: a}}, required: [k]}, then: {required: [t]},"
+        " dependentRequired: {t: [u]}, unevaluatedProperties: {type: string}}";
+    assert_record(schema, "{\"k\": \"b\", \"z\": \"y\", \"o\": {\"x\": 1, \"p\": 2}}", "");
+    assert_record(schema, "{\"k\": \"a\"}", "t schema.required: required, but absent");
+    assert_record(schema, "{\"t\": 1}", "- schema.required: u: required where \"t\" is, but absent");
+    assert_record(schema, "{\"z\": 1}", "- schema.type: z: 1 is not a string");
+    assert_record(schema, "{\"o\": {\"p\": \"q\", \"z\": 1}}",
+                  "o schema.type: p: \"q\" is not an integer; - schema.unknown_field: o.z");
+    /* What a column has said is not said again. */
+    assert_record(schema, "{\"k\": \"c\", \"t\": true, \"u\": \"v\"}",
+                  "k schema.enum: \"c\" is not one of \"a\", \"b\"; t schema.type: true is not an "
+                  "integer");
+    assert_record("false", "{}", "- schema.combination: the schema `false` lets nothing pass");
+    assert_record("{allOf: [{properties: {a: {minimum: 1}}}, {properties: {a: {maximum: 3}}}]}",
+                  "{\"a\": 5}", "a schema.range: 5 is above the maximum 3");
+    assert_record("{$id: u, $dynamicAnchor: n, properties: {v: {type: integer}, c: {items:"
+                  " {$dynamicRef: \"#n\"}}}, unevaluatedProperties: false}",
+                  "{\"v\": 1, \"c\": [{\"v\": \"x\"}, {\"w\": 1}]}",
+                  "c schema.type: [0].v: \"x\" is not an integer; - schema.unknown_field: c[1].w");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_columns_say_is_not_read_again),
         cmocka_unit_test(test_true_evaluates_members),
         cmocka_unit_test(test_types),
+        cmocka_unit_test(test_rests),
+        cmocka_unit_test(test_records),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_underflow),
         cmocka_unit_test(test_texts),

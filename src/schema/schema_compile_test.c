@@ -287,6 +287,67 @@ static void test_layout(void **state)
         NULL, 0, "l:object!= l.lat:double!<l l.in:object?<l l.in.y:json?!<l.in z:object= x:json?!");
 }
 
+/* What $ref and allOf lead to are fields; what only may hold is none. */
+static void test_layout_of_references(void **state)
+{
+    (void)state;
+    assert_layout("{allOf: [{$ref: \"#/$defs/base\"}, {required: [z], properties: {b: {type: string}}}],"
+                  " properties: {a: {$ref: \"#/$defs/t\"}, b: {minLength: 2}},"
+                  " anyOf: [{properties: {no: true}}], then: {properties: {no: true}},"
+                  " $defs: {t: {type: number}, base: {type: object, required: [id],"
+                  " properties: {id: {type: integer}, o: {$ref: \"#/$defs/o\"}}},"
+                  " o: {type: object, properties: {x: {type: boolean}}}}}",
+                  NULL, 0, "a:double b:text id:int64! o:object o.x:bool<o z:json?!");
+    assert_layout("{properties: {n: {anyOf: [{type: integer}, {type: \"null\"}]},"
+                  " m: {oneOf: [{const: a}, {type: string, minLength: 3}]},"
+                  " s: {allOf: [{type: [string, integer]}, {type: [integer, boolean]}]},"
+                  " f: false, e: {not: {type: string}}, j: {type: object, items: true}}}",
+                  NULL, 0, "n:int64? m:text s:int64 f:json e:json? j:json");
+    /* A tree ends where it begins anew. */
+    assert_layout("{type: object, properties: {v: {type: integer}, next: {$ref: \"#\"}}}", NULL, 0,
+                  "v:int64 next:json");
+    assert_layout("{$ref: \"#/$defs/n\", $defs: {n: {type: object, additionalProperties: false,"
+                  " properties: {v: true, l: {type: object, properties: {r: {$ref: \"#/$defs/n\"}}}}}}}",
+                  NULL, 0, "=v:json? l:object l.r:json<l");
+}
+
+/* Schemas that are flat need no judge; the others do. */
+static void test_flat(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schema;
+        bool judges;
+    } cases[] = {
+        {"{type: object, required: [a], properties: {a: {type: integer, minimum: 1}},"
+         " additionalProperties: false}",
+         false},
+        {"{allOf: [{$ref: \"#/$defs/b\"}, {type: object, properties: {c: true}}],"
+         " $defs: {b: {type: object, required: [d]}}}",
+         false},
+        {"{properties: {a: {anyOf: [true]}, o: {type: object, properties: {x: {not: false}}}}}",
+         false},
+        {"{minProperties: 1}", true},
+        {"{properties: {o: {type: object, properties: {x: true}, minProperties: 1}}}", true},
+        {"{allOf: [{properties: {a: true}, additionalProperties: false}, {required: [a]}]}", true},
+        {"{if: true, then: {required: [a]}}", true},
+        {"false", true},
+        {"true", false},
+        {"{enum: [{}]}", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture fixture;
+        struct error err = {0};
+        if (fixture_open(&fixture, cases[i].schema, &err) != STATUS_OK) {
+            fail_msg("%s: %s", cases[i].schema, err.message);
+        }
+        if (schema_judges_records(fixture.schema) != cases[i].judges) {
+            fail_msg("%s", cases[i].schema);
+        }
+        fixture_close(&fixture);
+    }
+}
+
 static void test_extra_names(void **state)
 {
     (void)state;
@@ -397,6 +458,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mistakes), cmocka_unit_test(test_accepted),
         cmocka_unit_test(test_layout),   cmocka_unit_test(test_extra_names),
+        cmocka_unit_test(test_layout_of_references), cmocka_unit_test(test_flat),
         cmocka_unit_test(test_formats),  cmocka_unit_test(test_names_with_nul),
         cmocka_unit_test(test_limits),
     };
