@@ -224,7 +224,7 @@ static bool one_fault(unsigned *out_survived)
 static void test_memory_runs_out(void **state)
 {
     (void)state;
-    struct torture_trials trials = torture_trials_of(WEIR_TORTURE_STEP * 50, 17);
+    struct torture_trials trials = torture_trials_of(WEIR_TORTURE_STEP * 14, 17);
     print_message("WEIR_SEED=%llu, every %llu. allocation\n", (unsigned long long)trials.seed,
                   (unsigned long long)trials.count);
     struct prng prng;
