@@ -17,6 +17,7 @@ import time
 import traceback
 import xml.etree.ElementTree
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,9 @@ ROOT = Path(__file__).parents[1]
 SHOWN_LINES = 60
 # Suites whose tests draw from a seed and say which, and how many rounds they made.
 RANDOM_SUITES = ("property", "torture", "simulation", "fuzz")
+
+# Tests of a folder that share one server, which takes a while to start.
+SERVER_FOLDERS = ("cluster", "postgres")
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 
@@ -168,17 +172,52 @@ def pytest_environment(long_run):
     return {**shared_environment(), **{name: str(value) for name, value in values.items()}}
 
 
-def run_pytest(long_run):
+def pytest_pieces():
+    """What one pytest each runs: a file of tests, or a folder whose tests share a server."""
+    pieces = {}
+    for path in sorted((ROOT / "test").rglob("test_*.py")):
+        piece = path.parent if path.parent.name in SERVER_FOLDERS else path
+        pieces[piece] = pieces.get(piece, 0) + path.stat().st_size
+    # The large ones first, so that the last to end is a small one.
+    return sorted(pieces, key=lambda piece: (piece.name not in SERVER_FOLDERS, -pieces[piece]))
+
+
+def run_pytest_piece(piece, long_run):
+    """(counts, what pytest printed)"""
     with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
         results = Path(folder) / "results.xml"
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "--tb=short", "-rfEs", "--no-header",
-             f"--junitxml={results}", "test"], cwd=ROOT, env=pytest_environment(long_run))
+             f"--junitxml={results}", piece], cwd=ROOT, env=pytest_environment(long_run),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         total = count_junit(results)
     # 0 = all passed, 1 = some failed; the rest means that pytest itself did not get through.
     if (done.returncode != 0) != (total.failed > 0) or done.returncode not in (0, 1):
-        say(f"FAILED  pytest ended with {done.returncode}")
         total = add(total, Counts(failed=1))
+        return total, f"{done.stdout}FAILED  pytest ended with {done.returncode}"
+    return total, done.stdout
+
+
+def run_pytest(long_run):
+    """All pieces, as many at a time as there are processors."""
+    total = Counts()
+
+    def run_one(piece):
+        begun = time.monotonic()
+        counts, text = run_pytest_piece(piece, long_run)
+        return piece, counts, text, time.monotonic() - begun
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for done in as_completed([pool.submit(run_one, piece) for piece in pytest_pieces()]):
+            piece, counts, text, seconds = done.result()
+            total = add(total, counts)
+            if counts.failed:
+                say(text.rstrip())
+            say(f"    {piece.relative_to(ROOT)}: {counts.passed} passed, {counts.failed} failed, "
+                f"{counts.skipped} skipped, {seconds:.0f} s")
+            for line in text.splitlines():
+                if line.startswith("SKIPPED"):
+                    say(f"        {line}")
     return total
 
 
