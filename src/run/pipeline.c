@@ -8,6 +8,18 @@
 
 /* --- opening and closing --- */
 
+/* Several files are partitions with one label each, "0": their topics tell them apart. */
+static const char *snapshot_label(const struct pipeline *pipeline,
+                                  const struct source_partition *partition)
+{
+    if (!pipeline->plan->source_ops->offsets_are_bytes || pipeline->partition_count == 1) {
+        return partition->label;
+    }
+    char digits[33];
+    hash_format(hash_plain(partition->topic, strlen(partition->topic)), digits);
+    return arena_printf(pipeline->arena, "%.16s", digits);
+}
+
 static enum status open_source(struct pipeline *pipeline, struct error *err)
 {
     const struct plan *plan = pipeline->plan;
@@ -23,6 +35,7 @@ static enum status open_source(struct pipeline *pipeline, struct error *err)
         arena_alloc_zero(pipeline->arena, pipeline->partition_count, sizeof *pipeline->partitions);
     for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
         pipeline->partitions[p].source = &partitions[p];
+        pipeline->partitions[p].snapshot_label = snapshot_label(pipeline, &partitions[p]);
         pipeline->partitions[p].is_mine = true;
         pipeline->partitions[p].snapshot_offset = -1;
         status = plan->source_ops->end_offset(pipeline->source, p,

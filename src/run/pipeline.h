@@ -10,6 +10,7 @@
 /* One partition of the source. */
 struct partition {
     const struct source_partition *source;
+    const char *snapshot_label; /* what its snapshots are called: its own among the partitions */
     bool is_mine;              /* always, where the source is not shared (assignment.c) */
     struct stage_state *state;
     struct plan_change *plans; /* history back to state_start, the running plan last */

@@ -402,7 +402,7 @@ static struct snapshot_identity identity_of(const struct pipeline *pipeline, uin
     struct snapshot_identity identity = {
         .pipeline = pipeline->plan->name,
         .topic_id = source->topic_id,
-        .partition = source->label,
+        .partition = pipeline->partitions[p].snapshot_label,
     };
     memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
     return identity;

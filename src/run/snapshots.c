@@ -63,7 +63,7 @@ static enum status begin(struct snapshots *snapshots, struct error *err)
     struct snapshot_identity identity = {
         .pipeline = pipeline->plan->name,
         .topic_id = partition->source->topic_id,
-        .partition = partition->source->label,
+        .partition = partition->snapshot_label,
     };
     memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
     struct snapshot_head head = {

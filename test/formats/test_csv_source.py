@@ -187,3 +187,22 @@ def test_topics_and_standard_input(weir, tmp_path):
         assert done.returncode == 0, done.stderr
     assert select(tmp_path / "t/a.db", "SELECT a, b FROM rows ORDER BY a") == [("1", "x"),
                                                                                 ("2", "y")]
+
+
+def test_each_file_of_a_folder_has_its_snapshot(weir, tmp_path):
+    """A start after a clean stop replays nothing, of however many files."""
+    (tmp_path / "in").mkdir()
+    for name in ("x", "y", "z"):
+        rows = "".join(f"{name}{n},\n" for n in range(1_000))
+        (tmp_path / f"in/{name}.csv").write_text("a,b\n" + rows)
+    (tmp_path / "p.yaml").write_text(
+        PIPELINE.replace("IN", "in").replace("CSV", "header: true") +
+        "dedup: {key: a, window: unlimited}\n")
+    for expected in (3_000, 3_001):
+        done = subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and "warning" not in done.stderr, done.stderr
+        assert select(tmp_path / "a.db", "SELECT count(*) FROM rows") == [(expected,)]
+        with open(tmp_path / "in/y.csv", "a") as file:
+            file.write(f"new{expected},\n")
+    assert "0 records replayed" in done.stderr
