@@ -61,7 +61,7 @@ static void take_over(const char *place)
 
 static void before_commit(const char *place, uint64_t epoch)
 {
-    if (is_log(place) && epoch == 3) {
+    if (is_log(place) && epoch == 1) {
         take_over(place);
     }
 }
@@ -115,7 +115,7 @@ static void fenced_at_start(void *unused)
 
 static void try_to_own(const char *place, uint64_t epoch)
 {
-    if (!is_log(place) || epoch != 2) {
+    if (!is_log(place) || epoch != 1) {
         return;
     }
     struct locallog_group_lock *lock;
