@@ -178,3 +178,29 @@ def test_what_is_not_there_is_said(workload, broker, weir):
                             source="kafka: {connection: kafka, topic: test-no-such}")
     done = weir_run(weir, folder, "run", file, "--until-end", status=2)
     assert "source.no_topic" in done.stderr
+
+
+def test_a_broker_that_is_away_is_waited_for(workload, own_broker, weir):
+    """Said once; the run goes on by itself, and nothing is lost or doubled."""
+    folder = workload[0]
+    place = "kafka://" + own_broker.bootstrap
+    make_topic(place, "test-raw", 3, **{"message.timestamp.type": "LogAppendTime"})
+    copy_topic(Topic(folder / "iot.db", "raw_iot_data"), place, "test-raw")
+    _, file = pipeline(workload, own_broker, "patient")
+    process = subprocess.Popen([weir, "run", file], cwd=folder, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    node = own_broker.nodes[0]
+    node.kill()
+    time.sleep(2)
+    node.start()
+    own_broker.wait_ready()
+    copy_topic(Topic(folder / "iot.db", "raw_iot_data"), place, "test-raw")
+    time.sleep(8)
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    taken = int(re.match(r"in ([\d,]+)", verdicts(out))[1].replace(",", ""))
+    assert taken > RECORDS, said
+    weir_run(weir, folder, "run", file, "--until-end")
+    assert f"in {2 * RECORDS:,} " in weir_run(weir, folder, "audit", file).stdout

@@ -1,0 +1,177 @@
+/*
+ * Transactions against librdkafka's own mock cluster, which answers with the errors that it is told
+ * to: what becomes of the transaction, of the producer, and what the caller is told. The mock cannot
+ * show what readers see: test/cluster does, on a real broker.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "connector/kafka/private.h"
+
+/* Behind rdkafka.h, which it builds on. */
+#include <librdkafka/rdkafka_mock.h>
+
+#define PRODUCE 0
+#define END_TXN 26
+
+struct bench {
+    rd_kafka_t *rk;
+    rd_kafka_mock_cluster_t *cluster;
+    struct arena *arena;
+    struct kafka_system system;
+};
+
+static void bench_init(struct bench *bench)
+{
+    char reason[128];
+    struct error err = {0};
+    struct doc *config = NULL;
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "0", reason, sizeof reason);
+    bench->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason);
+    bench->cluster = rd_kafka_mock_cluster_new(bench->rk, 1);
+    bench->arena = arena_new(4096);
+    assert_int_equal(rd_kafka_mock_topic_create(bench->cluster, "weir.progress.t", 1, 1), 0);
+    const char *text = arena_printf(bench->arena, "{brokers: ['%s']}",
+                                    rd_kafka_mock_cluster_bootstraps(bench->cluster));
+    assert_int_equal(
+        doc_parse(bench->arena, "p.yaml", bytes_of_string(text), NULL, &config, &err), STATUS_OK);
+    bench->system = (struct kafka_system){
+        .config = config, .folder = "", .pipeline = memory_copy_string("t"),
+        .progress_topic = "weir.progress.t", .place = memory_copy_string("kafka://mock")};
+    assert_int_equal(kafka_make_producer(&bench->system, &err), STATUS_OK);
+}
+
+static void bench_fini(struct bench *bench)
+{
+    kafka_drop_producer(&bench->system);
+    kafka_positions_clear(&bench->system);
+    memory_free(bench->system.pipeline);
+    memory_free(bench->system.place);
+    rd_kafka_mock_cluster_destroy(bench->cluster);
+    rd_kafka_destroy(bench->rk);
+    arena_free(bench->arena);
+}
+
+static enum status transact(struct bench *bench, struct error *err)
+{
+    struct kafka_system *s = &bench->system;
+    enum status status = kafka_transaction_begin(s, err);
+    if (status == STATUS_OK) {
+        status = kafka_transaction_put(s, "k", bytes_of_string("v"), NULL, err);
+    }
+    return status == STATUS_OK ? kafka_transaction_end(s, err) : status;
+}
+
+static void test_one_after_the_other(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct error err = {0};
+    bench_init(&bench);
+    assert_int_equal(transact(&bench, &err), STATUS_OK);
+    assert_int_equal(transact(&bench, &err), STATUS_OK);
+    assert_false(bench.system.in_doubt);
+    bench_fini(&bench);
+}
+
+static void test_a_retriable_error_is_repeated_within(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct error err = {0};
+    bench_init(&bench);
+    rd_kafka_mock_push_request_errors(bench.cluster, END_TXN, 2,
+                                      RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                      RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS);
+    assert_int_equal(transact(&bench, &err), STATUS_OK);
+    bench_fini(&bench);
+}
+
+static void test_a_failed_delivery_aborts(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct error err = {0};
+    bench_init(&bench);
+    rd_kafka_mock_push_request_errors(bench.cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    assert_int_equal(transact(&bench, &err), STATUS_CONFIG);
+    /* The same again, as a committer does it: by this producer, or by a new one. */
+    enum status status = STATUS_ABORT;
+    for (int tries = 0; tries < 10 && status != STATUS_OK; tries++) {
+        error_clear(&err);
+        assert_int_equal(bench.system.in_doubt, bench.system.producer == NULL);
+        if (bench.system.in_doubt) {
+            assert_int_equal(kafka_make_producer(&bench.system, &err), STATUS_OK);
+            bench.system.in_doubt = false;
+        }
+        status = transact(&bench, &err);
+        assert_true(status == STATUS_OK || status == STATUS_ABORT || status == STATUS_RETRY);
+    }
+    assert_int_equal(status, STATUS_OK);
+    bench_fini(&bench);
+}
+
+static void test_a_fatal_error_leaves_doubt(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct error err = {0};
+    bench_init(&bench);
+    rd_kafka_mock_push_request_errors(bench.cluster, END_TXN, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    enum status status = transact(&bench, &err);
+    assert_true(status == STATUS_RETRY || status == STATUS_ABORT);
+    assert_true(bench.system.in_doubt);
+    assert_null(bench.system.producer);
+    error_clear(&err);
+    assert_int_equal(kafka_make_producer(&bench.system, &err), STATUS_OK);
+    assert_int_equal(transact(&bench, &err), STATUS_OK);
+    bench_fini(&bench);
+}
+
+static void test_a_value_comes_back_and_damage_is_seen(void **state)
+{
+    (void)state;
+    struct progress progress = {
+        .pipeline = memory_copy_string("p"), .topic = memory_copy_string("t"),
+        .topic_id = memory_copy_string("i"), .partition = memory_copy_string("0"),
+        .partition_count = 1, .epoch = 7, .next_offset = 42, .plan_count = 1,
+        .plans = memory_alloc_zero(1, sizeof *progress.plans)};
+    struct kafka_segment segment = {.is_there = true, .first_offset = 3, .next_offset = 42};
+    struct progress back = {0};
+    struct kafka_segment segment_back = {0};
+    struct buffer form = {0};
+    struct error err = {0};
+    kafka_value_write(&progress, &segment, &form);
+    assert_int_equal(kafka_value_read(bytes_of(form.data, form.size), &back, &segment_back, &err),
+                     STATUS_OK);
+    assert_int_equal(back.epoch, 7);
+    assert_int_equal(segment_back.first_offset, 3);
+    progress_fini(&back);
+    kafka_segment_fini(&segment_back);
+    for (size_t size = 0; size < form.size; size += 7) {
+        struct progress broken = {0};
+        struct error said = {0};
+        assert_int_equal(kafka_value_read(bytes_of(form.data, size), &broken, NULL, &said),
+                         STATUS_FATAL);
+    }
+    progress_fini(&progress);
+    buffer_fini(&form);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_after_the_other),
+        cmocka_unit_test(test_a_retriable_error_is_repeated_within),
+        cmocka_unit_test(test_a_failed_delivery_aborts),
+        cmocka_unit_test(test_a_fatal_error_leaves_doubt),
+        cmocka_unit_test(test_a_value_comes_back_and_damage_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
