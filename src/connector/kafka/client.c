@@ -5,7 +5,11 @@
 #include <string.h>
 
 #include "connector/secret.h"
+#include "os/clock.h"
 #include "os/secret.h"
+
+/* A complaint that is older has nothing to do with what went wrong just now. */
+#define COMPLAINT_US 30000000
 
 /* --- grammar --- */
 
@@ -307,17 +311,18 @@ static void set_sasl(struct settings *settings, const struct doc *sasl)
 }
 
 /* The keepalive and time limits that Microsoft asks for: the service drops what is silent. */
-static void set_event_hubs(struct settings *settings)
+static void set_event_hubs(struct settings *settings, enum kafka_role role)
 {
     set(settings, "security.protocol", "SASL_SSL");
     set(settings, "sasl.mechanism", "PLAIN");
     set(settings, "sasl.username", "$ConnectionString");
     set_secret(settings, "sasl.password", doc_get(settings->config, "connection_string"));
     set(settings, "metadata.max.age.ms", "180000");
-    set(settings, "socket.timeout.ms", "60000");
+    /* A producer's must not be longer than a transaction lives; librdkafka sees to that. */
+    set(settings, "socket.timeout.ms", role == KAFKA_PRODUCE ? NULL : "60000");
 }
 
-static void set_connection(struct settings *settings)
+static void set_connection(struct settings *settings, enum kafka_role role)
 {
     const struct doc *tls = doc_get(settings->config, "tls");
     const struct doc *sasl = doc_get(settings->config, "sasl");
@@ -330,7 +335,7 @@ static void set_connection(struct settings *settings)
     set(settings, "reconnect.backoff.max.ms", "2000");
     set(settings, "log.connection.close", "false");
     if (doc_get(settings->config, "namespace") != NULL) {
-        set_event_hubs(settings);
+        set_event_hubs(settings, role);
     } else {
         set(settings, "security.protocol",
             tls != NULL ? (sasl != NULL ? "SASL_SSL" : "SSL")
@@ -387,10 +392,16 @@ static void set_owned(struct settings *settings, enum kafka_role role, const cha
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
     struct kafka_client *client = opaque;
+    int64_t now_us = clock_monotonic_us();
     (void)rk;
-    (void)code;
     mutex_lock(&client->mutex);
-    (void)snprintf(client->complaint, sizeof client->complaint, "%s", reason);
+    /* That all brokers are down says less than why the first one was. */
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || client->complaint[0] == '\0' ||
+        now_us - client->complaint_us > COMPLAINT_US) {
+        (void)snprintf(client->complaint, sizeof client->complaint, "%s", reason);
+        client->is_login_refused = code == RD_KAFKA_RESP_ERR__AUTHENTICATION;
+        client->complaint_us = now_us;
+    }
     mutex_unlock(&client->mutex);
 }
 
@@ -456,7 +467,7 @@ enum status kafka_client_open(const struct doc *config, const char *folder, enum
         rd_kafka_conf_set_events(settings.conf,
                                  RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_ERROR);
     }
-    set_connection(&settings);
+    set_connection(&settings, role);
     set_suggestions(&settings, role);
     if (settings.status == STATUS_OK) {
         settings.status = set_properties(settings.conf, config, err);
@@ -576,12 +587,16 @@ enum status kafka_error(struct kafka_client *client, rd_kafka_resp_err_t code, c
                         struct error *err)
 {
     enum status status = kafka_status(code);
-    char complaint[sizeof client->complaint];
+    char complaint[sizeof client->complaint] = "";
+    bool is_login_refused = false;
     mutex_lock(&client->mutex);
-    memcpy(complaint, client->complaint, sizeof complaint);
+    if (clock_monotonic_us() - client->complaint_us < COMPLAINT_US) {
+        memcpy(complaint, client->complaint, sizeof complaint);
+        is_login_refused = client->is_login_refused;
+    }
     mutex_unlock(&client->mutex);
     /* A wrong password shows as brokers that never come up; they said why. */
-    if (status == STATUS_RETRY && strstr(complaint, "uthentication") != NULL) {
+    if (status == STATUS_RETRY && is_login_refused) {
         status = STATUS_CONFIG;
         code = RD_KAFKA_RESP_ERR__AUTHENTICATION;
     }
@@ -594,10 +609,18 @@ enum status kafka_error(struct kafka_client *client, rd_kafka_resp_err_t code, c
 
 enum status kafka_cluster_id(struct kafka_client *client, char **out, struct error *err)
 {
-    char *id = rd_kafka_clusterid(client->rk, KAFKA_TIMEOUT_MS);
-    if (id == NULL) {
+    char *id = NULL;
+    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
+    bool is_refused = false;
+    while (id == NULL && !is_refused && clock_monotonic_us() < end_us) {
+        id = rd_kafka_clusterid(client->rk, 500);
         /* Complaints come through the queue of callbacks. */
         rd_kafka_poll(client->rk, 0);
+        mutex_lock(&client->mutex);
+        is_refused = client->is_login_refused;
+        mutex_unlock(&client->mutex);
+    }
+    if (id == NULL) {
         return kafka_error(client, RD_KAFKA_RESP_ERR__TRANSPORT, "reach any of the brokers", err);
     }
     *out = memory_copy_string(id);

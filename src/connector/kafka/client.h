@@ -37,7 +37,9 @@ struct kafka_client {
     rd_kafka_t *rk;
     enum kafka_role role;
     struct mutex mutex;
-    char complaint[256]; /* the last of the brokers; under the mutex */
+    char complaint[256]; /* the last of the brokers; this and what follows under the mutex */
+    int64_t complaint_us;
+    bool is_login_refused; /* it says that who we are is not believed */
     /* of a producer, counted by delivery reports, which come on the thread that polls */
     uint64_t delivered;
     uint64_t failed;
