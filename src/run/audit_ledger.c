@@ -73,13 +73,48 @@ static void tell_lost(struct audit *audit, uint32_t s, uint32_t p)
     const struct progress *progress = &audit->pipeline.progresses[s][p];
     for (uint32_t i = 0; i < progress->lost_count; i++) {
         const struct lost_range *range = &progress->lost[i];
-        audit->result->lost += (uint64_t)(range->next_offset - range->first_offset);
         audit_find(audit,
                    "%s: offsets %lld to %lld of %s [%s] were deleted before they were read, and "
                    "given up",
                    audit->pipeline.plan->systems[s]->name, (long long)range->first_offset,
                    (long long)range->next_offset - 1, progress->topic, progress->partition);
     }
+}
+
+/* The lost range of any system that holds `offset` and reaches furthest, or else is the next behind
+ * it; false when there is none. */
+static bool next_lost(const struct pipeline *pipeline, uint32_t p, int64_t offset,
+                      struct lost_range *out)
+{
+    bool found = false;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct progress *progress = &pipeline->progresses[s][p];
+        for (uint32_t i = 0; i < progress->lost_count; i++) {
+            struct lost_range range = progress->lost[i];
+            if (range.next_offset <= offset) {
+                continue;
+            }
+            range.first_offset = range.first_offset > offset ? range.first_offset : offset;
+            if (!found || range.first_offset < out->first_offset ||
+                (range.first_offset == out->first_offset &&
+                 range.next_offset > out->next_offset)) {
+                *out = range;
+                found = true;
+            }
+        }
+    }
+    return found;
+}
+
+/* An offset that several systems gave up is one record. */
+static uint64_t count_lost(const struct pipeline *pipeline, uint32_t p)
+{
+    uint64_t count = 0;
+    struct lost_range range = {.next_offset = INT64_MIN};
+    while (next_lost(pipeline, p, range.next_offset, &range)) {
+        count += (uint64_t)(range.next_offset - range.first_offset);
+    }
+    return count;
 }
 
 /* R against its own laws and its segments. */
@@ -226,6 +261,7 @@ enum status audit_check_ledgers(struct audit *audit, struct error *err)
             }
             audit_segments_fini(&segments);
         }
+        audit->result->lost += count_lost(pipeline, p);
         if (status == STATUS_OK) {
             status = check_systems_agree(audit, p, err);
         }

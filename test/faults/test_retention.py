@@ -80,6 +80,20 @@ def test_gaps_that_follow_each_other(lab):
     assert lab.committed() == {"0": 60}
 
 
+def test_what_several_systems_lost_counts_once(lab):
+    make(lab, sinks={"out": local("out", partitions=1), "rows": table("rows", path="other.db"),
+                     "parts": folder("parts")}, dlq=None)
+    for first in (0, 20):
+        produce(lab, first, first + 10).run("--accept-loss")
+        produce(lab, first + 10, first + 20)
+        trim_all(lab)
+    assert lab.ledger("--accept-loss")["lost"] == 20
+    said = lab.audit(status=1)
+    assert "lost 20 · unver" in said, said
+    for system in ("log.db", "other.db", "parts"):
+        assert f"{system}: offsets 10 to 19 of in [0] were deleted" in said, said
+
+
 def test_a_system_behind_the_others_joins_them(lab):
     """One place could not be written to for a while; what it missed is lost there, not everywhere."""
     make(lab, sinks={"out": local("out", partitions=1), "rows": table("rows", path="other.db")},
