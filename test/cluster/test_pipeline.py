@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from checker.kafka_topic import KafkaTopic, copy_topic, make_topic
+from checker.kafka_topic import KafkaTopic, client, copy_topic, make_topic
 from checker.log import Topic
 
 RECORDS = 20000
@@ -204,3 +204,29 @@ def test_a_broker_that_is_away_is_waited_for(workload, own_broker, weir):
     assert taken > RECORDS, said
     weir_run(weir, folder, "run", file, "--until-end")
     assert f"in {2 * RECORDS:,} " in weir_run(weir, folder, "audit", file).stdout
+
+
+def test_another_topic_under_the_same_name_is_refused(workload, broker, weir):
+    folder, place = workload[0], "kafka://" + broker.bootstrap
+    lines = "".join(f'{{"n": {n}}}\n' for n in range(10))
+    (folder / "ten.ndjson").write_text(lines)
+    feed = ("version: 1\nname: %s\n" + CONNECTION % broker.bootstrap + "source: {%s, format: json}\n"
+            "schema: {type: object}\nsinks: {out: {kafka: {connection: kafka, topic: %s}}}\n")
+    make_topic(place, "changing", 1)
+    (folder / "fill.yaml").write_text(feed % ("fill", "file: {path: ten.ndjson}", "changing"))
+    (folder / "read.yaml").write_text(feed % ("read", "kafka: {connection: kafka, topic: changing}",
+                                              "changed"))
+    weir_run(weir, folder, "run", "fill.yaml", "--until-end")
+    weir_run(weir, folder, "run", "read.yaml", "--until-end")
+    admin = client().KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    try:
+        admin.create_partitions({"changing": client().admin.NewPartitions(2)})
+        done = weir_run(weir, folder, "run", "read.yaml", "--until-end", status=2)
+        assert "source.partitions" in done.stderr
+        admin.delete_topics(["changing"])
+        time.sleep(1)
+        make_topic(place, "changing", 1)
+        done = weir_run(weir, folder, "run", "read.yaml", "--until-end", status=2)
+        assert "source.recreated" in done.stderr
+    finally:
+        admin.close()

@@ -1,5 +1,6 @@
 #include "connector/kafka/client.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,8 +353,11 @@ static void set_connection(struct settings *settings, enum kafka_role role)
 /* Before the properties, which may choose otherwise. */
 static void set_suggestions(struct settings *settings, enum kafka_role role)
 {
-    static const char *const fetch[] = {"queued.max.messages.kbytes", "8192",
-                                        "queued.min.messages", "20000",
+    /* Of every partition that is read: memory is bounded by these. */
+    static const char *const fetch[] = {"queued.max.messages.kbytes", "1024",
+                                        "queued.min.messages", "5000",
+                                        "fetch.message.max.bytes", "262144",
+                                        "fetch.max.bytes", "4194304",
                                         "fetch.queue.backoff.ms", "10",
                                         "fetch.wait.max.ms", "100", NULL};
     static const char *const member[] = {"session.timeout.ms", "10000", "heartbeat.interval.ms",
@@ -630,6 +634,9 @@ enum status kafka_cluster_id(struct kafka_client *client, char **out, struct err
 
 enum status kafka_check_library(struct error *err)
 {
+    /* librdkafka has a thread for every broker of every client; each would get a heap of its own, and
+     * buffers that one thread allocates and another frees make all of them grow. */
+    (void)mallopt(M_ARENA_MAX, 2);
     static const char *const needed[] = {"ssl", "sasl_plain", "sasl_scram", "lz4", "zstd", NULL};
     char found[1024];
     size_t size = sizeof found;

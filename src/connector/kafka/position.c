@@ -195,6 +195,29 @@ static enum status try_read(struct kafka_system *s, const char *topic, const cha
     return status;
 }
 
+/* Offsets go with their topic: where R is left of another one of that name, it was made anew. */
+static enum status check_recreated(struct kafka_system *s, const char *topic, const char *label,
+                                   bool *out_was_there, struct error *err)
+{
+    struct buffer key = {0};
+    struct progress progress = {0};
+    struct bytes value = kafka_store_find(&s->store, kafka_key_progress(&key, label, topic));
+    buffer_fini(&key);
+    *out_was_there = !bytes_is_none(value);
+    enum status status =
+        *out_was_there ? kafka_value_read(value, &progress, NULL, err) : STATUS_OK;
+    if (status == STATUS_OK && *out_was_there &&
+        strcmp(progress.topic_id, s->source->topic.id) != 0) {
+        status = error_set(err, STATUS_CONFIG, "source.recreated",
+                           "'%s' is not what pipeline '%s' read before: it was deleted and made "
+                           "anew (its id was %s and is %s); to read the new one from its start, "
+                           "give the pipeline another name",
+                           topic, s->pipeline, progress.topic_id, s->source->topic.id);
+    }
+    progress_fini(&progress);
+    return status;
+}
+
 enum status kafka_position_read(struct kafka_system *s, const char *topic, const char *label,
                                 struct buffer *out, bool *out_found, struct error *err)
 {
@@ -224,10 +247,11 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
         clock_sleep_us(STEP_US);
     }
     if (!*out_found) {
-        struct buffer key = {0};
-        bool was_there =
-            !bytes_is_none(kafka_store_find(&s->store, kafka_key_progress(&key, label, topic)));
-        buffer_fini(&key);
+        bool was_there = false;
+        enum status status = check_recreated(s, topic, label, &was_there, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
         if (was_there) {
             return error_set(err, STATUS_CONFIG, "progress.reset",
                              "the offset of group '%s' in '%s' [%s] was deleted, or has expired "
