@@ -90,7 +90,7 @@ def test_what_several_systems_lost_counts_once(lab):
     assert lab.ledger("--accept-loss")["lost"] == 20
     said = lab.audit(status=1)
     assert "lost 20 · unver" in said, said
-    for system in ("log.db", "other.db", "parts"):
+    for system in ("log.db", "other.db", "parts/"):
         assert f"{system}: offsets 10 to 19 of in [0] were deleted" in said, said
 
 
