@@ -4,6 +4,7 @@
  * One run is one process's ownership of one pipeline. Files of this folder:
  *   run.c        the only place that knows the whole way
  *   pipeline.c   opens everything in order and closes it; what a run says
+ *   assignment.c partitions that come and go, where several processes share the source
  *   first_start.c  the beginning of a pipeline, or of a system that joins it
  *   left_systems.c  systems that the last plan wrote to and this one does not
  *   loss.c       what the source deleted before it was read

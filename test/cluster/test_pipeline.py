@@ -131,6 +131,30 @@ def test_processes_share_partitions(workload, broker, weir):
     assert verdicts(audited) == verdicts(workload[2])
 
 
+def test_who_was_taken_for_dead_commits_nothing(workload, broker, weir):
+    """A process that stands still until the group has given its partitions away, then goes on."""
+    folder, file = pipeline(workload, broker, "undead")
+    start = lambda: subprocess.Popen([weir, "run", file], cwd=folder, stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.PIPE, text=True)
+    frozen = start()
+    while "taken over" not in frozen.stderr.readline():
+        assert frozen.poll() is None
+    time.sleep(0.3)
+    frozen.send_signal(signal.SIGSTOP)
+    other = start()
+    time.sleep(11)
+    frozen.send_signal(signal.SIGCONT)
+    time.sleep(4)
+    said = []
+    for process in (frozen, other):
+        process.send_signal(signal.SIGTERM)
+        said.append(process.communicate(timeout=60)[1])
+        assert process.returncode == 0, said
+    assert "lost to others" in said[0]
+    weir_run(weir, folder, "run", file, "--until-end")
+    assert verdicts(weir_run(weir, folder, "audit", file).stdout) == verdicts(workload[2])
+
+
 def test_a_row_that_is_too_large_is_refused(workload, broker, weir):
     """It is the row's own fault: its dead letter says so, and goes by reference where it is too large
     itself."""
