@@ -6,10 +6,10 @@
  * brings, and plan/ asks for a kind when a pipeline file names it. A module exports one symbol,
  * `weir_connector_module`, and its kinds then stand in the same tables.
  *
- * A kind may reach its places over a CONNECTION (brokers, a database), which pipelines describe once
- * by name, or in place. What a connector gets as `config` is one map either way: plan/ joins the
- * keys of the connection to those of the place. `connection_grammar` are the keys of a connection;
- * `grammar` of source and sink does not repeat them.
+ * A kind may reach its places over a CONNECTION (brokers, a database), which pipelines describe
+ * once by name, or in place. What a connector gets as `config` is one map either way: plan/ joins
+ * the keys of the connection to those of the place. `connection_grammar` are the keys of a
+ * connection; `grammar` of source and sink does not repeat them.
  *
  * Threads: kinds are loaded while plans are made, on one thread; then the tables are read-only.
  */
@@ -66,8 +66,8 @@ const struct sink_kind *registry_sink(const char *kind);
 /* NULL where places of that kind need no connection. */
 const struct connection_kind *registry_connection(const char *kind);
 
-/* Loads the module of a kind that a module brings; any other kind is fine. CONFIG when the module is
- * not there, with what to install, or not of this weir. */
+/* Loads the module of a kind that a module brings; any other kind is fine. CONFIG when the module
+ * is not there, with what to install, or not of this weir. */
 enum status registry_require(const char *kind, struct error *err) WEIR_MUST_USE;
 /* The kinds that modules bring, loaded or not; NULL-terminated. */
 extern const char *const registry_module_kinds[];

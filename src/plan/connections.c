@@ -9,8 +9,8 @@
 
 /* --- every place of a pipeline --- */
 
-/* Calls `map_place` for source, dlq and every sink, and gives a copy of the pipeline that holds what
- * it returned. `role` is "source", "dlq" or "sinks.NAME". */
+/* Calls `map_place` for source, dlq and every sink, and gives a copy of the pipeline that holds
+ * what it returned. `role` is "source", "dlq" or "sinks.NAME". */
 struct place_mapper {
     struct arena *arena;
     const struct doc *(*map_place)(struct place_mapper *mapper, const struct doc *place,

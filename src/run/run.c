@@ -48,8 +48,8 @@ struct outcome {
     struct buffer plan_text;   /* of that plan */
 };
 
-/* From R to the worker's loop and its end, with the partitions that are ours now. `is_last`: an older
- * plan that had to finish first has. */
+/* From R to the worker's loop and its end, with the partitions that are ours now. `is_last`: an
+ * older plan that had to finish first has. */
 static enum status run_assignment(struct pipeline *pipeline, bool is_last,
                                   struct run_result *result, struct outcome *outcome,
                                   struct error *err)

@@ -634,8 +634,8 @@ enum status kafka_cluster_id(struct kafka_client *client, char **out, struct err
 
 enum status kafka_check_library(struct error *err)
 {
-    /* librdkafka has a thread for every broker of every client; each would get a heap of its own, and
-     * buffers that one thread allocates and another frees make all of them grow. */
+    /* librdkafka has a thread for every broker of every client; each would get a heap of its own,
+     * and buffers that one thread allocates and another frees make all of them grow. */
     (void)mallopt(M_ARENA_MAX, 2);
     static const char *const needed[] = {"ssl", "sasl_plain", "sasl_scram", "lz4", "zstd", NULL};
     char found[1024];

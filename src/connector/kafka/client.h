@@ -1,15 +1,15 @@
 /*
- * Kafka clients: from the keys of a connection to a handle of librdkafka, and from what it says went
- * wrong to what the caller must do.
+ * Kafka clients: from the keys of a connection to a handle of librdkafka, and from what it says
+ * went wrong to what the caller must do.
  *
- * A client is one rd_kafka_t of one role. Nothing of it is printed: what its brokers complained about
- * last is kept, because a request that timed out does not say why. Secrets go into the handle and
- * nowhere else.
+ * A client is one rd_kafka_t of one role. Nothing of it is printed: what its brokers complained
+ * about last is kept, because a request that timed out does not say why. Secrets go into the handle
+ * and nowhere else.
  *
  * docs/kafka.md has the table of errors that kafka_error() implements.
  *
- * Threads: a client's functions may be called from one thread at a time; librdkafka has threads of its
- * own behind it.
+ * Threads: a client's functions may be called from one thread at a time; librdkafka has threads of
+ * its own behind it.
  */
 #ifndef WEIR_CONNECTOR_KAFKA_CLIENT_H
 #define WEIR_CONNECTOR_KAFKA_CLIENT_H
@@ -56,8 +56,8 @@ enum status kafka_check_connection(const struct doc *config, struct error *err) 
  * written. */
 char *kafka_place(struct arena *arena, const struct doc *config);
 
-/* `name` is the group of a KAFKA_MEMBER and the transactional id of a KAFKA_PRODUCE. `instance` may be
- * NULL. `settings` are further pairs of key and value, NULL-terminated; they come last. */
+/* `name` is the group of a KAFKA_MEMBER and the transactional id of a KAFKA_PRODUCE. `instance` may
+ * be NULL. `settings` are further pairs of key and value, NULL-terminated; they come last. */
 enum status kafka_client_open(const struct doc *config, const char *folder, enum kafka_role role,
                               const char *name, const char *const *settings,
                               struct kafka_client **out, struct error *err) WEIR_MUST_USE;

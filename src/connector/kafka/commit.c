@@ -6,10 +6,10 @@
  *
  * R comes last, because it says where the rows landed. What an error means, in this order:
  *
- *   fatal            the producer is gone; what it had sent may yet be committed → IN DOUBT: the next
- *                    attempt takes a new producer (which ends the old one's transaction, one way or the
- *                    other), reads R and sees: epoch e is done; e − 1 with this owner is sent again;
- *                    anything else is FENCED
+ *   fatal            the producer is gone; what it had sent may yet be committed → IN DOUBT: the
+ *                    next attempt takes a new producer (which ends the old one's transaction, one
+ *                    way or the other), reads R and sees: epoch e is done; e − 1 with this owner is
+ *                    sent again; anything else is FENCED
  *   requires abort   abort → ABORT: the same epoch again
  *   retriable        the same call again
  *

@@ -9,7 +9,8 @@
  * An event stays until it is answered, and the group waits for the answer, at most
  * max.poll.interval.ms. The member must be polled all the while, also during long replays.
  *
- * Threads: the worker's; kafka_member_is_lost() and kafka_member_metadata() from the committer's too.
+ * Threads: the worker's; kafka_member_is_lost() and kafka_member_metadata() from the committer's
+ * too.
  */
 #ifndef WEIR_CONNECTOR_KAFKA_MEMBER_H
 #define WEIR_CONNECTOR_KAFKA_MEMBER_H

@@ -79,8 +79,8 @@ struct kafka_sink {
     rd_kafka_topic_t *handle; /* of the producer */
 };
 
-/* Where R of one partition landed in a transaction that is being made, and what the group's offset will
- * say of it (position.c). */
+/* Where R of one partition landed in a transaction that is being made, and what the group's offset
+ * will say of it (position.c). */
 struct kafka_position {
     int32_t partition; /* of the source */
     int64_t next_offset;
@@ -191,7 +191,8 @@ enum status kafka_fenced(const struct kafka_system *s, const struct progress *pr
 
 /* --- position.c --- */
 
-/* A new one in the transaction that is being made; NULL where offsets are not committed with rows. */
+/* A new one in the transaction that is being made; NULL where offsets are not committed with rows.
+ * */
 struct kafka_position *kafka_position_add(struct kafka_system *s, const struct progress *progress,
                                           struct bytes value);
 void kafka_positions_clear(struct kafka_system *s);
@@ -208,8 +209,8 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
 enum status kafka_commit(struct system *system, const struct epoch *epoch,
                          struct progress *progresses, struct error *err);
 
-/* Transactions: begin, put…, end. After anything but OK the transaction is gone, and the producer with
- * it where it cannot be trusted any more. */
+/* Transactions: begin, put…, end. After anything but OK the transaction is gone, and the producer
+ * with it where it cannot be trusted any more. */
 enum status kafka_transaction_begin(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
 /* Copies. `offsets` gets where it landed, or is NULL. */
 enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,

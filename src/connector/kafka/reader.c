@@ -17,7 +17,7 @@ struct kafka_reader {
     rd_kafka_queue_t *queue; /* NULL until something is fetched */
     rd_kafka_message_t **stash;
     uint32_t stash_count, stash_at;
-    int64_t position;  /* of the next message; behind all that were taken or known not to be there */
+    int64_t position;    /* of the next message: behind all that were taken, or are not there */
     int64_t pending_end; /* news of an end that stands behind what is in the stash */
     int64_t known_end;
 };

@@ -1,12 +1,12 @@
 /*
  * Reader: the records of one partition, committed ones only, from any offset on. By librdkafka's
- * consumer without a group, so that it can be set anywhere at any time and nobody takes the partition
- * away; who may read what is decided elsewhere.
+ * consumer without a group, so that it can be set anywhere at any time and nobody takes the
+ * partition away; who may read what is decided elsewhere.
  *
  * Offsets have gaps (control records, aborted rows, compaction), so the record before an offset may
- * not be there at all. A reader therefore knows how far it was asked to look (`known_end`, the end of
- * what was committed at the last seek), and waits for records, or for the news that there are none,
- * until it has come there; behind that it takes what comes.
+ * not be there at all. A reader therefore knows how far it was asked to look (`known_end`, the end
+ * of what was committed at the last seek), and waits for records, or for the news that there are
+ * none, until it has come there; behind that it takes what comes.
  *
  * Messages own memory of librdkafka's: they are handed to the caller, who destroys them.
  *
@@ -40,16 +40,16 @@ void kafka_reader_free(struct kafka_reader *reader);
  * it. Nothing is fetched before the first read. */
 enum status kafka_reader_seek(struct kafka_reader *reader, int64_t offset, struct error *err)
     WEIR_MUST_USE;
-/* Up to `most` messages below `limit_offset`, in order. 0: none is there now, and where the reader has
- * not come to known_end yet, none will come, or a stop was asked for. `while_waiting` (may be NULL) is
- * called about ten times a second while it waits; anything but OK ends the wait. */
+/* Up to `most` messages below `limit_offset`, in order. 0: none is there now, and where the reader
+ * has not come to known_end yet, none will come, or a stop was asked for. `while_waiting` (may be
+ * NULL) is called about ten times a second while it waits; anything but OK ends the wait. */
 enum status kafka_reader_take(struct kafka_reader *reader, int64_t limit_offset,
                               rd_kafka_message_t **out, uint32_t most, uint32_t *out_count,
                               enum status (*while_waiting)(void *context, struct error *err),
                               void *context, struct error *err) WEIR_MUST_USE;
 
-/* Calls `message` for every committed record of a partition that is there now, in order; anything but
- * OK ends it. A message is valid during the call. */
+/* Calls `message` for every committed record of a partition that is there now, in order; anything
+ * but OK ends it. A message is valid during the call. */
 enum status kafka_scan(struct kafka_client *client, const char *topic, uint32_t partition,
                        enum status (*message)(void *context, const rd_kafka_message_t *message,
                                               struct error *err),

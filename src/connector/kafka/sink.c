@@ -1,14 +1,14 @@
 /*
  * A topic of a Kafka cluster as a sink, or as the dead-letter place.
  *
- * What a row looks like, and its hash, is in connector/topic_row.h. A row goes to the partition that
- * murmur2 gives for its key, like Java's clients; without a key to its origin's partition modulo the
- * count. It keeps its record's timestamp.
+ * What a row looks like, and its hash, is in connector/topic_row.h. A row goes to the partition
+ * that murmur2 gives for its key, like Java's clients; without a key to its origin's partition
+ * modulo the count. It keeps its record's timestamp.
  *
- * Brokers refuse records above max.message.bytes, and would refuse the whole transaction for one, so
- * sizes are looked at first: a row that is too large is refused here (`sink.too_large`), and a dead
- * letter that is too large goes without its value, which the header `weir.value` says ("reference":
- * the record itself stands where weir.topic, weir.partition and weir.offset say).
+ * Brokers refuse records above max.message.bytes, and would refuse the whole transaction for one,
+ * so sizes are looked at first: a row that is too large is refused here (`sink.too_large`), and a
+ * dead letter that is too large goes without its value, which the header `weir.value` says
+ * ("reference": the record itself stands where weir.topic, weir.partition and weir.offset say).
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -267,7 +267,8 @@ static enum status join(struct source *source, const char *group, struct error *
 {
     struct kafka_source *s = self(source);
     return kafka_member_open(s->config, s->folder, group, s->topic_name,
-                             s->topic.partition_count, kafka_signal_raise, &s->signal, &s->member, err);
+                             s->topic.partition_count, kafka_signal_raise, &s->signal,
+                             &s->member, err);
 }
 
 static void poll_assignment(struct source *source, struct source_assignment *out)

@@ -47,8 +47,8 @@ static void put(struct kafka_store *store, struct bytes key, struct bytes value)
 
 /* --- loading --- */
 
-/* R is written ten times a second and only its last one counts: values that were replaced are let go
- * when they are much more than what is kept. */
+/* R is written ten times a second and only its last one counts: values that were replaced are let
+ * go when they are much more than what is kept. */
 struct loading {
     struct kafka_store *store;
     size_t kept_bytes;

@@ -1,15 +1,15 @@
 /*
- * Store: what the topic weir.progress.NAME holds, read into memory. The topic has one partition and is
- * compacted; the last record of a key counts:
+ * Store: what the topic weir.progress.NAME holds, read into memory. The topic has one partition and
+ * is compacted; the last record of a key counts:
  *
- *   r/LABEL/TOPIC         R of a source partition, and the ledger segment that its last epoch ended in
+ *   r/LABEL/TOPIC         R of a source partition, and the ledger segment that it ended in
  *   0/LABEL/TOPIC         R as it was at epoch 0
  *   s/LABEL/FIRST/TOPIC   a ledger segment that is complete
  *   p/HASH                the canonical text of a plan
  *   x/SINK/LABEL/OFFSET/TOPIC   a row that a sink refused: code, NUL, message
  *
- * The value of r/ is: u32 version (1), the sized form of R, the sized form of the segment (empty when
- * there is none), integers little-endian. docs/formats.md has both forms.
+ * The value of r/ is: u32 version (1), the sized form of R, the sized form of the segment (empty
+ * when there is none), integers little-endian. docs/formats.md has both forms.
  */
 #ifndef WEIR_CONNECTOR_KAFKA_STORE_H
 #define WEIR_CONNECTOR_KAFKA_STORE_H
@@ -67,7 +67,8 @@ const char *kafka_key_reject(struct buffer *out, const char *sink, const char *l
 /* The value of r/. */
 void kafka_value_write(const struct progress *progress, const struct kafka_segment *segment,
                        struct buffer *out);
-/* FATAL "progress.corrupt". `progress` and `segment` are zero-initialised; `segment` may be NULL. */
+/* FATAL "progress.corrupt". `progress` and `segment` are zero-initialised; `segment` may be NULL.
+ * */
 enum status kafka_value_read(struct bytes value, struct progress *progress,
                              struct kafka_segment *segment, struct error *err) WEIR_MUST_USE;
 

@@ -1,11 +1,12 @@
 /*
  * A Kafka cluster as a system: sessions, R, the first start, taking over.
  *
- * Where the source is a topic of this cluster, its consumer group says who may commit (member.h), and
- * R stands where the group's offsets say (position.c). Elsewhere the owner of a pipeline's progress is
- * whoever took over its transactional id last (init_transactions), which also ends what a former owner
- * had open. Taking over therefore comes first, and R is read behind it; a former owner that is still
- * there finds its producer fenced, takes a new one, reads R, sees another owner in it, and stops.
+ * Where the source is a topic of this cluster, its consumer group says who may commit (member.h),
+ * and R stands where the group's offsets say (position.c). Elsewhere the owner of a pipeline's
+ * progress is whoever took over its transactional id last (init_transactions), which also ends what
+ * a former owner had open. Taking over therefore comes first, and R is read behind it; a former
+ * owner that is still there finds its producer fenced, takes a new one, reads R, sees another owner
+ * in it, and stops.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
  * Transactions against librdkafka's own mock cluster, which answers with the errors that it is told
- * to: what becomes of the transaction, of the producer, and what the caller is told. The mock cannot
- * show what readers see: test/cluster does, on a real broker.
+ * to: what becomes of the transaction, of the producer, and what the caller is told. The mock
+ * cannot show what readers see: test/cluster does, on a real broker.
  */
 #include <setjmp.h>
 #include <stdarg.h>
