@@ -19,8 +19,8 @@ void help_print_usage(FILE *stream)
 
 void help_print_verb(const struct cli_verb *verb)
 {
-    printf("weir %s: %s\n\nusage: weir %s %s\n", verb->name, verb->summary, verb->name,
-           verb->arguments);
+    printf("weir %s: %s\n\nusage: weir %s%s%s\n", verb->name, verb->summary, verb->name,
+           verb->arguments[0] == '\0' ? "" : " ", verb->arguments);
     if (verb->details != NULL) {
         printf("\n%s\n", verb->details);
     }

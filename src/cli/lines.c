@@ -137,11 +137,6 @@ bool lines_at_end(const struct lines *lines)
     return lines->at_end;
 }
 
-uint64_t lines_number(const struct lines *lines)
-{
-    return lines->number;
-}
-
 int64_t lines_offset(const struct lines *lines)
 {
     return lines->read_bytes - (int64_t)(lines->buffer.size - lines->next);

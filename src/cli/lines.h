@@ -41,8 +41,7 @@ void lines_follow(struct lines *lines);
 bool lines_is_dry(const struct lines *lines);
 /* Nothing is left to read. Lines may still be there to be taken. */
 bool lines_at_end(const struct lines *lines);
-/* Of the line that comes next: its number from 1, and where it begins in bytes. */
-uint64_t lines_number(const struct lines *lines);
+/* Where the line that comes next begins, in bytes. */
 int64_t lines_offset(const struct lines *lines);
 /* The size of the file; -1 for standard input. */
 int64_t lines_total_bytes(const struct lines *lines);

@@ -18,6 +18,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_lint,
     &verb_explain,
     &verb_test,
+    &verb_validate,
     &verb_lag,
     &verb_audit,
     &verb_trace,
@@ -32,7 +33,6 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_gen,
     &verb_list,
     &verb_help,
-    &verb_validate,
     &verb_version,
     NULL,
 };
@@ -124,8 +124,8 @@ static enum status parse_arguments(const struct cli_verb *verb, int argc, char *
             out->positional[out->count++] = argv[i];
         } else {
             return error_set(err, STATUS_CONFIG, "use.arguments",
-                             "'%s' is one word too many; usage: weir %s %s", argv[i], verb->name,
-                             verb->arguments);
+                             "'%s' is one word too many; usage: weir %s%s%s", argv[i], verb->name,
+                             verb->arguments[0] == '\0' ? "" : " ", verb->arguments);
         }
     }
     if (out->count < verb->least) {

@@ -125,8 +125,9 @@ static enum status read_node(struct arena *arena, const char *pipeline, const st
         out->path = "-";
         return STATUS_OK;
     }
-    return doc_error(node, err, "config.missing_key",
-                     "there is no place here: one of local, sqlite, file");
+    return doc_error(node, err, "use.place",
+                     "this verb reads local logs, SQLite files, NDJSON files and standard input; "
+                     "this place is none of them");
 }
 
 static enum status no_such_sink(const struct doc *pipeline, const char *name, struct error *err)

@@ -1,8 +1,7 @@
 #include "cli/topic_writer.h"
 
-#include <string.h>
-
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "os/clock.h"
@@ -33,30 +32,25 @@ struct topic_writer {
 };
 
 static enum status find_topic(struct topic_writer *writer, const char *name, uint32_t partitions,
-                              bool make, struct error *err)
+                              struct error *err)
 {
     bool found = false;
     enum status status = locallog_topic_find(writer->log, name, &writer->topic, &found, err);
     if (status != STATUS_OK || (found && partitions == 0)) {
         return status;
     }
-    if (!found && !make) {
-        return error_set(err, STATUS_CONFIG, "topic.missing", "%s has no topic '%s'",
-                         locallog_path(writer->log), name);
-    }
     return locallog_topic_create(writer->log, name,
                                  partitions == 0 ? PARTITIONS_OTHERWISE : partitions,
                                  &writer->topic, err);
 }
 
-static enum status open_writer(const char *path, const char *topic, uint32_t partitions, bool make,
-                               struct topic_writer **out, struct error *err)
+enum status topic_writer_create(const char *path, const char *topic, uint32_t partitions,
+                                struct topic_writer **out, struct error *err)
 {
     struct topic_writer *writer = memory_alloc_zero(1, sizeof *writer);
-    enum status status =
-        locallog_open(path, make ? LOCALLOG_CREATE : LOCALLOG_WRITE, &writer->log, err);
+    enum status status = locallog_open(path, LOCALLOG_CREATE, &writer->log, err);
     if (status == STATUS_OK) {
-        status = find_topic(writer, topic, partitions, make, err);
+        status = find_topic(writer, topic, partitions, err);
     }
     if (status == STATUS_OK) {
         status = locallog_checkpointer_start(path, &writer->checkpointer, err);
@@ -75,18 +69,6 @@ static enum status open_writer(const char *path, const char *topic, uint32_t par
     }
     *out = writer;
     return STATUS_OK;
-}
-
-enum status topic_writer_create(const char *path, const char *topic, uint32_t partitions,
-                                struct topic_writer **out, struct error *err)
-{
-    return open_writer(path, topic, partitions, true, out, err);
-}
-
-enum status topic_writer_open(const char *path, const char *topic, struct topic_writer **out,
-                              struct error *err)
-{
-    return open_writer(path, topic, 0, false, out, err);
 }
 
 void topic_writer_close(struct topic_writer *writer)
@@ -171,7 +153,8 @@ uint64_t topic_writer_pending_count(const struct topic_writer *writer)
     return writer->pending_count;
 }
 
-void topic_writer_finish(struct topic_writer *writer)
+/* Before a transaction, so that it is short: compresses the batches in the making. */
+static void finish(struct topic_writer *writer)
 {
     for (uint32_t i = 0; i < writer->topic.partitions; i++) {
         finish_partition(writer, i);
@@ -187,9 +170,10 @@ static void extend_span(struct topic_span *span, int64_t base_offset, uint32_t c
     span->record_count += count;
 }
 
-enum status topic_writer_flush(struct topic_writer *writer, struct error *err)
+/* Within the transaction; what was pending still is. */
+static enum status flush(struct topic_writer *writer, struct error *err)
 {
-    topic_writer_finish(writer);
+    finish(writer);
     memcpy(writer->flushed, writer->spans,
            size_mul(writer->topic.partitions, sizeof *writer->spans));
     for (uint32_t i = 0; i < writer->finished_count; i++) {
@@ -206,7 +190,8 @@ enum status topic_writer_flush(struct topic_writer *writer, struct error *err)
     return STATUS_OK;
 }
 
-void topic_writer_flushed(struct topic_writer *writer)
+/* After the commit: nothing is pending, and the spans know of it. */
+static void take_flushed(struct topic_writer *writer)
 {
     memcpy(writer->spans, writer->flushed,
            size_mul(writer->topic.partitions, sizeof *writer->spans));
@@ -221,7 +206,7 @@ static enum status commit_once(struct topic_writer *writer,
 {
     enum status status = locallog_begin(writer->log, err);
     if (status == STATUS_OK) {
-        status = topic_writer_flush(writer, err);
+        status = flush(writer, err);
     }
     if (status == STATUS_OK && more != NULL) {
         status = more(context, err);
@@ -230,7 +215,7 @@ static enum status commit_once(struct topic_writer *writer,
         status = locallog_commit(writer->log, err);
     }
     if (status == STATUS_OK) {
-        topic_writer_flushed(writer);
+        take_flushed(writer);
     } else {
         locallog_rollback(writer->log);
     }
@@ -244,7 +229,7 @@ enum status topic_writer_commit(struct topic_writer *writer,
     int64_t pause_us = PAUSE_FIRST_US;
     int64_t begin_us = clock_monotonic_us();
     bool is_waiting = false;
-    topic_writer_finish(writer);
+    finish(writer);
     for (;;) {
         struct error failure = {0};
         enum status status = commit_once(writer, more, context, &failure);

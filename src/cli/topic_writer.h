@@ -1,11 +1,9 @@
 /*
- * Writing records into a topic of a local log: for produce, gen and dlq replay.
+ * Writing records into a topic of a local log: for produce and gen.
  *
  * topic_writer_append() puts a record into the batch of its partition; a batch that is full is
  * compressed at once. What is pending becomes visible with topic_writer_commit(), in one
- * transaction; or, for whoever has more to write in the same transaction before it, with
- * locallog_begin() … topic_writer_flush() … locallog_commit(), topic_writer_flushed(). After a
- * failure nothing of what was pending is in, and the writer is of no more use.
+ * transaction. After a failure nothing of what was pending is in, and the writer is of no more use.
  *
  * On a full disk, and while another program holds the file, topic_writer_commit() waits: it says so
  * once on stderr, tries again until it works, and says that too. A stop ends the waiting.
@@ -36,9 +34,6 @@ struct topic_writer;
  * CONFIG "topic.exists" when the topic has another number of partitions than those. */
 enum status topic_writer_create(const char *path, const char *topic, uint32_t partitions,
                                 struct topic_writer **out, struct error *err) WEIR_MUST_USE;
-/* CONFIG "topic.missing" when it is not there. */
-enum status topic_writer_open(const char *path, const char *topic, struct topic_writer **out,
-                              struct error *err) WEIR_MUST_USE;
 /* Forgets what is pending. Takes NULL. */
 void topic_writer_close(struct topic_writer *writer);
 
@@ -52,17 +47,11 @@ bool topic_writer_append(struct topic_writer *writer, uint32_t partition, struct
 /* Of records that are not committed yet. */
 size_t topic_writer_pending_bytes(const struct topic_writer *writer);
 uint64_t topic_writer_pending_count(const struct topic_writer *writer);
-/* Within a transaction of the writer's log; what was pending still is until
- * topic_writer_flushed(). */
-enum status topic_writer_flush(struct topic_writer *writer, struct error *err) WEIR_MUST_USE;
-/* After the commit of that transaction: nothing is pending, and the spans know of it. */
-void topic_writer_flushed(struct topic_writer *writer);
-/* begin, flush, `more` (may be NULL), commit, flushed; `more` is called again with every attempt. */
+/* One transaction of what is pending and of what `more` writes (may be NULL; called again with every
+ * attempt). */
 enum status topic_writer_commit(struct topic_writer *writer,
                                 enum status (*more)(void *context, struct error *err),
                                 void *context, struct error *err) WEIR_MUST_USE;
-/* Before a transaction: compresses the batches in the making, so that the transaction is short. */
-void topic_writer_finish(struct topic_writer *writer);
 
 const struct topic_span *topic_writer_span(const struct topic_writer *writer, uint32_t partition);
 /* "raw (0: offsets 0–4, 2: offset 7)" */

@@ -244,7 +244,7 @@ static enum status validate(const struct cli_arguments *arguments, struct error 
 {
     if (!cli_given(arguments, "schema")) {
         return error_set(err, STATUS_CONFIG, "use.arguments",
-                         "--schema names the JSON Schema to check against");
+                         "validate needs a schema: weir validate --schema S [FILE]");
     }
     static const struct json_options json = {.max_record_bytes = LINES_LINE_MAX_BYTES};
     struct validation v = {.arena = arena_new(64 * 1024)};

@@ -69,8 +69,7 @@ struct output_row {
     const struct source_partition *origin;
 };
 
-/* A dead letter on its way out (design: Dead letter). All slices are the caller's and are copied.
- * */
+/* A dead letter on its way out. All slices are the caller's and are copied. */
 struct dead_letter {
     struct bytes key;
     struct bytes value;

@@ -3,7 +3,7 @@
  * default, and one line of help each. Checks a document against it, with the nearest right spelling
  * for an unknown key. Each connector brings a table of its own; plan/ joins them.
  *
- * A key that the design knows but this version does not build is in the table with `unsupported`
+ * A key that is kept free and not built is in the table with `unsupported`
  * set: it is refused with code `config.unsupported` and the text says what to leave out.
  */
 #ifndef WEIR_DOC_GRAMMAR_H

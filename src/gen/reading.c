@@ -5,18 +5,8 @@
 #define US_PER_SECOND INT64_C(1000000)
 #define SECONDS_PER_DAY INT64_C(86400)
 
-static const char *const field_names[READING_FIELD_COUNT] = {
-    "message_id", "sensor_id", "event_time", "temperature",
-    "humidity",   "pressure",  "battery",    "site",
-};
-
 static const char *const site_texts[] = {"\"north\"", "\"south\"", "\"east\"", "\"west\"",
                                          "\"test\""};
-
-const char *reading_field_name(enum reading_field field)
-{
-    return field_names[field];
-}
 
 void reading_writer_init(struct reading_writer *writer, uint64_t seed)
 {

@@ -60,7 +60,5 @@ size_t reading_write(struct reading_writer *writer, const struct reading *readin
 /* The JSON value of one field, with its quotes where it is a string; returns its size, no NUL. */
 size_t reading_write_field(struct reading_writer *writer, const struct reading *reading,
                            enum reading_field field, char out[READING_FIELD_BYTES]);
-/* "temperature", … */
-const char *reading_field_name(enum reading_field field);
 
 #endif

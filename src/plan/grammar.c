@@ -1,6 +1,6 @@
 /*
- * The pipeline file as a table. What the design names and this version does not build stands
- * here too, with what to do instead, so that it is refused and never ignored.
+ * The pipeline file as a table. Keys that are kept free and not built stand here too, with what to
+ * do instead, so that they are refused and never ignored.
  */
 #include "plan/grammar.h"
 

@@ -308,7 +308,7 @@ static enum status check_rejects(const struct plan_maker *maker, const struct do
             const struct doc *include = doc_get(dlq, "include");
             return doc_error(include != NULL ? include : dlq, err, "config.unsupported",
                              "rows that the place of sink '%s' refuses can go to a dead-letter "
-                             "place in the same SQLite file or Kafka cluster only: put the dlq "
+                             "place in the same SQLite file, database or Kafka cluster only: put the dlq "
                              "there, or leave 'rejected' out of dlq.include (refused rows stay in "
                              "weir_rejects, or in the topic of the progress records)",
                              sink->name);

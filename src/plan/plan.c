@@ -276,16 +276,3 @@ enum status plan_from_text(struct bytes text, const struct plan *running, struct
     }
     return finish(&maker, status, out, err);
 }
-
-struct sink *plan_find_sink(const struct plan *plan, const char *name)
-{
-    if (strcmp(name, "dlq") == 0) {
-        return plan->dlq;
-    }
-    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
-        if (strcmp(plan->sinks[i]->name, name) == 0) {
-            return plan->sinks[i];
-        }
-    }
-    return NULL;
-}

@@ -98,7 +98,5 @@ void plan_free(struct plan *plan);
 
 /* How rows of its source are told apart; NULL unless the format is CSV. */
 const struct csv_options *plan_csv(const struct plan *plan);
-/* The place of a sink by its name in the file ("dlq" too); NULL when there is none. */
-struct sink *plan_find_sink(const struct plan *plan, const char *name);
 
 #endif

@@ -1,8 +1,7 @@
 /*
- * R, the progress record: how far one system (a SQLite file, a folder of files, later a Kafka
- * cluster or a database) has come with one source partition. Every system keeps its own and commits
- * it in the same transaction as its rows; that is the whole commit law (design: one law, many
- * cursors).
+ * R, the progress record: how far one system (a SQLite file, a folder of files, a Kafka cluster,
+ * a database) has come with one source partition. Every system keeps its own and commits
+ * it in the same transaction as its rows; that is the whole commit law.
  *
  * The life of R: first start writes epoch 0; taking over changes `owner` only (compare-and-swap on
  * epoch and the old owner); every commit applies one STEP, which makes epoch + 1 (compare-and-swap

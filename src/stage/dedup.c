@@ -1,5 +1,5 @@
 /*
- * Dedup, and lateness behind it (design: dedup; models: stages.py).
+ * Dedup, and lateness behind it.
  *
  * A key is remembered while the watermark after this row ≤ e + window, e being the greatest
  * event time of its sightings. Rows that are not late register and refresh; a late row is only

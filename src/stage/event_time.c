@@ -1,5 +1,5 @@
 /*
- * Event time and watermark, row by row (design: The stages and their law).
+ * Event time and watermark, row by row.
  *
  * watermark = greatest vetted event time so far − lateness. A row is vetted when it has an event
  * time that nothing speaks against; every vetted row moves the watermark, whatever becomes of

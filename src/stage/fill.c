@@ -1,6 +1,5 @@
 /*
- * Fill: absent cells get a constant, or the last value of the same key (design: fill last_by;
- * models: stages.py).
+ * Fill: absent cells get a constant, or the last value of the same key.
  *
  * A value feeds if it is present in its record, satisfies its own field's constraints and was
  * not itself filled; whatever becomes of its row. It fills row r of the same key only if 0 ≤

@@ -68,11 +68,6 @@ void stage_runner_free(struct stage_runner *runner)
     memory_free(runner);
 }
 
-const struct stage_plan *stage_runner_plan(const struct stage_runner *runner)
-{
-    return runner->plan;
-}
-
 const struct hash_secret *stage_runner_secret(const struct stage_runner *runner)
 {
     return &runner->secret;

@@ -214,7 +214,6 @@ struct stage_runner;
 enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_key[HASH_KEY_BYTES],
                              struct stage_runner **out, struct error *err) WEIR_MUST_USE;
 void stage_runner_free(struct stage_runner *runner);
-const struct stage_plan *stage_runner_plan(const struct stage_runner *runner);
 const struct hash_secret *stage_runner_secret(const struct stage_runner *runner);
 /* A batch for this plan's layout. */
 struct batch *stage_runner_batch(struct stage_runner *runner);

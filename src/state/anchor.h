@@ -1,6 +1,5 @@
 /*
- * Anchors: places from which state can be rebuilt by replay (design: state is a function of the
- * log).
+ * Anchors: places from which state can be rebuilt by replay: state is a function of the log.
  *
  * An anchor is the offset of a row with the greatest vetted event time and the future candidates
  * BEFORE that row. Replay may start at an anchor whose greatest event time lies more than `lateness

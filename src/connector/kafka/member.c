@@ -8,7 +8,6 @@ struct kafka_member {
     rd_kafka_event_t *event; /* waits for its answer */
     uint32_t *partitions;    /* of the event */
     uint32_t partition_count;
-    bool *held;
 };
 
 enum status kafka_member_open(const struct doc *config, const char *folder, const char *group,
@@ -23,7 +22,6 @@ enum status kafka_member_open(const struct doc *config, const char *folder, cons
                               "partition.assignment.strategy", assignment,
                               instance == NULL ? NULL : "group.instance.id", instance, NULL};
     struct kafka_member *member = memory_alloc_zero(1, sizeof *member);
-    member->held = memory_alloc_zero(partition_count, sizeof *member->held);
     member->partitions = memory_alloc_zero(partition_count, sizeof *member->partitions);
     member->partition_count = partition_count;
     enum status status = kafka_client_open(config, folder, KAFKA_MEMBER, group, settings,
@@ -62,7 +60,6 @@ void kafka_member_close(struct kafka_member *member)
         (void)rd_kafka_consumer_close(member->client->rk);
     }
     kafka_client_close(member->client);
-    memory_free(member->held);
     memory_free(member->partitions);
     memory_free(member);
 }
@@ -140,14 +137,10 @@ enum status kafka_member_answer(struct kafka_member *member, struct error *err)
     check(member->event != NULL);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(
         rd_kafka_event_topic_partition_list(member->event));
-    bool is_gain = assignment.event == ASSIGNMENT_GAINED;
-    rd_kafka_resp_err_t code =
-        is_gain          ? take_partitions(member, is_cooperative, list)
-        : is_cooperative ? code_of(rd_kafka_incremental_unassign(rk, list))
-                         : rd_kafka_assign(rk, NULL);
-    for (uint32_t i = 0; i < assignment.count; i++) {
-        member->held[assignment.partitions[i]] = is_gain;
-    }
+    rd_kafka_resp_err_t code = assignment.event == ASSIGNMENT_GAINED
+                                   ? take_partitions(member, is_cooperative, list)
+                               : is_cooperative ? code_of(rd_kafka_incremental_unassign(rk, list))
+                                                : rd_kafka_assign(rk, NULL);
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_event_destroy(member->event);
     member->event = NULL;
@@ -155,11 +148,6 @@ enum status kafka_member_answer(struct kafka_member *member, struct error *err)
     return code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__STATE
                ? STATUS_OK
                : kafka_error(member->client, code, "answer the group", err);
-}
-
-bool kafka_member_holds(const struct kafka_member *member, uint32_t partition)
-{
-    return partition < member->partition_count && member->held[partition];
 }
 
 bool kafka_member_is_lost(const struct kafka_member *member)

@@ -34,7 +34,6 @@ void kafka_member_poll(struct kafka_member *member);
 void kafka_member_event(struct kafka_member *member, struct source_assignment *out);
 enum status kafka_member_answer(struct kafka_member *member, struct error *err) WEIR_MUST_USE;
 
-bool kafka_member_holds(const struct kafka_member *member, uint32_t partition);
 /* The group went on without this process: nothing may be committed any more. */
 bool kafka_member_is_lost(const struct kafka_member *member);
 /* The member as it is now; the caller destroys it. */

@@ -1,6 +1,6 @@
 /*
- * Dead letters as rows of a table: the columns, and the values of one letter (design: Dead letter;
- * the names are those of the headers without "weir."). All databases have the same ones.
+ * Dead letters as rows of a table: the columns, and the values of one letter. The names are those of
+ * the headers in a topic without "weir."; all databases have the same ones.
  */
 #ifndef WEIR_CONNECTOR_TABLE_LETTER_H
 #define WEIR_CONNECTOR_TABLE_LETTER_H
