@@ -333,12 +333,9 @@ static enum status explain_start(struct explaining *explaining, struct error *er
         }
     }
     if (furthest == NULL) {
-        /* What else than that the pipeline has not run kept a place from being opened. */
-        bool has_more = explaining->not_opened.status != STATUS_OK &&
-                        strcmp(explaining->not_opened.code, "progress.none") != 0;
         say(explaining, EXPLAIN_NOTE, "plan", "", "%s; it has not run yet%s%s",
-            pipeline->plan->hash_text, has_more ? ": " : "",
-            has_more ? explaining->not_opened.message : "");
+            pipeline->plan->hash_text, explaining->not_opened.status == STATUS_OK ? "" : ": ",
+            explaining->not_opened.message);
         return STATUS_OK;
     }
     if (is_apart) {
