@@ -270,8 +270,14 @@ static enum status read_topic(struct reading *reading, const struct place *place
 
 static const char letters_sql[] =
     "SELECT reason, field, detail, violations, topic, partition, offset, timestamp, pipeline, plan,"
-    " attempt, sink, key, value, value_base64, headers FROM \"%w\"";
-enum { COLUMN_KEY = PART_COUNT, COLUMN_VALUE, COLUMN_VALUE_BASE64, COLUMN_HEADERS };
+    " attempt, sink, key, key_base64, value, value_base64, headers FROM \"%w\"";
+enum {
+    COLUMN_KEY = PART_COUNT,
+    COLUMN_KEY_BASE64,
+    COLUMN_VALUE,
+    COLUMN_VALUE_BASE64,
+    COLUMN_HEADERS,
+};
 
 static struct bytes column_bytes(struct arena *arena, sqlite3_stmt *row, int column)
 {
@@ -281,6 +287,14 @@ static struct bytes column_bytes(struct arena *arena, sqlite3_stmt *row, int col
     const void *data = sqlite3_column_blob(row, column);
     size_t size = (size_t)sqlite3_column_bytes(row, column);
     return bytes_of(arena_copy(arena, data == NULL ? "" : data, size), size);
+}
+
+/* What stands in `column`, or in base64 in the one behind it. */
+static struct bytes text_or_base64(struct arena *arena, sqlite3_stmt *row, int column)
+{
+    struct bytes base64 = column_bytes(arena, row, column + 1);
+    return bytes_is_none(base64) ? column_bytes(arena, row, column)
+                                 : decode_base64(arena, base64);
 }
 
 static enum status visit_row(struct reading *reading, struct arena *arena, sqlite3_stmt *row,
@@ -295,10 +309,8 @@ static enum status visit_row(struct reading *reading, struct arena *arena, sqlit
         reading->foreign_count++;
         return STATUS_OK;
     }
-    struct bytes base64 = column_bytes(arena, row, COLUMN_VALUE_BASE64);
-    letter.key = column_bytes(arena, row, COLUMN_KEY);
-    letter.value = bytes_is_none(base64) ? column_bytes(arena, row, COLUMN_VALUE)
-                                         : decode_base64(arena, base64);
+    letter.key = text_or_base64(arena, row, COLUMN_KEY);
+    letter.value = text_or_base64(arena, row, COLUMN_VALUE);
     headers_from_json(arena, column_bytes(arena, row, COLUMN_HEADERS), &letter);
     return visit(reading, &letter, err);
 }

@@ -100,6 +100,19 @@ def test_each_is_a_dead_letter_in_a_table(lab):
                                     reason) for offset, value, coded, reason in rows})
 
 
+def test_keys_of_any_bytes_are_in_a_table_and_come_back(lab):
+    """As text, or in base64 where not every database takes them; a replay has them again."""
+    keys = [b"plain", None, b"", b"\xff\x00key", b"a\0b"]
+    lab.write(dedup=None, dlq=table("dead")).produce([])
+    batches.append(lab, "in", [(key, b"{") for key in keys])
+    assert balanced(lab.ledger()) == counts(invalid=len(keys))
+    rows = lab.sql('SELECT key, key_base64 FROM dead ORDER BY "offset"')
+    assert rows == [("plain", None), (None, None), ("", None), (None, "/wBrZXk="), (None, "YQBi")]
+    lab.weir("dlq", "replay", "p.yaml")
+    assert [key for _, _, key, _, _ in lab.records("in")] == keys * 2
+    lab.audit()
+
+
 def test_each_is_a_dead_letter_in_a_folder(lab):
     poison = list(POISON.values())
     lab.write(dedup=None, dlq={**folder("dead"), "include": ["invalid"]})

@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from faults import batches
+from faults.lab import Lab
 from postgres.pipeline import Pipeline, check_table
 
 COLUMNS = ("message_id text PRIMARY KEY, sensor_id text NOT NULL, event_time timestamptz,"
@@ -38,6 +40,23 @@ FAULTS = {
 def counts(pipeline):
     out, _ = pipeline.run("audit", "iot.yaml", "--json")
     return json.loads(out)["ledger"]["sinks"]["readings"]
+
+
+def test_dead_letters_of_any_bytes(database, weir, tmp_path):
+    """No record stops a pipeline: what PostgreSQL takes as no text stands in base64."""
+    lab = Lab(tmp_path, weir)
+    place = {"postgres": {"dsn": database.dsn, "table": "letters"}}
+    lab.write(dedup=None, dlq={**place, "include": ["invalid"]}).produce([])
+    headers = [("trace", b"\0\xff"), ("none", None)]
+    records = [(b"plain", b"{"), (b"\xff\0key", b"{\0"), (b"a\0b", b"\xff", headers), (None, None),
+               (b"", b"[]")]
+    batches.append(lab, "in", records)
+    assert lab.ledger()["verdicts"]["invalid"] == len(records)
+    decoded = "coalesce(convert_to({0}, 'UTF8'), decode({0}_base64, 'base64'))"
+    rows = database.ask(f"SELECT {decoded.format('key')}, {decoded.format('value')} FROM letters"
+                        ' ORDER BY "offset"')
+    assert [tuple(row) for row in rows] == [record[:2] for record in records]
+    lab.audit()
 
 
 @pytest.mark.parametrize("name", FAULTS)

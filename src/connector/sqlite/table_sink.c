@@ -294,15 +294,10 @@ static enum cells cells_of(const struct output_column *column)
 static const char *declared_type_of_letter(uint32_t column)
 {
     bool required = table_letter_columns[column].required;
-    switch (table_letter_columns[column].type) {
-    case LETTER_BYTES:
-        break;
-    case LETTER_TEXT:
-        return required ? "TEXT NOT NULL" : "TEXT";
-    case LETTER_INTEGER:
+    if (table_letter_columns[column].type == LETTER_INTEGER) {
         return required ? "INTEGER NOT NULL" : "INTEGER";
     }
-    return required ? "ANY NOT NULL" : "ANY";
+    return required ? "TEXT NOT NULL" : "TEXT";
 }
 
 static enum cells cells_of_letter(uint32_t column)

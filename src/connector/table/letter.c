@@ -6,7 +6,8 @@
 #include "connector/letter_json.h"
 
 const struct table_letter_kind table_letter_columns[LETTER_COUNT] = {
-    [LETTER_KEY] = {"key", LETTER_BYTES, false},
+    [LETTER_KEY] = {"key", LETTER_TEXT, false},
+    [LETTER_KEY_BASE64] = {"key_base64", LETTER_TEXT, false},
     [LETTER_VALUE] = {"value", LETTER_TEXT, false},
     [LETTER_VALUE_BASE64] = {"value_base64", LETTER_TEXT, false},
     [LETTER_HEADERS] = {"headers", LETTER_TEXT, false},
@@ -35,22 +36,28 @@ static bool is_plain_text(struct bytes value)
     return bytes_is_utf8(value) && memchr(value.data, '\0', value.size) == NULL;
 }
 
+/* As text in `plain`, or in base64 in `base64`; the other one is null. */
+static void bytes_values(struct arena *arena, struct bytes bytes, struct value *plain,
+                         struct value *base64)
+{
+    *plain = *base64 = (struct value){.type = VALUE_NULL};
+    if (bytes_is_none(bytes) || bytes.size == 0 || is_plain_text(bytes)) {
+        *plain = text_value(bytes);
+        return;
+    }
+    char *text = arena_alloc(arena, 4 * ((bytes.size + 2) / 3) + 1);
+    size_t size = base64_encode(bytes, text);
+    *base64 = text_value(bytes_of(text, size));
+}
+
 void table_letter_values(struct arena *arena, const struct dead_letter *letter,
                          struct value *values)
 {
-    bool is_text = bytes_is_none(letter->value) || letter->value.size == 0 ||
-                   is_plain_text(letter->value);
     struct buffer headers = {0};
     char timestamp[TIME_TEXT_BYTES];
     letter_json_headers(letter, &headers);
-    values[LETTER_KEY] = text_value(letter->key);
-    values[LETTER_VALUE] = is_text ? text_value(letter->value) : (struct value){0};
-    values[LETTER_VALUE_BASE64] = (struct value){0};
-    if (!is_text) {
-        char *text = arena_alloc(arena, 4 * ((letter->value.size + 2) / 3) + 1);
-        size_t size = base64_encode(letter->value, text);
-        values[LETTER_VALUE_BASE64] = text_value(bytes_of(text, size));
-    }
+    bytes_values(arena, letter->key, &values[LETTER_KEY], &values[LETTER_KEY_BASE64]);
+    bytes_values(arena, letter->value, &values[LETTER_VALUE], &values[LETTER_VALUE_BASE64]);
     values[LETTER_HEADERS] =
         text_value(bytes_of(arena_copy(arena, headers.data, headers.size), headers.size));
     values[LETTER_REASON] = text_value(bytes_of_string(letter->reason));
