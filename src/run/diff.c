@@ -177,6 +177,7 @@ static enum status find_warm_up(struct diff *diff, uint32_t p, int64_t window, i
 static void copy_records(const struct batch *from, struct batch *to)
 {
     batch_reset(to, from->partition, 0);
+    to->header = from->header;
     for (uint32_t row = 0; row < from->row_count; row++) {
         *batch_append_record(to) = from->records[row];
     }
@@ -217,6 +218,11 @@ static enum status judge_from(struct diff *diff, uint32_t p, int64_t begin, int6
     while (status == STATUS_OK && diff->old.state->next_offset < end) {
         bool is_warm = diff->old.state->next_offset >= window;
         status = judge(diff, p, is_warm ? end : window, is_warm ? STAGE_FULL : STAGE_SILENT, err);
+        if (status == STATUS_OK && !is_warm && diff->old.batch->row_count == 0) {
+            /* A header stands before the window, and no record. */
+            diff->old.state->next_offset = window;
+            continue;
+        }
         if (status != STATUS_OK || diff->old.batch->row_count == 0) {
             break;
         }

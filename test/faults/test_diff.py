@@ -1,8 +1,19 @@
 """weir diff: what it says would differ is what differs when both files run."""
 import json
 import random
+import subprocess
 
 from faults.lab import Lab, counts, local, record, table
+
+
+CSV_PIPELINE = """
+version: 1
+name: p
+source: {file: {path: in}, format: csv}
+schema: {type: object, required: [id, v],
+         properties: {id: {type: string}, v: {type: integer, minimum: LEAST}}}
+sinks: {rows: {sqlite: {path: a.db, table: rows}}}
+"""
 
 
 def two(lab, **changes):
@@ -122,3 +133,20 @@ def test_what_cannot_be_compared_is_refused(lab):
     assert done.status == 2 and "diff.source" in done.err
     done = lab.weir("diff", "p.yaml", "p.yaml", "--last", 3, "--since", "2026-01-01T00:00:00Z")
     assert done.status == 2 and "exclude each other" in done.err
+
+
+def test_rows_of_csv_have_their_header_under_both_files(tmp_path, weir):
+    """Also where something is remembered, so that it reads from before the first record."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("v,id\n1,a\n3,b\n4,b\n")
+    (tmp_path / "in/b.csv").write_text("id,v\nc,1\n")
+    (tmp_path / "in/c.csv").write_text("id,v\n")
+    for memory in ("", "dedup: {key: id, window: unlimited}\n"):
+        for name, least in (("p.yaml", 0), ("new.yaml", 2)):
+            (tmp_path / name).write_text(CSV_PIPELINE.replace("LEAST", str(least)) + memory)
+        for options, records, differing in (((), 4, 2), (("--last", "1"), 2, 1)):
+            done = subprocess.run([weir, "diff", "p.yaml", "new.yaml", "--json", *options],
+                                  cwd=tmp_path, capture_output=True, text=True, timeout=60)
+            said = json.loads(done.stdout)
+            assert done.returncode == 1 and said["records"] == records, (memory, options, done)
+            assert kinds(said) == {("VALID", "INVALID schema.range v", "verdict"): differing}, said
