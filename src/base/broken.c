@@ -9,6 +9,7 @@ static const char *const names[] = {
     "rows-first",     /* R is committed in a transaction behind that of the rows */
     "no-replay",      /* a start does not rebuild the state */
     "no-cas",         /* R is written whoever owns it, at whatever epoch it is */
+    "lost-kept",      /* state of a partition that was lost stays, wherever R stands */
     "no-owner",       /* a start takes over without a look at the old owner */
     "no-lock",        /* a start does not take the group's lock */
     "no-fsync",       /* SQLite syncs nothing */

@@ -820,14 +820,14 @@ static bool is_partition_kept(struct pipeline *pipeline, uint32_t p)
         is_there = is_there && pipeline_progress(pipeline, s, p)->next_offset ==
                                    partition->state->next_offset;
     }
-    if (!is_there) {
+    if (!is_there && !BROKEN("lost-kept")) {
         stage_state_free(partition->state);
         memory_free(partition->plans);
         partition->state = NULL;
         partition->plans = NULL;
         partition->plan_count = 0;
     }
-    return is_there;
+    return is_there || BROKEN("lost-kept");
 }
 
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)

@@ -24,6 +24,7 @@ CAUGHT_BY = {
     "no-part-fsync": "torture/torture-power",
     "ready-first": "torture/torture-power",
     "snapshot-early": "simulation/simulation",
+    "lost-kept": "simulation/simulation",
     "no-replay": "simulation/simulation",
     "reject-dropped": "torture/torture-power",
     "crc-ignored": "codec-record_batch",

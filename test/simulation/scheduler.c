@@ -26,6 +26,7 @@ struct task {
     void (*run)(void *context);
     void *context;
     bool is_over;
+    bool is_joined; /* its place is free for another */
     const void *waits_for;   /* a condition, mutex or task; NULL: nothing but the time */
     int64_t wakes_us;        /* NEVER: no time wakes it */
 };
@@ -149,8 +150,14 @@ static void *enter(void *argument)
 
 static struct task *start(struct process *process, void (*run)(void *context), void *context)
 {
-    check(world.task_count < TASKS_MAX);
-    struct task *task = &world.tasks[world.task_count++];
+    struct task *task = &world.tasks[0];
+    while (task < &world.tasks[world.task_count] && !task->is_joined) {
+        task++;
+    }
+    if (task == &world.tasks[world.task_count]) {
+        check(world.task_count < TASKS_MAX);
+        world.task_count++;
+    }
     *task = (struct task){.process = process, .run = run, .context = context};
     check(pthread_cond_init(&task->chosen, NULL) == 0);
     check(pthread_create(&task->handle, NULL, enter, task) == 0);
@@ -299,6 +306,7 @@ void __wrap_thread_join(struct thread *thread)
     while (!task->is_over) {
         wait_for(task, NEVER);
     }
+    task->is_joined = true;
 }
 
 void __wrap_mutex_init(struct mutex *mutex)

@@ -1,8 +1,10 @@
 /*
  * Worker, committers, snapshots and recovery in a simulated world, under one seeded scheduler:
  * systems that are away or whose answers are lost, processes that are killed between any two of
- * their steps, asked to stop, or frozen while another takes over and then go on as zombies. At the
- * end one run without faults: every row in its place once, in order, ledgers equal.
+ * their steps, asked to stop, or frozen while another takes over and then go on as zombies. In half
+ * of the worlds up to three processes at once share the partitions as members of a group (group.h),
+ * which gives, revokes and takes them for lost. At the end one run without faults: every row in its
+ * place once, in order, ledgers equal.
  *
  *     build/release/test/simulation/simulation 4711            one seed
  *     WEIR_SEED=1 WEIR_TRIALS=20000 build/release/test/simulation/simulation
@@ -25,13 +27,20 @@
 #include "scheduler.h"
 #include "world.h"
 
-enum { LIVES_MAX = 12, PLANS = 3, LIMIT_S = 60 };
+enum {
+    LIVES_MAX = 12,
+    PLANS = 3, /* so many processes at once */
+    LIMIT_S = 60,
+    UNFENCED_SEEDS = 400,
+    FOLDER_BYTES = 160,
+};
 
 /* A process that runs the pipeline. */
 struct life {
     struct plan *plan;
     struct process *process;
     bool until_end;
+    bool is_frozen;
     enum status status;
     struct error err;
 };
@@ -145,6 +154,54 @@ static void disturb(struct plan **plans)
     }
 }
 
+static struct life *running_life(void)
+{
+    struct life *found = NULL;
+    int count = 0;
+    for (int k = 0; k < life_count; k++) {
+        if (!process_is_over(lives[k].process)) {
+            count++;
+            found = prng_below(scheduler_prng(), (uint64_t)count) == 0 ? &lives[k] : found;
+        }
+    }
+    return found;
+}
+
+static void trouble(struct life *life)
+{
+    if (life->is_frozen) {
+        process_freeze(life->process, life->is_frozen = false);
+    } else if (happens(40)) {
+        world_tally.freezes++;
+        process_freeze(life->process, life->is_frozen = true);
+    } else if (happens(40)) {
+        world_tally.stops++;
+        process_ask_to_stop(life->process);
+    } else {
+        kill_life(life);
+    }
+}
+
+/* Several processes at once, which share the partitions and come and go. */
+static void disturb_shared(struct plan **plans)
+{
+    int count = 1 + (int)prng_below(scheduler_prng(), LIVES_MAX - 1);
+    while (life_count < count) {
+        if (free_plan(plans) != NULL && happens(70)) {
+            (void)start_life(plans, happens(20));
+        }
+        scheduler_sleep_us((int64_t)prng_below(scheduler_prng(), happens(40) ? 20000 : 600000));
+        struct life *life = running_life();
+        if (life != NULL && happens(60)) {
+            trouble(life);
+        }
+    }
+    for (struct life *life = running_life(); life != NULL; life = running_life()) {
+        scheduler_sleep_us((int64_t)prng_below(scheduler_prng(), 400000));
+        kill_life(life);
+    }
+}
+
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *position)
 {
     (void)info;
@@ -154,7 +211,7 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 }
 
 /* In a process of its own, which ends with what was killed in it. */
-static void simulate(uint64_t seed, const char *folder)
+static void simulate(uint64_t seed, const char *folder, bool is_fenced)
 {
     alarm(LIMIT_S);
     struct plan *plans[PLANS];
@@ -164,7 +221,14 @@ static void simulate(uint64_t seed, const char *folder)
     }
     scheduler_begin(seed);
     world_begin(plans[0]);
-    disturb(plans);
+    if (!is_fenced) {
+        world_give_up_fencing();
+    }
+    if (world_is_shared()) {
+        disturb_shared(plans);
+    } else {
+        disturb(plans);
+    }
     world_calm();
     struct life *last = start_life(plans, true);
     while (!process_is_over(last->process)) {
@@ -197,7 +261,7 @@ static void one_seed(uint64_t seed, const char *parent, struct world_tally *tota
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        simulate(seed, folder);
+        simulate(seed, folder, true);
         add_tally(total);
         _exit(0);
     }
@@ -210,6 +274,41 @@ static void one_seed(uint64_t seed, const char *parent, struct world_tally *tota
     }
 }
 
+static void make_folder(char *out)
+{
+    const char *temporary = getenv("TMPDIR");
+    (void)snprintf(out, FOLDER_BYTES, "%s/weir-simulation-XXXXXX",
+                   temporary == NULL ? "/tmp" : temporary);
+    assert_non_null(mkdtemp(out));
+}
+
+/* Systems that take what former owners send spoil what the oracle expects, sooner or later. */
+static void test_group_without_fencing_is_caught(void **state)
+{
+    (void)state;
+    if (single_seed != NULL) {
+        skip();
+    }
+    bool is_caught = false;
+    for (uint64_t seed = 1; seed <= UNFENCED_SEEDS && !is_caught; seed++) {
+        char folder[FOLDER_BYTES];
+        make_folder(folder);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            if (freopen("/dev/null", "w", stderr) != NULL) {
+                simulate(seed, folder, false);
+            }
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        (void)nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        is_caught = WIFEXITED(status) && WEXITSTATUS(status) == WORLD_EXIT_WRONG;
+    }
+    assert_true(is_caught);
+}
+
 static void test_seeds(void **state)
 {
     (void)state;
@@ -219,11 +318,8 @@ static void test_seeds(void **state)
     }
     print_message("WEIR_SEED=%llu, %llu seeds\n", (unsigned long long)trials.seed,
                   (unsigned long long)trials.count);
-    const char *temporary = getenv("TMPDIR");
-    char parent[160];
-    (void)snprintf(parent, sizeof parent, "%s/weir-simulation-XXXXXX",
-                   temporary == NULL ? "/tmp" : temporary);
-    assert_non_null(mkdtemp(parent));
+    char parent[FOLDER_BYTES];
+    make_folder(parent);
     struct world_tally *total = mmap(NULL, sizeof *total, PROT_READ | PROT_WRITE,
                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(total != MAP_FAILED);
@@ -231,11 +327,15 @@ static void test_seeds(void **state)
         one_seed(trials.seed + i, parent, total);
     }
     print_message("%llu kills, %llu zombies, %llu stops, %llu commits, %llu lost answers, "
-                  "%llu times a system was away, %llu fenced\n",
+                  "%llu times a system was away, %llu fenced\n"
+                  "%llu worlds with a group: %llu rebalances, %llu partitions gained, %llu revoked, "
+                  "%llu lost\n",
                   (unsigned long long)total->kills, (unsigned long long)total->freezes,
                   (unsigned long long)total->stops, (unsigned long long)total->commits,
                   (unsigned long long)total->lost_answers, (unsigned long long)total->refusals,
-                  (unsigned long long)total->fenced);
+                  (unsigned long long)total->fenced, (unsigned long long)total->shared,
+                  (unsigned long long)total->rebalances, (unsigned long long)total->gained,
+                  (unsigned long long)total->revoked, (unsigned long long)total->lost);
     assert_int_equal(rmdir(parent), 0);
 }
 
@@ -245,6 +345,7 @@ int main(int argc, char **argv)
     single_seed = argc > 1 ? argv[1] : NULL;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_group_without_fencing_is_caught),
     };
     return cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
 }

@@ -10,6 +10,9 @@
 
 #include "plan/plan.h"
 
+/* How a process ends that found something wrong. */
+enum { WORLD_EXIT_WRONG = 91 };
+
 enum { WORLD_SYSTEMS = 3, WORLD_SINKS = 3, WORLD_PARTITIONS_MAX = 3, WORLD_ROWS_MAX = 96 };
 
 /* A plan whose source and systems are simulated; for one process at a time. */
@@ -17,6 +20,10 @@ struct plan *world_plan_new(void);
 
 /* A new world: log, empty systems, and what must come of them. */
 void world_begin(const struct plan *plan);
+/* Whether several processes share the source. */
+bool world_is_shared(void);
+/* For a test of the oracle: systems take what former owners send. */
+void world_give_up_fencing(void);
 /* The plan of a process that starts: sessions of one that was killed are forgotten. */
 void world_prepare(struct plan *plan);
 
@@ -30,6 +37,7 @@ _Noreturn void world_wrong(const char *format, ...) __attribute__((format(printf
 
 struct world_tally {
     uint64_t commits, lost_answers, refusals, fenced, kills, freezes, stops;
+    uint64_t shared, rebalances, gained, revoked, lost; /* the last three: partitions */
 };
 extern struct world_tally world_tally;
 
