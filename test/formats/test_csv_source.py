@@ -206,3 +206,38 @@ def test_each_file_of_a_folder_has_its_snapshot(weir, tmp_path):
         with open(tmp_path / "in/y.csv", "a") as file:
             file.write(f"new{expected},\n")
     assert "0 records replayed" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["plain", *PACKERS])
+def test_a_last_row_that_is_open_behind_a_newline(weir, tmp_path, name):
+    """Taken by --until-end, it stays one: runs and audits go on, and more bytes are refused."""
+    if name == "zstd" and shutil.which("zstd") is None:
+        pytest.skip("no zstd program here")
+    pack = PACKERS.get(name, bytes)
+    path = tmp_path / "a.csv"
+    path.write_bytes(pack(b'a,b\n1,x\n"open,e\n'))
+    (tmp_path / "p.yaml").write_text(PIPELINE.replace("IN", "a.csv").replace("CSV", "header: true"))
+
+    def weir_does(*words):
+        return subprocess.run([weir, *words], cwd=tmp_path, capture_output=True, text=True)
+
+    for words in (("run", "p.yaml", "--until-end"), ("audit", "p.yaml")) * 2:
+        done = weir_does(*words)
+        assert done.returncode == 0, done
+    assert "audited 2 records against 2 rows: missing 0" in done.stdout
+    said = weir_does("lag", "p.yaml", "--json")
+    assert said.returncode == 0 and '"behind":0' in said.stdout.replace(" ", ""), said
+    with open(path, "ab") as file:
+        file.write(pack(b'",y\n2,z\n'))
+    done = weir_does("run", "p.yaml", "--until-end")
+    assert done.returncode == 2 and "source." in done.stderr, done
+    assert select(tmp_path / "a.db", "SELECT a FROM rows") == [("1",)]
+
+
+def test_a_header_that_is_open_behind_a_newline(weir, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'"a,b\n1,x\n')
+    (tmp_path / "p.yaml").write_text(PIPELINE.replace("IN", "a.csv").replace("CSV", "header: true"))
+    for _ in range(2):
+        done = subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and "in 0 = VALID 0" in done.stdout, done

@@ -193,10 +193,17 @@ enum status source_file_identify(struct source_file *file, char out_digits[33], 
 
 enum joint {
     JOINT_GOOD,  /* a record begins here */
-    JOINT_END,   /* the file ends one byte before, with a record that has no newline */
+    JOINT_END,   /* the file ends one byte before, with a record that has no end */
     JOINT_SHORT, /* the file ends further before */
     JOINT_TORN,  /* this is in the midst of a record */
 };
+
+/* Whether a last row that ends within quotes was taken up to here: then a newline before says nothing
+ * about where it ends. */
+static bool is_behind_open_row(const struct source_file *file, int64_t offset)
+{
+    return file->csv != NULL && offset == file->settled;
+}
 
 static enum status find_joint(struct source_file *file, int64_t offset, enum joint *out,
                               struct error *err)
@@ -217,7 +224,8 @@ static enum status find_joint(struct source_file *file, int64_t offset, enum joi
     if (got == size) {
         *out = before[1] == '\n' ? JOINT_GOOD : JOINT_TORN;
     } else {
-        *out = got == 1 && before[0] != '\n' ? JOINT_END : JOINT_SHORT;
+        bool is_at_end = before[0] != '\n' || is_behind_open_row(file, offset);
+        *out = got == 1 && is_at_end ? JOINT_END : JOINT_SHORT;
     }
     return STATUS_OK;
 }
@@ -257,8 +265,9 @@ enum status source_file_end(struct source_file *file, int64_t *out_offset, struc
         status = input_read_at(file->input, size - 1, &last, 1, &got, err);
     }
     if (status == STATUS_OK) {
-        /* What is missing of a stream is at least a byte. */
-        *out_offset = size + (last != '\n' || !is_whole);
+        /* What is missing of a stream is at least a byte. Of a row too, once it was taken: whether
+         * one is open is not known before. */
+        *out_offset = size + (last != '\n' || !is_whole || is_behind_open_row(file, size + 1));
     }
     return status;
 }
@@ -385,6 +394,7 @@ static enum status take_rest(struct source_file *file, struct line_cut *cut, str
     if (status == STATUS_OK && rest->size > 0) {
         line_cut_append_rest(cut, *rest, batch);
         rest->size = 0;
+        file->settled = cut->offset > file->settled ? cut->offset : file->settled;
     }
     return status;
 }

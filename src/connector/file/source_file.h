@@ -16,6 +16,8 @@
  * what was read is refused (source.truncated), and so is one that got bytes directly behind a last
  * record without a newline that was taken (source.torn_line): in both cases the records before are
  * no longer what they were. That is why each read first looks at the two bytes before its position.
+ * A row of CSV that is open at the file's end counts as one without a newline, also where the last
+ * byte is a newline within its quotes.
  *
  * Of a packed file (input.h) all positions are those of the unpacked bytes. A stream that ends
  * inside of a frame goes on later when the file is followed; where it must be whole (settled) it is
