@@ -5,7 +5,7 @@
 #include "cli/ledger_print.h"
 #include "cli/verbs.h"
 #include "codec/json.h"
-#include "run/audit.h"
+#include "inspect/audit.h"
 
 /* What was found, kept for --json. */
 struct findings {

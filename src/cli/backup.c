@@ -1,5 +1,5 @@
 /* weir backup: all that a pipeline keeps, copied while it runs. */
-#include "run/backup.h"
+#include "inspect/backup.h"
 
 #include <string.h>
 

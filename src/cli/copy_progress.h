@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "run/backup.h"
+#include "inspect/backup.h"
 
 struct copy_progress {
     struct copy_observer observer; /* its context is the struct, which must not move */

@@ -1,5 +1,5 @@
 /* weir diff: what a changed pipeline file would have decided differently. */
-#include "run/diff.h"
+#include "inspect/diff.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* weir explain: what a pipeline promises, why, and how to mend what is weak. */
-#include "run/explain.h"
+#include "inspect/explain.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* weir lag: how far a pipeline is behind its source, and what holds it up. */
-#include "run/lag.h"
+#include "inspect/lag.h"
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* weir reconcile: two places that should hold the same rows. */
-#include "run/reconcile.h"
+#include "inspect/reconcile.h"
 
 #include <stdlib.h>
 #include <string.h>

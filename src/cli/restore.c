@@ -1,7 +1,7 @@
 /* weir restore: a backup verified, and put back. */
 #include "cli/copy_progress.h"
 #include "cli/verbs.h"
-#include "run/backup.h"
+#include "inspect/backup.h"
 
 static enum status restore(const struct cli_arguments *arguments, struct error *err)
 {

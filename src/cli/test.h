@@ -2,7 +2,7 @@
 #ifndef WEIR_CLI_TEST_H
 #define WEIR_CLI_TEST_H
 
-#include "run/cases.h"
+#include "inspect/cases.h"
 
 /* An outcome as an item of `expect`, on one line: "{verdict: VALID, output: {…}, sinks: [out]}". */
 void test_write_outcome(const struct case_outcome *outcome, struct buffer *out);

@@ -1,5 +1,5 @@
 /* weir trace: where is my record. */
-#include "run/trace.h"
+#include "inspect/trace.h"
 
 #include <errno.h>
 #include <stdlib.h>

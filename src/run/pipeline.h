@@ -1,5 +1,6 @@
 /*
- * What the files of run/ share: a pipeline in the course of a run. Not for other folders.
+ * What the files of run/ share: a pipeline in the course of a run. inspect/ looks at one too; not for
+ * other folders.
  */
 #ifndef WEIR_RUN_PIPELINE_H
 #define WEIR_RUN_PIPELINE_H

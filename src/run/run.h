@@ -15,10 +15,7 @@
  *   committer.c  one thread per system: commits closed epochs
  *   telemetry.c  what a run shows of itself while it works: metrics and health
  *   accounting.c a batch's ledger, rows and dead letters into an epoch
- *   rejudge.c    what was judged of a partition, judged again from its beginning; audit and trace use
- *                it
- *   audit.c      the proof: input and outputs read again and compared with the ledger; beside it its
- *                ledgers, what should be there, rows, refused rows, segments and sums
+ * What looks at a pipeline (audit, trace, diff, …) is in inspect/.
  */
 #ifndef WEIR_RUN_RUN_H
 #define WEIR_RUN_RUN_H

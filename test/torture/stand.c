@@ -19,7 +19,7 @@
 #include "locallog/locallog.h"
 #include "os/file.h"
 #include "os/thread.h"
-#include "run/audit.h"
+#include "inspect/audit.h"
 #include "run/run.h"
 
 #ifdef __SANITIZE_ADDRESS__
