@@ -49,6 +49,12 @@ void bar_show(struct bar *bar, uint64_t records, double share)
     fflush(stderr);
 }
 
+void bar_observe(void *context, uint64_t records, int64_t expected)
+{
+    (void)expected;
+    bar_show(context, records, -1);
+}
+
 void bar_clear(struct bar *bar)
 {
     if (bar->is_shown) {

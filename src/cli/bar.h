@@ -18,6 +18,8 @@ struct bar {
 void bar_init(struct bar *bar);
 /* `share` of the work is done, 0 to 1; below 0: nobody knows. */
 void bar_show(struct bar *bar, uint64_t records, double share);
+/* The same for a struct run_observer whose context is the bar, where nobody knows the share. */
+void bar_observe(void *context, uint64_t records, int64_t expected);
 /* Takes it away, for a line of text or at the end. */
 void bar_clear(struct bar *bar);
 /* Records a second since bar_init(). */

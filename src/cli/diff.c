@@ -171,15 +171,6 @@ static void print_json(const struct diff_result *result)
     buffer_fini(&out);
 }
 
-static void show_progress(void *context, uint64_t records, int64_t expected)
-{
-    struct bar *bar = context;
-    (void)expected;
-    if (bar->is_terminal) {
-        bar_show(bar, records, -1);
-    }
-}
-
 static enum status diff(const struct cli_arguments *arguments, struct error *err)
 {
     struct plan *plans[2] = {NULL, NULL};
@@ -187,7 +178,7 @@ static enum status diff(const struct cli_arguments *arguments, struct error *err
     struct diff_result result = {0};
     struct bar bar;
     bar_init(&bar);
-    struct run_observer observer = {.context = &bar, .progress = show_progress};
+    struct run_observer observer = {.context = &bar, .progress = bar_observe};
     enum status status = read_query(arguments, &query, err);
     for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
         status = plan_load(arguments->positional[i], cli_environment, &plans[i], err);

@@ -226,15 +226,6 @@ static void print_json(const struct reconcile_result *result,
     buffer_fini(&out);
 }
 
-static void show_progress(void *context, uint64_t records, int64_t expected)
-{
-    struct bar *bar = context;
-    (void)expected;
-    if (bar->is_terminal) {
-        bar_show(bar, records, -1);
-    }
-}
-
 static enum status reconcile(const struct cli_arguments *arguments, struct error *err)
 {
     struct arena *arena = arena_new(16 * 1024);
@@ -242,7 +233,7 @@ static enum status reconcile(const struct cli_arguments *arguments, struct error
     struct reconcile_result result = {0};
     struct bar bar;
     bar_init(&bar);
-    struct run_observer observer = {.context = &bar, .progress = show_progress};
+    struct run_observer observer = {.context = &bar, .progress = bar_observe};
     enum status status = read_query(arena, arguments, &query, err);
     if (status == STATUS_OK) {
         status = reconcile_places(&query, &observer, &result, err);

@@ -360,15 +360,6 @@ static void print_json(const struct trace_result *result, const char *key)
     buffer_fini(&out);
 }
 
-static void show_progress(void *context, uint64_t records, int64_t expected)
-{
-    struct bar *bar = context;
-    (void)expected;
-    if (bar->is_terminal) {
-        bar_show(bar, records, -1);
-    }
-}
-
 static enum status trace(const struct cli_arguments *arguments, struct error *err)
 {
     struct plan *plan = NULL;
@@ -377,7 +368,7 @@ static enum status trace(const struct cli_arguments *arguments, struct error *er
     struct trace_result result = {0};
     struct bar bar;
     bar_init(&bar);
-    struct run_observer observer = {.context = &bar, .progress = show_progress};
+    struct run_observer observer = {.context = &bar, .progress = bar_observe};
     enum status status = read_query(arena, arguments, &query, err);
     if (status == STATUS_OK) {
         status = plan_load(arguments->positional[0], cli_environment, &plan, err);

@@ -4,6 +4,7 @@
 
 #include "schema/ascii.h"
 #include "schema/format.h"
+#include "schema/uri.h"
 
 /* `ucschar`, and with `is_private` `iprivate` too. */
 static bool is_international(uint32_t point, bool is_private)
@@ -63,19 +64,6 @@ static struct bytes split_behind(struct bytes *text, char delimiter)
     struct bytes behind = bytes_of(at + 1, text->size - before - 1);
     text->size = before;
     return behind;
-}
-
-static bool is_scheme(struct bytes text)
-{
-    if (text.size == 0 || !ascii_is_alpha(text.data[0])) {
-        return false;
-    }
-    for (size_t i = 1; i < text.size; i++) {
-        if (!ascii_is_alnum(text.data[i]) && memchr("+-.", text.data[i], 3) == NULL) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" ) */
@@ -151,7 +139,7 @@ static bool is_absolute(struct bytes text, bool international)
 {
     struct bytes scheme = text;
     struct bytes rest = split_behind(&scheme, ':');
-    return !bytes_is_none(rest) && is_scheme(scheme) && is_rest(rest, international);
+    return !bytes_is_none(rest) && uri_is_scheme(scheme) && is_rest(rest, international);
 }
 
 /* A path without a scheme has no ":" in its first segment. */

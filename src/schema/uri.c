@@ -17,7 +17,7 @@ static struct bytes span(const char *first, const char *end)
     return bytes_of(first, (size_t)(end - first));
 }
 
-static bool is_scheme(struct bytes text)
+bool uri_is_scheme(struct bytes text)
 {
     if (text.size == 0 || !ascii_is_alpha(text.data[0])) {
         return false;
@@ -36,7 +36,7 @@ static struct parts split(const char *text, size_t size)
     const char *at = text;
     const char *end = text + size;
     const char *colon = size == 0 ? NULL : memchr(text, ':', size);
-    if (colon != NULL && is_scheme(span(text, colon))) {
+    if (colon != NULL && uri_is_scheme(span(text, colon))) {
         parts.scheme = span(text, colon);
         at = colon + 1;
     }

@@ -19,4 +19,7 @@ bool uri_resolve(struct arena *arena, const char *base, const char *reference,
 /* Percent-decodes into the arena; NULL when the encoding is broken or gives a NUL byte. */
 const char *uri_decode(struct arena *arena, struct bytes text);
 
+/* ALPHA *( ALPHA / DIGIT / "+" / "-" / "." ) */
+bool uri_is_scheme(struct bytes text);
+
 #endif

@@ -16,7 +16,6 @@
 #define TRIES 100u
 #define EPOCH_DIGITS 20u
 #define SIDECAR_SUFFIX ".progress"
-#define FORM_BYTES_MAX ((size_t)1 << 30)
 
 /* A partition of the copy. */
 struct copied_label {
@@ -108,17 +107,6 @@ static struct copied_label *find_label(struct copying *c, const char *label)
     return &c->labels[c->label_count++];
 }
 
-static enum status read_sidecar(const char *path, struct sidecar *out, struct error *err)
-{
-    struct buffer form = {0};
-    enum status status = file_read(path, FORM_BYTES_MAX, &form, err);
-    if (status == STATUS_OK) {
-        status = sidecar_read(out, bytes_of(form.data, form.size), path, err);
-    }
-    buffer_fini(&form);
-    return status;
-}
-
 /* Takes one copied sidecar for R of its label if it is committed and the newest so far; removes it
  * otherwise. */
 static enum status take_sidecar(struct copying *c, const char *name, const char *label,
@@ -131,7 +119,7 @@ static enum status take_sidecar(struct copying *c, const char *name, const char 
     if (!file_exists(path)) {
         return STATUS_OK; /* it had vanished */
     }
-    enum status status = read_sidecar(path, &sidecar, err);
+    enum status status = sidecar_load(path, &sidecar, err);
     if (status == STATUS_OK) {
         bool is_committed = sidecar.part[0] == '\0' || is_in(parts, part_count, sidecar.part);
         if (!is_committed) {

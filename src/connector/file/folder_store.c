@@ -69,17 +69,6 @@ static bool is_temporary(const char *name)
 
 /* --- R --- */
 
-static enum status read_sidecar(const char *path, struct sidecar *out, struct error *err)
-{
-    struct buffer form = {0};
-    enum status status = file_read(path, FORM_BYTES_MAX, &form, err);
-    if (status == STATUS_OK) {
-        status = sidecar_read(out, bytes_of(form.data, form.size), path, err);
-    }
-    buffer_fini(&form);
-    return status;
-}
-
 /* The greatest epochs of a label's sidecars. Returns how many there are, at most 2. */
 static uint32_t greatest_epochs(const char *const *names, size_t count, const char *label,
                                 uint64_t out[2])
@@ -134,7 +123,7 @@ static enum status find_newest(const struct folder_system *s, struct arena *aren
         return status;
     }
     bool committed = false;
-    status = read_sidecar(folder_sidecar_path(s, arena, label, epochs[0]), out, err);
+    status = sidecar_load(folder_sidecar_path(s, arena, label, epochs[0]), out, err);
     if (status == STATUS_OK) {
         status = is_committed(s, arena, label, out, &committed, err);
     }
@@ -148,7 +137,7 @@ static enum status find_newest(const struct folder_system *s, struct arena *aren
                          "that of the one before: restore the folder from a backup",
                          s->hidden);
     }
-    return read_sidecar(folder_sidecar_path(s, arena, label, epochs[1]), out, err);
+    return sidecar_load(folder_sidecar_path(s, arena, label, epochs[1]), out, err);
 }
 
 enum status folder_find_newest(const struct folder_system *s, const char *label,

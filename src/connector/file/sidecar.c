@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "os/file.h"
+
 #define MAGIC "WEIRPART"
 #define MAGIC_BYTES 8u
 #define SEAL_BYTES 8u
+#define FORM_BYTES_MAX ((size_t)1 << 30)
 _Static_assert(sizeof MAGIC - 1 == MAGIC_BYTES, "the form begins with 8 bytes");
 
 void sidecar_fini(struct sidecar *sidecar)
@@ -84,4 +87,15 @@ enum status sidecar_read(struct sidecar *sidecar, struct bytes form, const char 
     }
     *sidecar = found;
     return STATUS_OK;
+}
+
+enum status sidecar_load(const char *path, struct sidecar *out, struct error *err)
+{
+    struct buffer form = {0};
+    enum status status = file_read(path, FORM_BYTES_MAX, &form, err);
+    if (status == STATUS_OK) {
+        status = sidecar_read(out, bytes_of(form.data, form.size), path, err);
+    }
+    buffer_fini(&form);
+    return status;
 }

@@ -25,5 +25,7 @@ void sidecar_write(const struct sidecar *sidecar, struct buffer *out);
 /* Into an empty sidecar. FATAL "progress.corrupt" and CONFIG "progress.version" name `path`. */
 enum status sidecar_read(struct sidecar *sidecar, struct bytes form, const char *path,
                          struct error *err) WEIR_MUST_USE;
+/* The file `path`, likewise. */
+enum status sidecar_load(const char *path, struct sidecar *out, struct error *err) WEIR_MUST_USE;
 
 #endif

@@ -197,17 +197,25 @@ static void add_counts(struct parameters *parameters, const struct ledger *ledge
     }
 }
 
-static enum status insert_progress(struct postgres_system *s, const struct progress *progress,
-                                   struct error *err)
+/* All columns of weir_progress, in their order; `form` gets R, and lives as long as they do. */
+static struct parameters of_columns(struct postgres_system *s, const struct progress *progress,
+                                    struct buffer *form)
 {
-    struct buffer form = {0};
-    progress_write(progress, &form);
+    progress_write(progress, form);
     struct parameters parameters = of_progress(s, progress);
     parameters_integer(&parameters, (int64_t)progress->owner);
     parameters_integer(&parameters, (int64_t)progress->epoch);
     parameters_integer(&parameters, progress->next_offset);
     add_counts(&parameters, &progress->ledger);
-    parameters_bytes(&parameters, bytes_of(form.data, form.size));
+    parameters_bytes(&parameters, bytes_of(form->data, form->size));
+    return parameters;
+}
+
+static enum status insert_progress(struct postgres_system *s, const struct progress *progress,
+                                   struct error *err)
+{
+    struct buffer form = {0};
+    struct parameters parameters = of_columns(s, progress, &form);
     int64_t changed = 0;
     enum status status =
         postgres_change(s,
@@ -305,13 +313,7 @@ enum status postgres_write_progress(struct postgres_system *s, const struct prog
                                     struct error *err)
 {
     struct buffer form = {0};
-    progress_write(progress, &form);
-    struct parameters parameters = of_progress(s, progress);
-    parameters_integer(&parameters, (int64_t)progress->owner);
-    parameters_integer(&parameters, (int64_t)progress->epoch);
-    parameters_integer(&parameters, progress->next_offset);
-    add_counts(&parameters, &progress->ledger);
-    parameters_bytes(&parameters, bytes_of(form.data, form.size));
+    struct parameters parameters = of_columns(s, progress, &form);
     int64_t changed = 0;
     enum status status =
         postgres_change(s,
