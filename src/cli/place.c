@@ -79,8 +79,15 @@ static const char *path_from(struct arena *arena, const char *pipeline, const ch
     return arena_printf(arena, "%.*s%s", (int)(slash + 1 - pipeline), pipeline, path);
 }
 
-static enum status read_files(struct arena *arena, const char *pipeline, const struct doc *config,
-                              struct place *out, struct error *err)
+/* The format stands in the place of a sink, and beside that of a source. */
+static bool is_csv(const struct doc *node, const struct doc *config)
+{
+    return strcmp(grammar_string(config, "format", "json"), "csv") == 0 ||
+           strcmp(grammar_string(node, "format", "json"), "csv") == 0;
+}
+
+static enum status read_files(struct arena *arena, const char *pipeline, const struct doc *node,
+                              const struct doc *config, struct place *out, struct error *err)
 {
     size_t count = 0;
     const char **paths = grammar_strings(arena, config, "path", &count);
@@ -88,7 +95,7 @@ static enum status read_files(struct arena *arena, const char *pipeline, const s
         return doc_error(config, err, "use.place",
                          "there are %zu files here; name one as file:PATH", count);
     }
-    if (strcmp(grammar_string(config, "format", "json"), "csv") == 0) {
+    if (is_csv(node, config)) {
         return doc_error(config, err, "use.place",
                          "the rows here are CSV files, which any tool for CSV reads: they lie in %s",
                          path_from(arena, pipeline, paths[0]));
@@ -118,7 +125,7 @@ static enum status read_node(struct arena *arena, const char *pipeline, const st
     }
     config = doc_get(node, "file");
     if (config != NULL) {
-        return read_files(arena, pipeline, config, out, err);
+        return read_files(arena, pipeline, node, config, out, err);
     }
     if (doc_get(node, "stdin") != NULL) {
         out->kind = PLACE_STREAM;

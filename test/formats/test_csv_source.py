@@ -241,3 +241,16 @@ def test_a_header_that_is_open_behind_a_newline(weir, tmp_path):
         done = subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
                               capture_output=True, text=True)
         assert done.returncode == 0 and "in 0 = VALID 0" in done.stdout, done
+
+
+@pytest.mark.parametrize("words", [("tail", "p.yaml:source"),
+                                   ("reconcile", "p.yaml:source", "p.yaml:rows", "--key", "a")])
+def test_verbs_that_read_no_csv_say_so(weir, tmp_path, words):
+    """And do not find the folder empty."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "p.yaml").write_text(PIPELINE.replace("IN", "in").replace("CSV", "header: true"))
+    assert subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
+                          capture_output=True).returncode == 0
+    done = subprocess.run([weir, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "use.place" in done.stderr and "CSV" in done.stderr, done
