@@ -263,3 +263,32 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
     }
     return STATUS_OK;
 }
+
+/* --- what open transactions hide --- */
+
+/* Opens what sees the whole progress topic, if there is that topic. */
+static enum status find_exact(struct kafka_system *s, bool *out_found, struct error *err)
+{
+    struct kafka_topic topic;
+    enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, out_found, err);
+    return status == STATUS_OK && *out_found ? open_exact(s, err) : status;
+}
+
+enum status kafka_settle(struct kafka_system *s, struct error *err)
+{
+    bool found = false;
+    enum status status = find_exact(s, &found, err);
+    return status == STATUS_OK && found
+               ? kafka_store_settle(s->client, s->exact_client, s->progress_topic, err)
+               : status;
+}
+
+enum status kafka_find_plan(struct kafka_system *s, struct hash128 plan_hash, struct buffer *out,
+                            bool *out_found, struct error *err)
+{
+    bool found = false;
+    enum status status = find_exact(s, &found, err);
+    return status == STATUS_OK && found ? kafka_store_find_plan(s->exact_client, s->progress_topic,
+                                                                plan_hash, out, out_found, err)
+                                        : status;
+}

@@ -204,6 +204,12 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
                                 struct buffer *out, bool *out_found, struct error *err)
     WEIR_MUST_USE;
 
+/* Waits until nobody's open transaction hides what the progress topic holds now. */
+enum status kafka_settle(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
+/* The text of a plan that the store does not have, as R can be ahead of what it may see. Appends. */
+enum status kafka_find_plan(struct kafka_system *s, struct hash128 plan_hash, struct buffer *out,
+                            bool *out_found, struct error *err) WEIR_MUST_USE;
+
 /* --- commit.c --- */
 
 enum status kafka_commit(struct system *system, const struct epoch *epoch,

@@ -1,7 +1,13 @@
 #include "connector/kafka/store.h"
 
+#include "base/time.h"
 #include "connector/kafka/reader.h"
 #include "connector/kafka/topics.h"
+#include "os/clock.h"
+
+/* Longer than a transaction of weir's lives. */
+#define SETTLE_US (20 * TIME_US_PER_SECOND)
+#define SETTLE_STEP_US 50000
 
 /* --- the table --- */
 
@@ -103,6 +109,71 @@ enum status kafka_store_load(struct kafka_store *store, struct kafka_client *cli
     return status == STATUS_OK && found
                ? kafka_scan(client, topic, 0, take_message, &loading, err)
                : status;
+}
+
+enum status kafka_store_settle(struct kafka_client *client, struct kafka_client *exact,
+                               const char *topic, struct error *err)
+{
+    int64_t end_us = clock_monotonic_us() + SETTLE_US;
+    int64_t first = 0;
+    int64_t end = 0;
+    int64_t committed_end = 0;
+    enum status status = kafka_bounds(exact, topic, 0, &first, &end, err);
+    while (status == STATUS_OK) {
+        status = kafka_bounds(client, topic, 0, &first, &committed_end, err);
+        if (status != STATUS_OK || committed_end >= end) {
+            break;
+        }
+        if (stop_requested()) {
+            return error_set(err, STATUS_RETRY, "stop.requested", "a stop was asked for");
+        }
+        if (clock_monotonic_us() >= end_us) {
+            return error_set(err, STATUS_RETRY, "progress.open_transaction",
+                             "a transaction of another program is open in topic '%s': what the "
+                             "pipeline committed behind offset %lld cannot be read before it has "
+                             "ended; wait for its timeout, or end it (kafka-transactions.sh abort)",
+                             topic, (long long)committed_end);
+        }
+        clock_sleep_us(SETTLE_STEP_US);
+    }
+    return status;
+}
+
+struct plan_search {
+    const char *key;
+    struct hash128 plan_hash;
+    struct buffer *out;
+    bool is_found;
+};
+
+static enum status match_plan(void *context, const rd_kafka_message_t *message,
+                              struct error *err)
+{
+    struct plan_search *search = context;
+    (void)err;
+    if (!search->is_found && message->key != NULL && message->payload != NULL &&
+        bytes_equal_string(bytes_of(message->key, message->key_len), search->key)) {
+        struct hash128 hash = hash_plain(message->payload, message->len);
+        search->is_found =
+            hash.low == search->plan_hash.low && hash.high == search->plan_hash.high;
+        if (search->is_found) {
+            buffer_append(search->out, message->payload, message->len);
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status kafka_store_find_plan(struct kafka_client *exact, const char *topic,
+                                  struct hash128 plan_hash, struct buffer *out, bool *out_found,
+                                  struct error *err)
+{
+    struct buffer key = {0};
+    struct plan_search search = {
+        .key = kafka_key_plan(&key, plan_hash), .plan_hash = plan_hash, .out = out};
+    enum status status = kafka_scan(exact, topic, 0, match_plan, &search, err);
+    buffer_fini(&key);
+    *out_found = status == STATUS_OK && search.is_found;
+    return status;
 }
 
 void kafka_store_fini(struct kafka_store *store)

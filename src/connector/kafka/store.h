@@ -46,6 +46,16 @@ char *kafka_progress_topic(struct arena *arena, const char *pipeline);
 /* Reads the topic anew, as far as it is committed; a topic that is not there is empty. */
 enum status kafka_store_load(struct kafka_store *store, struct kafka_client *client,
                              const char *topic, struct error *err) WEIR_MUST_USE;
+/* Waits until all that stands in the topic now can be read as committed or is aborted: behind an open
+ * transaction, be it another program's, there may be a newer R. `exact` sees that end. RETRY
+ * "progress.open_transaction" when it stays open. */
+enum status kafka_store_settle(struct kafka_client *client, struct kafka_client *exact,
+                               const char *topic, struct error *err) WEIR_MUST_USE;
+/* The text of a plan, also behind an open transaction: its hash proves it, committed or not. Appends
+ * to `out`. */
+enum status kafka_store_find_plan(struct kafka_client *exact, const char *topic,
+                                  struct hash128 plan_hash, struct buffer *out, bool *out_found,
+                                  struct error *err) WEIR_MUST_USE;
 void kafka_store_fini(struct kafka_store *store);
 /* None when there is none of that key. */
 struct bytes kafka_store_find(const struct kafka_store *store, const char *key);

@@ -225,7 +225,14 @@ enum status kafka_make_producer(struct kafka_system *s, struct error *err)
 
 enum status kafka_reload(struct kafka_system *s, struct error *err)
 {
-    enum status status = kafka_store_load(&s->store, s->client, s->progress_topic, err);
+    enum status status = STATUS_OK;
+    if (s->source == NULL && s->is_claimed) {
+        /* R itself is read from there. */
+        status = kafka_settle(s, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_store_load(&s->store, s->client, s->progress_topic, err);
+    }
     s->is_loaded = status == STATUS_OK;
     return status;
 }
@@ -347,6 +354,8 @@ static enum status load_plan(struct system *system, struct hash128 plan_hash, st
     *out_found = !bytes_is_none(text);
     if (*out_found) {
         buffer_append(out, text.data, text.size);
+    } else if (status == STATUS_OK) {
+        status = kafka_find_plan(s, plan_hash, out, out_found, err);
     }
     return status;
 }
