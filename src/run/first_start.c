@@ -277,32 +277,49 @@ static struct hash128 last_plan(const struct progress *progress)
     return progress->plans[progress->plan_count - 1].plan_hash;
 }
 
-/* A system without R is new only if no plan that ran last had it: partitions in which nothing came
- * since have an older one. */
-static enum status refuse_lost(const struct pipeline *pipeline, struct replayer *replayer,
-                               const struct system *system, struct error *err)
+/* A system without R of a partition is new only if no plan that ran last had it. */
+static enum status refuse_lost_partition(const struct pipeline *pipeline,
+                                         struct replayer *replayer, const struct system *system,
+                                         uint32_t p, struct error *err)
 {
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            const struct progress *progress = pipeline_progress(pipeline, s, p);
-            const struct judge *judge = NULL;
-            if (!pipeline_is_found(progress)) {
-                continue;
-            }
-            enum status status = replayer_judge(replayer, last_plan(progress), &judge, err);
-            if (status != STATUS_OK) {
-                return status;
-            }
-            if (has_system(judge->plan, system)) {
-                return error_set(err, STATUS_FATAL, "progress.lost",
-                                 "%s has no progress record of pipeline '%s', but others have "
-                                 "come further with it: it was replaced or lost; restore it from "
-                                 "a backup, or give its sinks another place",
-                                 system->name, pipeline->plan->name);
-            }
+        const struct progress *progress = pipeline_progress(pipeline, s, p);
+        const struct judge *judge = NULL;
+        if (!pipeline_is_found(progress)) {
+            continue;
+        }
+        enum status status = replayer_judge(replayer, last_plan(progress), &judge, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (has_system(judge->plan, system)) {
+            return error_set(err, STATUS_FATAL, "progress.lost",
+                             "%s has no progress record of pipeline '%s', but others have "
+                             "come further with it: it was replaced or lost; restore it from "
+                             "a backup, or give its sinks another place",
+                             system->name, pipeline->plan->name);
         }
     }
     return STATUS_OK;
+}
+
+/* Partitions in which nothing came since a plan changed have an older one. Where they are shared, the
+ * system may have R of some already, and those that are at epoch 0 may still have to be begun. */
+static enum status refuse_lost(const struct pipeline *pipeline, struct replayer *replayer,
+                               uint32_t s, struct error *err)
+{
+    bool has_none = pipeline_has_none(pipeline, s);
+    enum status status = STATUS_OK;
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        const struct progress *furthest = pipeline_furthest(pipeline, p);
+        bool is_missing = pipeline->is_shared && furthest != NULL && furthest->epoch > 0 &&
+                          !pipeline_is_found(pipeline_progress(pipeline, s, p));
+        if (has_none || is_missing) {
+            status =
+                refuse_lost_partition(pipeline, replayer, pipeline->plan->systems[s], p, err);
+        }
+    }
+    return status;
 }
 
 /* The sink of a plan that wrote to the same place of this system, which its ledger says: paths may
@@ -450,9 +467,7 @@ static enum status check_newcomers(const struct pipeline *pipeline, struct repla
     enum status status = STATUS_OK;
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         struct system *system = pipeline->plan->systems[s];
-        if (pipeline_has_none(pipeline, s)) {
-            status = refuse_lost(pipeline, replayer, system, err);
-        }
+        status = refuse_lost(pipeline, replayer, s, err);
         for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
             status = check_sink(pipeline, replayer, s, system->sinks[i], err);
         }

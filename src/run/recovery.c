@@ -159,16 +159,19 @@ static enum status note_segment(void *context, struct bytes form, struct error *
 }
 
 /* R of all partitions of a topic is stored at once. So where one is missing, and its ledger or R of
- * another is there, it was lost; to begin anew would double its rows. */
+ * another is there, it was lost; to begin anew would double its rows. Where partitions are shared each
+ * process finishes for its own what another has begun in the first systems only: then what R of that
+ * partition says elsewhere decides (first_start.c). */
 static enum status check_partition_lost(const struct pipeline *pipeline, uint32_t s, uint32_t p,
                                         struct error *err)
 {
     struct system *system = pipeline->plan->systems[s];
     const struct source_partition *source = pipeline->partitions[p].source;
     bool was_there = false;
+    bool may_join = pipeline->is_shared && pipeline_furthest(pipeline, p) != NULL;
     enum status status = system->ops->load_segments(system, pipeline->plan->name, source,
                                                     note_segment, &was_there, err);
-    for (uint32_t other = 0; other < pipeline->partition_count; other++) {
+    for (uint32_t other = 0; other < pipeline->partition_count && !may_join; other++) {
         const struct progress *progress = pipeline_progress(pipeline, s, other);
         was_there |= pipeline_is_found(progress) && progress->epoch > 0 &&
                      strcmp(progress->topic, source->topic) == 0;

@@ -189,6 +189,9 @@ static void disturb_shared(struct plan **plans)
     while (life_count < count) {
         if (free_plan(plans) != NULL && happens(70)) {
             (void)start_life(plans, happens(20));
+            if (happens(40)) {
+                continue; /* another one at the same moment */
+            }
         }
         scheduler_sleep_us((int64_t)prng_below(scheduler_prng(), happens(40) ? 20000 : 600000));
         struct life *life = running_life();

@@ -167,8 +167,8 @@ static enum status load(struct system *system, const struct source_partition *pa
 static enum status load_first(struct system *system, const struct source_partition *partition,
                               struct progress *progress, bool *out_found, struct error *err)
 {
-    return world_load_form(&store_of(system)->partitions[number_of(partition->label)].first, progress,
-                     out_found, err);
+    return world_load_form(&store_of(system)->partitions[number_of(partition->label)].first,
+                           progress, out_found, err);
 }
 
 static enum status count_partitions(struct system *system, uint32_t *out_count, struct error *err)
