@@ -121,7 +121,7 @@ enum status postgres_connect(struct postgres_system *s, struct error *err)
                   s->is_reader ? "; SET default_transaction_read_only = on" : "");
     status = postgres_run(s, buffer_string(&sql), "prepare a session with", err);
     buffer_fini(&sql);
-    return status;
+    return status == STATUS_OK && s->owner != 0 ? postgres_name_session(s, s->owner, err) : status;
 }
 
 enum status postgres_reconnect(struct postgres_system *s, struct error *err)
@@ -130,6 +130,35 @@ enum status postgres_reconnect(struct postgres_system *s, struct error *err)
         return STATUS_OK;
     }
     return postgres_connect(s, err);
+}
+
+static void session_name(uint64_t owner, char out[32])
+{
+    snprintf(out, 32, "weir-%016llx", (unsigned long long)owner);
+}
+
+enum status postgres_name_session(struct postgres_system *s, uint64_t owner, struct error *err)
+{
+    char name[32];
+    session_name(owner, name);
+    s->owner = owner;
+    struct parameters parameters = {0};
+    parameters_text(&parameters, name);
+    return postgres_change(s, "SELECT set_config('application_name', $1, false)", &parameters,
+                           "name a session of", NULL, err);
+}
+
+enum status postgres_end_sessions(struct postgres_system *s, uint64_t owner, struct error *err)
+{
+    char name[32];
+    session_name(owner, name);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, name);
+    return postgres_change(s,
+                           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
+                           " application_name = $1 AND datname = current_database()"
+                           " AND usename = current_user AND pid <> pg_backend_pid()",
+                           &parameters, "end sessions of the former owner in", NULL, err);
 }
 
 /* --- errors --- */

@@ -106,6 +106,7 @@ static void close_session(struct system *system)
     memory_free(s->pipeline);
     s->pipeline = NULL;
     s->is_in_doubt = false;
+    s->owner = 0;
 }
 
 static enum status open_as(struct system *system, const char *pipeline, bool is_reader,
@@ -147,6 +148,9 @@ static enum status begin(struct system *system, const struct progress *progresse
                          const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
 {
     enum status status = prepare_sinks(system, err);
+    if (status == STATUS_OK && count > 0) {
+        status = postgres_name_session(postgres_system(system), progresses[0].owner, err);
+    }
     return status == STATUS_OK
                ? postgres_begin(system, progresses, count, plan_texts, plan_count, err)
                : status;
@@ -156,7 +160,19 @@ static enum status take_over(struct system *system, const struct progress *progr
                              uint32_t count, uint64_t owner, struct bytes plan_text,
                              struct error *err)
 {
-    enum status status = prepare_sinks(system, err);
+    struct postgres_system *s = postgres_system(system);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        if (i == 0 || progresses[i].owner != progresses[i - 1].owner) {
+            status = postgres_end_sessions(s, progresses[i].owner, err);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = prepare_sinks(system, err);
+    }
+    if (status == STATUS_OK) {
+        status = postgres_name_session(s, owner, err);
+    }
     return status == STATUS_OK
                ? postgres_take_over(system, progresses, count, owner, plan_text, err)
                : status;

@@ -23,6 +23,9 @@
  *      │ IN_DOUBT │──▶ epoch e: done │ e − 1 and mine: RETRY │ else FENCED
  *      └──────────┘
  *
+ * Taking over first ends the sessions of the former owner: one that was frozen in an open transaction
+ * would hold the locks on R and on its rows for as long as it is frozen.
+ *
  * Threads: one session, on the committer's thread.
  */
 #ifndef WEIR_CONNECTOR_POSTGRES_SYSTEM_H
@@ -42,6 +45,7 @@ struct postgres_system {
     char *folder;         /* of the pipeline file */
     char *pipeline;       /* while a session is open */
     PGconn *connection;   /* while a session is open; may be broken */
+    uint64_t owner;       /* of this process, once it has begun or taken over; sessions bear it as a name */
     bool is_reader;
     bool is_in_doubt;     /* COMMIT of the epoch was sent, and its answer did not come */
 };
@@ -57,6 +61,13 @@ static inline struct postgres_system *postgres_system(const struct system *syste
 enum status postgres_connect(struct postgres_system *s, struct error *err) WEIR_MUST_USE;
 /* The same if the one that is there is broken. */
 enum status postgres_reconnect(struct postgres_system *s, struct error *err) WEIR_MUST_USE;
+
+/* From now on the session bears the owner's name, after a reconnection too. */
+enum status postgres_name_session(struct postgres_system *s, uint64_t owner,
+                                  struct error *err) WEIR_MUST_USE;
+/* Ends the sessions that bear that owner's name. */
+enum status postgres_end_sessions(struct postgres_system *s, uint64_t owner,
+                                  struct error *err) WEIR_MUST_USE;
 
 /* What an answer that is an error asks for, as a status: RETRY (passing), FATAL (stop). A row's own
  * fault is FATAL here too: only table_write.c asks whose fault it was. NULL `result`: the
