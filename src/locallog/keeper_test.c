@@ -173,7 +173,7 @@ static void test_reader_behind_retention(void **state)
     trim(log);
     batch_reset(batch, 0, 0);
     must_fail(locallog_reader_read(reader, batch, INT64_MAX, &err), STATUS_CONFIG,
-              "log.offset_expired", "begins at offset 160");
+              "log.offset_expired", "begins at offset 120");
     locallog_reader_close(reader);
     batch_free(batch);
     locallog_close(log);
@@ -399,7 +399,9 @@ static void test_merge_killed_and_read(void **state)
     locallog_close(log);
     struct prng prng;
     prng_init(&prng, 77);
-    for (int round = 0; round < 12; round++) {
+    int64_t merged = 0;
+    /* On a slow machine a writer may be killed before it comes to merging. */
+    for (int round = 0; round < 12 || (merged <= 2 && round < 100); round++) {
         pid_t writer = process_start(write_small_rows, shared);
         must(locallog_open(place->log, LOCALLOG_READ, &log, &err));
         struct locallog_reader *reader;
@@ -422,12 +424,10 @@ static void test_merge_killed_and_read(void **state)
         log = log_open(place->log);
         assert_true(read_all(log, &topic, 0) >= (int64_t)atomic_load(&shared->written));
         must_be_sound(log);
+        merged = log_sql_integer(log, "SELECT count(*) FROM weir_batch WHERE count > 150");
         locallog_close(log);
     }
-    log = log_open(place->log);
-    int64_t merged = log_sql_integer(log, "SELECT count(*) FROM weir_batch WHERE count > 150");
     assert_true(merged > 2);
-    locallog_close(log);
     assert_int_equal(munmap(shared, sizeof *shared), 0);
 }
 

@@ -3,8 +3,9 @@
  *
  * The table weir_retention is made when a topic first gets a limit; a log without it keeps
  * everything. Whole rows go, from the front of a partition: those whose newest record is older than
- * the age, and the oldest ones of the topic while its rows have more bytes than they may. How far
- * groups have come is not asked: the limits are the operator's word, as in Kafka.
+ * the age, and the oldest ones of the topic while its rows have more bytes than they may; for its
+ * size alone the newest row of a partition never goes. How far groups have come is not asked: the
+ * limits are the operator's word, as in Kafka.
  *
  * A SLICE is one transaction that ends after SLICE_US, so that a writer waits no longer than that.
  * What it deletes was chosen before it, without a lock: a row that is no longer there (another
@@ -286,6 +287,13 @@ static bool is_expired(const struct retention_partition *partition, int64_t now_
     return partition->age_us > 0 && partition->front_ms < now_ms - partition->age_us / 1000;
 }
 
+/* The newest row of a partition stays whatever its size, as Kafka's active segment does: nobody could
+ * have read it yet. */
+static bool is_newest(const struct retention_partition *partition)
+{
+    return partition->first_offset + partition->front_count >= partition->next_offset;
+}
+
 /* The oldest row in front of any partition that has to go; NULL when none has. */
 static struct retention_partition *choose(const struct retention *retention, int64_t now_ms)
 {
@@ -298,7 +306,7 @@ static struct retention_partition *choose(const struct retention *retention, int
             asked = partition->topic;
             over = is_over(retention, asked);
         }
-        if (partition->front_count > 0 && (over || is_expired(partition, now_ms)) &&
+        if (partition->front_count > 0 && ((over && !is_newest(partition)) || is_expired(partition, now_ms)) &&
             (oldest == NULL || partition->front_ms < oldest->front_ms)) {
             oldest = partition;
         }

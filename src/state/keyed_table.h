@@ -333,7 +333,7 @@ static inline enum status keyed_reserve(struct keyed_table *table, size_t slot_b
                                         uint64_t count, struct error *err)
 {
     size_t capacity = KEYED_TABLE_MIN_SLOTS;
-    while (capacity / 4 * 3 <= count) {
+    while (capacity / 4 * 3 < count) {
         capacity = size_mul(capacity, 2);
     }
     return keyed_begin(table, slot_bytes, capacity, err);
