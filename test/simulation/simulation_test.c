@@ -9,6 +9,7 @@
  *     build/release/test/simulation/simulation 4711            one seed
  *     WEIR_SEED=1 WEIR_TRIALS=20000 build/release/test/simulation/simulation
  */
+#include <errno.h>
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -213,6 +215,19 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return remove(path);
 }
 
+/* Those who share a source may be of several machines, with snapshots of their own. */
+static void spread_folders(struct plan **plans, const char *folder)
+{
+    static char folders[PLANS][FOLDER_BYTES + 16];
+    check(mkdir(folder, 0700) == 0 || errno == EEXIST);
+    for (int i = 0; i < PLANS; i++) {
+        if (world_is_shared() && happens(50)) {
+            (void)snprintf(folders[i], sizeof folders[i], "%s/%d", folder, i);
+            plans[i]->state_folder = folders[i];
+        }
+    }
+}
+
 /* In a process of its own, which ends with what was killed in it. */
 static void simulate(uint64_t seed, const char *folder, bool is_fenced)
 {
@@ -224,6 +239,7 @@ static void simulate(uint64_t seed, const char *folder, bool is_fenced)
     }
     scheduler_begin(seed);
     world_begin(plans[0]);
+    spread_folders(plans, folder);
     if (!is_fenced) {
         world_give_up_fencing();
     }
@@ -259,7 +275,7 @@ static void add_tally(struct world_tally *total)
 
 static void one_seed(uint64_t seed, const char *parent, struct world_tally *total)
 {
-    char folder[200];
+    char folder[FOLDER_BYTES + 8];
     (void)snprintf(folder, sizeof folder, "%s/state", parent);
     pid_t child = fork();
     assert_true(child >= 0);
