@@ -273,48 +273,95 @@ static enum status unknown_topic(const char *name, struct error *err)
                      nearest == NULL ? "" : nearest, nearest == NULL ? "" : "'?");
 }
 
+static void print_topic(const struct topic *topic, bool as_json)
+{
+    struct listing listing = {.columns = topic->columns};
+    memcpy(listing.headings, topic->headings, sizeof listing.headings);
+    topic->fill(&listing);
+    if (as_json) {
+        print_json(&listing);
+    } else {
+        print_table(&listing);
+    }
+    buffer_fini(&listing.cells);
+}
+
+static void print_all(bool as_json)
+{
+    for (uint32_t i = 0; i < TOPIC_COUNT; i++) {
+        if (as_json) {
+            printf("%s\"%s\":", i == 0 ? "{" : ",", topics[i].name);
+        } else {
+            printf("%s%s\n\n", i == 0 ? "" : "\n", topics[i].name);
+        }
+        print_topic(&topics[i], as_json);
+    }
+    printf("%s", as_json ? "}\n" : "");
+}
+
+enum form { FORM_TABLE, FORM_JSON, FORM_JSON_SCHEMA };
+
+static enum status read_form(const struct cli_arguments *arguments, enum form *out,
+                             struct error *err)
+{
+    const char *format = cli_value(arguments, "format");
+    const char *name = arguments->count == 0 ? "" : arguments->positional[0];
+    *out = cli_given(arguments, "json") ? FORM_JSON : FORM_TABLE;
+    if (strcmp(name, "jsonschema") == 0 ||
+        (format != NULL && strcmp(format, "jsonschema") == 0)) {
+        *out = FORM_JSON_SCHEMA;
+    } else if (format != NULL && strcmp(format, "json") == 0) {
+        *out = FORM_JSON;
+    } else if (format != NULL && strcmp(format, "table") != 0) {
+        return error_set(err, STATUS_CONFIG, "use.value",
+                         "--format is table, json or jsonschema, not '%s'", format);
+    }
+    return STATUS_OK;
+}
+
 static enum status list(const struct cli_arguments *arguments, struct error *err)
 {
-    const char *name = arguments->positional[0];
-    if (strcmp(name, "jsonschema") == 0) {
+    enum form form;
+    enum status status = read_form(arguments, &form, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (form == FORM_JSON_SCHEMA) {
         print_json_schema();
         return STATUS_OK;
     }
-    for (uint32_t i = 0; i < TOPIC_COUNT; i++) {
-        if (strcmp(name, topics[i].name) != 0) {
-            continue;
-        }
-        struct listing listing = {.columns = topics[i].columns};
-        memcpy(listing.headings, topics[i].headings, sizeof listing.headings);
-        topics[i].fill(&listing);
-        if (cli_given(arguments, "json")) {
-            print_json(&listing);
-        } else {
-            print_table(&listing);
-        }
-        buffer_fini(&listing.cells);
+    if (arguments->count == 0) {
+        print_all(form == FORM_JSON);
         return STATUS_OK;
     }
-    return unknown_topic(name, err);
+    for (uint32_t i = 0; i < TOPIC_COUNT; i++) {
+        if (strcmp(arguments->positional[0], topics[i].name) == 0) {
+            print_topic(&topics[i], form == FORM_JSON);
+            return STATUS_OK;
+        }
+    }
+    return unknown_topic(arguments->positional[0], err);
 }
 
 static const struct cli_option options[] = {
     {"json", NULL, "print it as JSON"},
+    {"format", "FORMAT", "table, json, or jsonschema: the pipeline file for editors"},
     {0},
 };
 
 const struct cli_verb verb_list = {
     .name = "list",
-    .arguments = "connectors|stages|reasons|formats|functions|keys|metrics|jsonschema [--json]",
+    .arguments = "[connectors|stages|reasons|formats|functions|keys|metrics|jsonschema] [--json]",
     .summary = "what this weir knows: connectors, keys, reasons, functions, metrics …",
     .details =
-        "Printed from the tables that the program itself works with. 'keys' is the whole pipeline\n"
-        "file; a key with * is required. 'jsonschema' is a JSON Schema of it for editors:\n"
+        "Printed from the tables that the program itself works with; all of them when none is\n"
+        "named. 'keys' is the whole pipeline file; a key with * is required. 'jsonschema' is a JSON\n"
+        "Schema of it for editors:\n"
         "  weir list jsonschema > weir.schema.json\n"
         "and in the first line of a pipeline file\n"
         "  # yaml-language-server: $schema=weir.schema.json",
     .options = options,
-    .least = 1,
+    .least = 0,
     .most = 1,
     .run = list,
 };

@@ -62,7 +62,16 @@ def test_metrics_are_named_as_the_field_does(weir_cli):
 
 def test_unknown_lists(weir_cli):
     assert "did you mean 'reasons'?" in weir_cli("list", "reason", status=2).err
-    assert "usage: weir list" in weir_cli("list", status=2).err
+    assert "jsonschema" in weir_cli("list", "--format", "yaml", status=2).err
+
+
+def test_all_lists_at_once_and_the_schema_by_its_option(weir_cli):
+    everything = json.loads(weir_cli("list", "--format", "json").out)
+    assert everything["reasons"] == listed(weir_cli, "reasons")
+    assert set(everything) == {"connectors", "stages", "reasons", "formats", "functions", "keys",
+                               "metrics"}
+    assert b"decode.syntax" in weir_cli("list").out
+    assert weir_cli("list", "--format", "jsonschema").out == weir_cli("list", "jsonschema").out
 
 
 # --- the JSON Schema ---
