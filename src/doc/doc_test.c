@@ -328,6 +328,7 @@ static void broken_yaml_has_its_place(void **state)
         CASE("a:\n\tb: 1\n", 2, 1, "doc.syntax", "indent with spaces"),
         CASE("a:\n  b: 1\n c: 2\n", 3, 2, "doc.syntax", "line it up"),
         CASE("a:\n  - b: 1\n   c: 2\n", 3, 4, "doc.syntax", "line it up"),
+        CASE("? complexb complexb:\t: value\n", 1, 21, "doc.syntax", "indent with spaces"),
         CASE("a: 1\n b: 2\n", 1, 4, "doc.syntax", "indented too far"),
         CASE("a: 1\nb\n", 2, 1, "doc.syntax", "key: value"),
         CASE("a: b: c\n", 1, 5, "doc.syntax", "quotes"),

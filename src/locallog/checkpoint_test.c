@@ -14,8 +14,8 @@ enum {
     MIB = 1024 * 1024,
     ROW_BYTES = 1 * MIB,
     CAP_MIB = 64,
-    /* What a writer can add while a checkpoint is on its way. */
-    SLACK_MIB = 32,
+    /* What a writer can add while a checkpoint is on its way, or waits for a processor. */
+    SLACK_MIB = 64,
     ALONE_MAX_MIB = 16,
 };
 

@@ -125,8 +125,17 @@ enum status assignment_forgive(struct pipeline *pipeline, struct error *failure)
         pipeline->reassigned = ASSIGNMENT_SAME;
         return STATUS_OK;
     }
-    if (!pipeline->is_shared || failure->status != STATUS_FENCED ||
-        strcmp(failure->code, "assignment.lost") != 0) {
+    if (!pipeline->is_shared || failure->status != STATUS_FENCED) {
+        return failure->status;
+    }
+    if (strcmp(failure->code, "progress.exists") == 0) {
+        /* Another member began at the same moment: its R is there to be loaded now. */
+        error_clear(failure);
+        clock_sleep_us(STEP_US);
+        pipeline->reassigned = ASSIGNMENT_GAINED;
+        return STATUS_OK;
+    }
+    if (strcmp(failure->code, "assignment.lost") != 0) {
         return failure->status;
     }
     error_clear(failure);

@@ -128,7 +128,8 @@ enum status assignment_settle(struct pipeline *pipeline, bool *out_ready,
  * while. */
 bool assignment_must_wait(struct pipeline *pipeline);
 /* A commit that was refused because others have the partitions is no failure: OK, and `reassigned` is
- * LOST. Nor is what a stop signal cut short. Else the failure's status. */
+ * LOST. Nor is a first start that another member was faster with (GAINED: look again), nor what a
+ * stop signal cut short. Else the failure's status. */
 enum status assignment_forgive(struct pipeline *pipeline, struct error *failure) WEIR_MUST_USE;
 /* Whether the worker must come to an end of its epochs: sets `reassigned`. */
 bool assignment_has_changed(struct pipeline *pipeline);
