@@ -203,7 +203,8 @@ class Demo:
         unknown = f", {crashes.unknown} nobody knows" if crashes.unknown else ""
         delays = ", ".join(f"{delay:.0f}" for delay in sorted(crashes.delays))
         self.screen.step(
-            2, "run: kill -9 twenty times, as the committed count passed random marks; it stood at",
+            2, f"run: kill -9 {len(crashes.landed)} times, as the committed count passed random marks; "
+               "it stood at",
             " ".join(f"{count / 1000:,.0f}k" for count in crashes.landed),
             f"{crashes.inside} landed inside a transaction, {crashes.between} between two{unknown}; "
             f"{len(crashes.delays)} more while it was recovering,",
