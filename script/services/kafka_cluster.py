@@ -45,7 +45,7 @@ EVENT_HUBS_PASSWORD = ("Endpoint=sb://localhost/;SharedAccessKeyName=Root;"
                        "SharedAccessKey=abc+/=")
 SASL_USER, SASL_PASSWORD = "weir", "weir-secret"
 
-POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+POM = """<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>weir</groupId><artifactId>services</artifactId><version>1</version>
   <dependencies>{}</dependencies>

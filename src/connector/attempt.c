@@ -37,7 +37,7 @@ void attempt_fini(struct attempt *attempt)
     memory_free(attempt->rejects);
 }
 
-static uint32_t part_of(const struct attempt *attempt, uint32_t source_partition)
+uint32_t attempt_part(const struct attempt *attempt, uint32_t source_partition)
 {
     for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
         if (attempt->epoch->parts[i].partition == source_partition) {
@@ -63,7 +63,7 @@ void attempt_extend_range(struct attempt *attempt, const char *sink_name,
                           uint32_t source_partition, uint32_t output_partition,
                           int64_t first_offset, int64_t last_offset)
 {
-    uint32_t part = part_of(attempt, source_partition);
+    uint32_t part = attempt_part(attempt, source_partition);
     const struct progress_step *step = &attempt->epoch->parts[part].step;
     ledger_sink_extend_range(ledger_sink(&attempt->next[part].ledger, sink_name),
                              output_partition, first_offset, last_offset);
@@ -93,7 +93,7 @@ struct books {
 
 static struct books books_of(struct attempt *attempt, const struct reject *reject)
 {
-    uint32_t part = part_of(attempt, reject->source_partition);
+    uint32_t part = attempt_part(attempt, reject->source_partition);
     uint32_t segment = segment_of(&attempt->epoch->parts[part].step, reject->record.offset);
     return (struct books){
         .progress = &attempt->next[part],

@@ -41,6 +41,8 @@ void attempt_init(struct attempt *attempt, const struct epoch *epoch,
                   const struct progress *progresses);
 void attempt_fini(struct attempt *attempt);
 
+/* Which part of the epoch holds that source partition; it must. */
+uint32_t attempt_part(const struct attempt *attempt, uint32_t source_partition);
 /* The output range of rows of one source partition, into R and the segments. */
 void attempt_extend_range(struct attempt *attempt, const char *sink_name,
                           uint32_t source_partition, uint32_t output_partition,

@@ -14,16 +14,6 @@ static uint64_t rejects_before(const struct progress *progress)
     return count;
 }
 
-static uint32_t part_of(const struct attempt *attempt, const struct reject *reject)
-{
-    uint32_t part = 0;
-    while (attempt->epoch->parts[part].partition != reject->source_partition) {
-        part++;
-        check(part < attempt->epoch->part_count);
-    }
-    return part;
-}
-
 /* Refused rows: booked, stored, and sent to the dead letters that stand in this database. */
 static enum status write_rejects(struct postgres_system *s, struct attempt *attempt,
                                  struct error *err)
@@ -39,7 +29,7 @@ static enum status write_rejects(struct postgres_system *s, struct attempt *atte
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
         const struct reject *reject = &attempt->rejects[i];
-        uint32_t part = part_of(attempt, reject);
+        uint32_t part = attempt_part(attempt, reject->source_partition);
         status = postgres_write_reject(s, reject, &attempt->next[part], ++numbers[part], err);
     }
     memory_free(numbers);

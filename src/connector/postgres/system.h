@@ -97,7 +97,7 @@ void parameters_bytes(struct parameters *parameters, struct bytes bytes);
 enum status postgres_ask(struct postgres_system *s, const char *sql,
                          const struct parameters *parameters, bool binary, const char *doing,
                          PGresult **out, struct error *err) WEIR_MUST_USE;
-/* One statement that must change `rows` rows; negative: any number. *out_changed may be NULL. */
+/* Runs one statement whose rows nobody wants. *out_changed: how many it changed; may be NULL. */
 enum status postgres_change(struct postgres_system *s, const char *sql,
                             const struct parameters *parameters, const char *doing,
                             int64_t *out_changed, struct error *err) WEIR_MUST_USE;
