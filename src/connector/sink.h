@@ -187,6 +187,8 @@ struct system_ops {
     const char *kind;
     /* Its place is no path: nothing can be looked for or kept beside it. */
     bool is_remote;
+    /* Where the texts of plans stand in it, for people; NULL: in the place itself. */
+    const char *plans_place;
     /* The identity of the place (a real path), so that sinks of one place share one system. */
     const char *(*place)(const struct system *system);
     /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the

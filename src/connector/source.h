@@ -79,6 +79,10 @@ struct source_ops {
     /* The offset behind the last record that is there now. */
     enum status (*end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                               struct error *err);
+    /* The first record whose timestamp is not before `time_us`; the end where there is none. NULL where
+     * a start cannot be given as a time. */
+    enum status (*offset_at)(struct source *source, uint32_t partition, int64_t time_us,
+                             int64_t *out_offset, struct error *err);
     /* The next read of that partition begins with the first record at or behind `offset`. CONFIG
      * "source.offset_expired" when records from there on were deleted; CONFIG "source.truncated"
      * when the partition is shorter than `offset`. */

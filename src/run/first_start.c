@@ -7,6 +7,8 @@
  * some of them finishes it. A system that joins gets the texts of all plans that its R names, for
  * one day it may be the only one.
  */
+#include <string.h>
+
 #include "base/time.h"
 #include "os/random.h"
 #include "run/pipeline.h"
@@ -18,8 +20,13 @@ static enum status start_offset(const struct pipeline *pipeline, uint32_t partit
                                 int64_t *out_offset, struct error *err)
 {
     const char *start = grammar_string(pipeline->plan->source_config, "start", "earliest");
-    if (start[0] == 'l') {
-        return pipeline->source->ops->end_offset(pipeline->source, partition, out_offset, err);
+    const struct source_ops *ops = pipeline->source->ops;
+    int64_t time_us = 0;
+    if (strcmp(start, "latest") == 0) {
+        return ops->end_offset(pipeline->source, partition, out_offset, err);
+    }
+    if (ops->offset_at != NULL && time_parse_rfc3339(bytes_of_string(start), &time_us)) {
+        return ops->offset_at(pipeline->source, partition, time_us, out_offset, err);
     }
     *out_offset = pipeline->partitions[partition].source->first_offset;
     return STATUS_OK;

@@ -45,6 +45,29 @@ void replayer_free(struct replayer *replayer)
     memory_free(replayer);
 }
 
+/* Says where it should be. */
+static enum status refuse_missing(struct system *const *systems, uint32_t system_count,
+                                  struct hash128 plan_hash, struct error *err)
+{
+    char hash[33];
+    struct buffer places = {0};
+    hash_format(plan_hash, hash);
+    for (uint32_t i = 0; i < system_count; i++) {
+        const char *within = systems[i]->ops->plans_place;
+        buffer_printf(&places, "%s%s%s%s%s", i == 0 ? "" : ", or ", systems[i]->name,
+                      within == NULL ? "" : " (", within == NULL ? "" : within,
+                      within == NULL ? "" : ")");
+    }
+    enum status status =
+        error_set(err, STATUS_FATAL, "plan.missing",
+                  "records were judged by plan %s, whose text no system has; it stood in %s: "
+                  "restore that from a backup. Where there is none, give the pipeline another name "
+                  "and its sinks new places, and it reads everything again",
+                  hash, buffer_string(&places));
+    buffer_fini(&places);
+    return status;
+}
+
 enum status replayer_load_text(struct system **systems, uint32_t system_count,
                                struct hash128 plan_hash, struct buffer *out, struct error *err)
 {
@@ -62,12 +85,7 @@ enum status replayer_load_text(struct system **systems, uint32_t system_count,
             return status;
         }
     }
-    char text[33];
-    hash_format(plan_hash, text);
-    return error_set(err, STATUS_FATAL, "plan.missing",
-                     "records were judged by plan %s, whose text no system has; restore the table "
-                     "weir_plan from a backup",
-                     text);
+    return refuse_missing(systems, system_count, plan_hash, err);
 }
 
 static enum status load_plan(struct replayer *replayer, struct hash128 plan_hash,

@@ -17,7 +17,8 @@ static const char *const assignments[] = {"cooperative-sticky", "range", NULL};
 static const struct grammar_field source_fields[] = {
     {.key = "topic", .type = GRAMMAR_NAME, .required = true, .help = "its topic"},
     {.key = "start", .type = GRAMMAR_STRING,
-     .help = "where the first start begins: earliest (unless set), latest"},
+     .help = "where the first start begins: earliest (unless set), latest, or a time such as "
+             "2026-01-31T12:00:00Z: with the first record whose timestamp is not before it"},
     {.key = "assignment", .type = GRAMMAR_CHOICE, .choices = assignments,
      .help = "how processes share partitions: cooperative-sticky (unless set), range"},
     {.key = "instance_id", .type = GRAMMAR_NAME,
@@ -53,9 +54,13 @@ static enum status check_config(const struct doc *config, const char *folder, st
     (void)folder;
     const struct doc *start = doc_get(config, "start");
     enum status status = kafka_check_connection(config, err);
+    int64_t time_us = 0;
     if (status == STATUS_OK && start != NULL && strcmp(start->text, "earliest") != 0 &&
-        strcmp(start->text, "latest") != 0) {
-        return doc_error(start, err, "config.value", "'start' is earliest or latest, not '%s'",
+        strcmp(start->text, "latest") != 0 &&
+        !time_parse_rfc3339(bytes_of_string(start->text), &time_us)) {
+        return doc_error(start, err, "config.value",
+                         "'start' is earliest, latest, or a time such as 2026-01-31T12:00:00Z, "
+                         "not '%s'",
                          start->text);
     }
     return status;
@@ -140,6 +145,18 @@ static enum status end_offset(struct source *source, uint32_t partition, int64_t
     struct kafka_source *s = self(source);
     int64_t first = 0;
     return kafka_bounds(s->client, s->topic_name, partition, &first, out_offset, err);
+}
+
+static enum status offset_at(struct source *source, uint32_t partition, int64_t time_us,
+                             int64_t *out_offset, struct error *err)
+{
+    struct kafka_source *s = self(source);
+    /* Kafka's times are milliseconds: a part of one is the next. */
+    int64_t time_ms = time_us / 1000 + (time_us % 1000 > 0 ? 1 : 0);
+    bool found = false;
+    enum status status = kafka_offset_at(s->client, s->topic_name, partition,
+                                         time_ms < 0 ? 0 : time_ms, out_offset, &found, err);
+    return status == STATUS_OK && !found ? end_offset(source, partition, out_offset, err) : status;
 }
 
 static enum status seek(struct source *source, uint32_t partition, int64_t offset,
@@ -314,7 +331,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
 #define KAFKA_SOURCE_OPS                                                                          \
     .grammar = source_fields, .can_replay = true, .has_keys = true,                               \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
-    .partitions = partitions, .end_offset = end_offset, .seek = seek, .read = read_batch,         \
+    .partitions = partitions, .end_offset = end_offset, .offset_at = offset_at, .seek = seek, .read = read_batch,         \
     .read_group = read_group, .write_group = write_group, .join = join,                           \
     .poll_assignment = poll_assignment, .answer_assignment = answer_assignment,                   \
     .is_finished = is_finished,                                                                   \

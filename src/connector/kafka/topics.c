@@ -197,6 +197,29 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
     return kafka_error(client, code, doing, err);
 }
 
+enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,
+                            int64_t time_ms, int64_t *out_offset, bool *out_found,
+                            struct error *err)
+{
+    char doing[320];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *entry =
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
+    entry->offset = time_ms;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->rk, list, KAFKA_TIMEOUT_MS);
+    code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? entry->err : code;
+    *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
+    *out_offset = entry->offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return STATUS_OK;
+    }
+    rd_kafka_poll(client->rk, 0);
+    (void)snprintf(doing, sizeof doing, "ask which record of '%s' [%u] was there at a time", topic,
+                   partition);
+    return kafka_error(client, code, doing, err);
+}
+
 /* The answer's list of one group; NULL with an error. */
 static const rd_kafka_topic_partition_list_t *
 group_partitions(rd_kafka_event_t *answer, bool altered, rd_kafka_resp_err_t *out_code)

@@ -27,6 +27,10 @@ int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name);
 /* Of the records that can be read: the first that is there, and the end of what is committed. */
 enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
                          int64_t *out_first, int64_t *out_end, struct error *err) WEIR_MUST_USE;
+/* The first committed record whose timestamp is not before `time_ms`, if there is one. */
+enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,
+                            int64_t time_ms, int64_t *out_offset, bool *out_found,
+                            struct error *err) WEIR_MUST_USE;
 /* How far a group has come, by its own commits; `metadata` gets what stands beside the offset, and
  * may be NULL. RETRY while a transaction that commits it is being ended. */
 enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,

@@ -195,6 +195,7 @@ static void close_system(struct system *system)
 
 const struct system_ops postgres_system_ops = {
     .kind = "postgres",
+    .plans_place = "table weir_plan",
     .place = place,
     .open_session = open_session,
     .open_reader = open_reader,

@@ -248,6 +248,7 @@ static bool is_owned(struct system *system, const char *pipeline)
 
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
+    .plans_place = "table weir_plan",
     .place = place_of,
     .open_session = open_session,
     .open_reader = open_reader,
