@@ -167,6 +167,10 @@ struct sink {
     bool is_dlq;
     /* the dlq: rows that sinks of its system refuse go here too (set by plan/) */
     bool takes_rejects;
+    /* A pace of its own (set by plan/): the least time between commits, and after how many of its
+     * rows one comes earlier; 0: as the pipeline. A system goes by the quickest of its sinks. */
+    int64_t batch_interval_us;
+    uint64_t batch_max_records;
     const struct output_shape *shape;
     uint32_t index;        /* in the system's list */
 };

@@ -98,11 +98,26 @@ enum status plan_load_modules(const struct doc *pipeline, struct error *err)
 
 /* --- the canonical text --- */
 
+/* Nor is a pace: a change of it makes no other plan. */
+static void drop_batch(struct doc *place)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < place->count; i++) {
+        if (strcmp(place->keys[i]->text, "batch") != 0) {
+            place->keys[kept] = place->keys[i];
+            place->items[kept++] = place->items[i];
+        }
+    }
+    place->count = kept;
+}
+
 static const struct doc *drop_connection(struct place_mapper *mapper, const struct doc *place,
                                          const char *role)
 {
-    (void)role;
     struct doc *stripped = copy_map(mapper->arena, place, 0);
+    if (strcmp(role, "source") != 0) {
+        drop_batch(stripped);
+    }
     for (size_t i = 0; i < stripped->count; i++) {
         const struct connection_kind *kind = registry_connection(stripped->keys[i]->text);
         const struct doc *config = stripped->items[i];

@@ -114,8 +114,9 @@ static const struct grammar_field delivery_fields[] = {
      .help = "exactly_once: run refuses when it cannot be kept"},
     {.key = "commit_interval", .type = GRAMMAR_DURATION,
      .help = "the least time between commits; 100ms unless set"},
-    {.key = "max_behind", .type = GRAMMAR_SIZE, .help = "how far a system may be behind",
-     .unsupported = "leave it out: the intake waits for the slowest system"},
+    {.key = "max_behind", .type = GRAMMAR_SIZE,
+     .help = "how many bytes of rows wait for a slow system before the intake does; 16MiB unless "
+             "set"},
     {.key = "atomic", .type = GRAMMAR_ANY, .help = "systems that commit together",
      .unsupported = "leave it out: places in one SQLite file are committed together anyway"},
     {0},
@@ -272,6 +273,21 @@ static void add_sink_kinds(struct arena *arena, struct table *table)
     table_add_all(arena, table, later_connectors);
 }
 
+static const struct grammar_field batch_fields[] = {
+    {.key = "interval", .type = GRAMMAR_DURATION,
+     .help = "commit at least so far apart; delivery.commit_interval unless set"},
+    {.key = "max_records", .type = GRAMMAR_INT, .minimum = 1, .maximum = 1000000000,
+     .help = "commit earlier when so many rows wait for it"},
+    {0},
+};
+
+static void add_batch(struct arena *arena, struct table *table)
+{
+    table_add(arena, table,
+              (struct grammar_field){.key = "batch", .type = GRAMMAR_MAP, .fields = batch_fields,
+                                     .help = "a pace of its own for the system of this place"});
+}
+
 static const struct grammar_field *sink_grammar(struct arena *arena)
 {
     struct table table = {0};
@@ -279,10 +295,7 @@ static const struct grammar_field *sink_grammar(struct arena *arena)
     table_add(arena, &table,
               (struct grammar_field){.key = "when", .type = GRAMMAR_STRING,
                                      .help = "only rows for which this SQL expression holds"});
-    table_add(arena, &table,
-              (struct grammar_field){.key = "batch", .type = GRAMMAR_ANY, .help = "own cadence",
-                                     .unsupported = "leave it out: delivery.commit_interval "
-                                                    "paces all sinks"});
+    add_batch(arena, &table);
     return table.fields;
 }
 
@@ -295,6 +308,7 @@ static const struct grammar_field *dlq_grammar(struct arena *arena)
                   .key = "include", .type = GRAMMAR_STRINGS,
                   .help = "of invalid, late, rejected, duplicate, filtered; the first three "
                           "unless set"});
+    add_batch(arena, &table);
     return table.fields;
 }
 

@@ -224,6 +224,24 @@ static enum status check_upsert(const struct plan_maker *maker, const struct doc
     return status;
 }
 
+/* The pace of a sink's system, as far as the sink says it. */
+static enum status read_batch(const struct doc *node, struct sink *sink, struct error *err)
+{
+    const struct doc *batch = doc_get(node, "batch");
+    if (batch == NULL) {
+        return STATUS_OK;
+    }
+    const struct doc *interval = doc_get(batch, "interval");
+    sink->batch_interval_us = grammar_duration_us(batch, "interval", 0);
+    sink->batch_max_records = (uint64_t)grammar_int(batch, "max_records", 0);
+    if (interval != NULL && sink->batch_interval_us < 1000) {
+        return doc_error(interval, err, "config.value",
+                         "batch.interval must be at least 1ms; without it delivery.commit_interval "
+                         "holds");
+    }
+    return STATUS_OK;
+}
+
 static enum status make_sink(struct plan_maker *maker, const char *name, const struct doc *node,
                              bool is_dlq, struct sink **out, struct error *err)
 {
@@ -251,7 +269,10 @@ static enum status make_sink(struct plan_maker *maker, const char *name, const s
     }
     struct system *system = NULL;
     status = system_for(maker, kind, config, place, &system, err);
-    return status != STATUS_OK ? status : kind->sink_add(system, name, is_dlq, config, &plan->shape, out, err);
+    if (status == STATUS_OK) {
+        status = kind->sink_add(system, name, is_dlq, config, &plan->shape, out, err);
+    }
+    return status == STATUS_OK ? read_batch(node, *out, err) : status;
 }
 
 static enum status read_includes(struct plan_maker *maker, const struct doc *dlq,

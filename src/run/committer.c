@@ -13,8 +13,15 @@
 /* A system that works and fails in turns is spoken of so often. */
 #define QUIET_US (10 * TIME_US_PER_SECOND)
 
-/* One of the two epochs. */
+/* Who falls behind is spoken of when the intake has waited so long. */
+#define WAIT_SAID_US (2 * TIME_US_PER_SECOND)
+#define WAIT_QUIET_US (60 * TIME_US_PER_SECOND)
+#define MIB (1024.0 * 1024.0)
+
+/* An epoch, open or closed. */
 struct slot {
+    struct slot *next; /* closed behind it */
+    size_t size_bytes; /* of its rows, when it was closed */
     struct epoch epoch;
     /* [partition_count]; the epoch names those in use, compacted at the close */
     struct epoch_part *parts;
@@ -34,22 +41,26 @@ struct committer {
     void (*waiting)(void *context);
     void *waiting_context;
     int64_t *cursors;
-    struct slot slots[2];
-    uint32_t open; /* which slot the worker fills */
+    uint64_t max_behind_bytes;
+    struct slot *open;  /* which the worker fills */
+    struct slot *spare; /* empty, with memory for the next; under the mutex */
     uint64_t epochs_closed;
+    int64_t wait_quiet_until_us;
 
     struct thread thread;
     struct mutex mutex;
     struct condition changed;
-    struct slot *closed; /* handed over, not answered yet */
+    struct slot *closed; /* handed over, not answered yet, the oldest first */
+    size_t closed_bytes; /* of all of them */
     int64_t *answered;   /* [partition_count]: what is committed ends there; under the mutex */
     bool stopping;
     struct error error; /* of a commit that will not be repeated */
     int64_t quiet_until_us;
 };
 
-static void slot_init(struct slot *slot, struct system *system, uint32_t partition_count)
+static struct slot *slot_new(struct system *system, uint32_t partition_count)
 {
+    struct slot *slot = memory_alloc_zero(1, sizeof *slot);
     slot->parts = memory_alloc_zero(partition_count, sizeof *slot->parts);
     slot->in_use = memory_alloc_zero(partition_count, sizeof *slot->in_use);
     slot->epoch.parts = memory_alloc_zero(partition_count, sizeof *slot->epoch.parts);
@@ -57,6 +68,7 @@ static void slot_init(struct slot *slot, struct system *system, uint32_t partiti
     for (uint32_t i = 0; i < system->sink_count; i++) {
         slot->epoch.outboxes[i] = system->sinks[i]->ops->outbox_new(system->sinks[i]);
     }
+    return slot;
 }
 
 static void slot_clear(struct slot *slot, const struct system *system, uint32_t partition_count)
@@ -75,8 +87,11 @@ static void slot_clear(struct slot *slot, const struct system *system, uint32_t 
     slot->has_rows = false;
 }
 
-static void slot_fini(struct slot *slot, const struct system *system, uint32_t partition_count)
+static void slot_free(struct slot *slot, const struct system *system, uint32_t partition_count)
 {
+    if (slot == NULL) {
+        return;
+    }
     slot_clear(slot, system, partition_count);
     for (uint32_t i = 0; i < system->sink_count; i++) {
         system->sinks[i]->ops->outbox_free(slot->epoch.outboxes[i]);
@@ -85,6 +100,7 @@ static void slot_fini(struct slot *slot, const struct system *system, uint32_t p
     memory_free(slot->epoch.parts);
     memory_free(slot->parts);
     memory_free(slot->in_use);
+    memory_free(slot);
 }
 
 /* --- the commit thread --- */
@@ -253,7 +269,7 @@ static enum status commit_once(struct committer *committer, struct repetition *r
     return status;
 }
 
-/* Sends one epoch until it is answered for good. Called and left with the mutex held. */
+/* Sends the oldest epoch until it is answered for good. Called and left with the mutex held. */
 static void commit_closed(struct committer *committer)
 {
     struct repetition repetition = {.pause_us = committer->policy->initial_us};
@@ -279,6 +295,25 @@ static void note_answer(struct committer *committer, const struct slot *done)
     }
 }
 
+/* The oldest epoch is committed: its memory is for another one. Holds the mutex, but not while it
+ * empties the epoch. */
+static void forget_answered(struct committer *committer)
+{
+    struct slot *done = committer->closed;
+    note_answer(committer, done);
+    mutex_unlock(&committer->mutex);
+    slot_clear(done, committer->system, committer->partition_count);
+    mutex_lock(&committer->mutex);
+    committer->closed = done->next;
+    committer->closed_bytes -= done->size_bytes;
+    done->next = NULL;
+    if (committer->spare == NULL) {
+        committer->spare = done;
+    } else {
+        slot_free(done, committer->system, committer->partition_count);
+    }
+}
+
 static void committer_thread(void *context)
 {
     struct committer *committer = context;
@@ -287,24 +322,17 @@ static void committer_thread(void *context)
         while (committer->closed == NULL && !committer->stopping) {
             condition_wait(&committer->changed, &committer->mutex);
         }
-        if (committer->closed == NULL) {
+        if (committer->stopping) {
             break;
         }
         commit_closed(committer);
-        struct slot *done = committer->closed;
-        bool failed = committer->error.status != STATUS_OK;
-        if (!failed) {
-            note_answer(committer, done);
-            mutex_unlock(&committer->mutex);
-            slot_clear(done, committer->system, committer->partition_count);
-            mutex_lock(&committer->mutex);
-        }
-        committer->closed = NULL;
-        condition_broadcast(&committer->changed);
-        if (failed) {
+        if (committer->error.status != STATUS_OK) {
             break;
         }
+        forget_answered(committer);
+        condition_broadcast(&committer->changed);
     }
+    condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);
 }
 
@@ -312,14 +340,15 @@ static void committer_thread(void *context)
 
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct retry_policy *policy,
-                                  const struct run_observer *observer, struct telemetry *telemetry,
-                                  uint32_t system_number)
+                                  uint64_t max_behind_bytes, const struct run_observer *observer,
+                                  struct telemetry *telemetry, uint32_t system_number)
 {
     struct committer *committer = memory_alloc_zero(1, sizeof *committer);
     committer->system = system;
     committer->progresses = progresses;
     committer->partition_count = partition_count;
     committer->policy = policy;
+    committer->max_behind_bytes = max_behind_bytes;
     committer->observer = observer;
     committer->telemetry = telemetry;
     committer->system_number = system_number;
@@ -329,8 +358,7 @@ struct committer *committer_start(struct system *system, struct progress *progre
         committer->cursors[p] = progresses[p].next_offset;
         committer->answered[p] = progresses[p].next_offset;
     }
-    slot_init(&committer->slots[0], system, partition_count);
-    slot_init(&committer->slots[1], system, partition_count);
+    committer->open = slot_new(system, partition_count);
     mutex_init(&committer->mutex);
     condition_init(&committer->changed);
     thread_start(&committer->thread, "commit", committer_thread, committer);
@@ -354,18 +382,18 @@ void committer_stop(struct committer *committer)
     condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);
     thread_join(&committer->thread);
-    slot_fini(&committer->slots[0], committer->system, committer->partition_count);
-    slot_fini(&committer->slots[1], committer->system, committer->partition_count);
+    while (committer->closed != NULL) {
+        struct slot *slot = committer->closed;
+        committer->closed = slot->next;
+        slot_free(slot, committer->system, committer->partition_count);
+    }
+    slot_free(committer->open, committer->system, committer->partition_count);
+    slot_free(committer->spare, committer->system, committer->partition_count);
     condition_fini(&committer->changed);
     mutex_fini(&committer->mutex);
     memory_free(committer->cursors);
     memory_free(committer->answered);
     memory_free(committer);
-}
-
-static struct slot *open_slot(const struct committer *committer)
-{
-    return (struct slot *)&committer->slots[committer->open];
 }
 
 int64_t committer_cursor(const struct committer *committer, uint32_t partition)
@@ -383,7 +411,7 @@ int64_t committer_answered(struct committer *committer, uint32_t partition)
 
 struct progress_step *committer_step(struct committer *committer, uint32_t partition)
 {
-    struct slot *slot = open_slot(committer);
+    struct slot *slot = committer->open;
     struct epoch_part *part = &slot->parts[partition];
     if (!slot->in_use[partition]) {
         slot->in_use[partition] = true;
@@ -396,12 +424,12 @@ struct progress_step *committer_step(struct committer *committer, uint32_t parti
 
 struct outbox *committer_outbox(struct committer *committer, const struct sink *sink)
 {
-    return open_slot(committer)->epoch.outboxes[sink->index];
+    return committer->open->epoch.outboxes[sink->index];
 }
 
 void committer_extend(struct committer *committer, uint32_t partition, int64_t next_offset)
 {
-    struct slot *slot = open_slot(committer);
+    struct slot *slot = committer->open;
     if (!slot->has_rows) {
         slot->has_rows = true;
         slot->first_row_us = clock_monotonic_us();
@@ -412,12 +440,12 @@ void committer_extend(struct committer *committer, uint32_t partition, int64_t n
 
 bool committer_has_rows(const struct committer *committer)
 {
-    return open_slot(committer)->has_rows;
+    return committer->open->has_rows;
 }
 
 size_t committer_size_bytes(const struct committer *committer)
 {
-    const struct slot *slot = open_slot(committer);
+    const struct slot *slot = committer->open;
     size_t size_bytes = 0;
     for (uint32_t i = 0; i < committer->system->sink_count; i++) {
         size_bytes += slot->epoch.outboxes[i]->size_bytes;
@@ -427,8 +455,26 @@ size_t committer_size_bytes(const struct committer *committer)
 
 int64_t committer_age_us(const struct committer *committer, int64_t now_us)
 {
-    const struct slot *slot = open_slot(committer);
+    const struct slot *slot = committer->open;
     return slot->has_rows ? now_us - slot->first_row_us : 0;
+}
+
+/* Whether another epoch of that size may be closed. What waits alone may be of any size, or nothing
+ * would ever go. Holds the mutex. */
+static bool has_room(const struct committer *committer, size_t size_bytes)
+{
+    return committer->closed == NULL ||
+           (size_bytes != SIZE_MAX && committer->closed_bytes <= committer->max_behind_bytes &&
+            size_bytes <= committer->max_behind_bytes - committer->closed_bytes);
+}
+
+bool committer_can_close(struct committer *committer)
+{
+    size_t size_bytes = committer_size_bytes(committer);
+    mutex_lock(&committer->mutex);
+    bool can = has_room(committer, size_bytes) || committer->error.status != STATUS_OK;
+    mutex_unlock(&committer->mutex);
+    return can;
 }
 
 bool committer_is_idle(struct committer *committer)
@@ -439,30 +485,74 @@ bool committer_is_idle(struct committer *committer)
     return idle;
 }
 
-/* Waits for the answer to the closed epoch. Holds the mutex. */
-static enum status wait_for_answer(struct committer *committer, struct error *err)
+/* How the last commit went. Holds the mutex. */
+static enum status tell_error(const struct committer *committer, struct error *err)
 {
-    while (committer->closed != NULL && committer->error.status == STATUS_OK) {
+    if (committer->error.status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
+        *err = committer->error;
+    }
+    return committer->error.status;
+}
+
+/* The intake has waited for a while because this system is as far behind as it may be. */
+static void say_wait(struct committer *committer, int64_t since_us, bool *is_said)
+{
+    int64_t now_us = clock_monotonic_us();
+    if (*is_said || now_us - since_us < WAIT_SAID_US || now_us < committer->wait_quiet_until_us) {
+        return;
+    }
+    *is_said = true;
+    say(committer, committer->observer->notice,
+        "is %.1f MiB behind, and delivery.max_behind is %.1f MiB: the intake waits for it",
+        (double)committer->closed_bytes / MIB, (double)committer->max_behind_bytes / MIB);
+}
+
+/* Waits until another epoch of that size may be closed; SIZE_MAX: until none is closed. Holds the
+ * mutex. */
+static enum status wait_for_room(struct committer *committer, size_t size_bytes, struct error *err)
+{
+    int64_t since_us = clock_monotonic_us();
+    bool is_said = false;
+    while (!has_room(committer, size_bytes) && committer->error.status == STATUS_OK) {
         condition_wait_us(&committer->changed, &committer->mutex, SLICE_US);
+        if (size_bytes != SIZE_MAX) {
+            say_wait(committer, since_us, &is_said);
+        }
         if (committer->waiting != NULL) {
             mutex_unlock(&committer->mutex);
             committer->waiting(committer->waiting_context);
             mutex_lock(&committer->mutex);
         }
     }
-    if (committer->error.status == STATUS_OK) {
-        return STATUS_OK;
+    if (is_said) {
+        committer->wait_quiet_until_us = clock_monotonic_us() + WAIT_QUIET_US;
     }
-    if (err != NULL && err->status == STATUS_OK) {
-        *err = committer->error;
+    return tell_error(committer, err);
+}
+
+/* Behind the other closed epochs. Holds the mutex. */
+static void enqueue_open(struct committer *committer)
+{
+    struct slot *slot = committer->open;
+    struct slot **end = &committer->closed;
+    while (*end != NULL) {
+        end = &(*end)->next;
     }
-    return committer->error.status;
+    *end = slot;
+    committer->closed_bytes += slot->size_bytes;
+    committer->open = committer->spare;
+    committer->spare = NULL;
+    if (committer->open == NULL) {
+        committer->open = slot_new(committer->system, committer->partition_count);
+    }
+    condition_broadcast(&committer->changed);
 }
 
 enum status committer_close(struct committer *committer, struct error *err)
 {
-    struct slot *slot = open_slot(committer);
+    struct slot *slot = committer->open;
     if (slot->has_rows) {
+        slot->size_bytes = committer_size_bytes(committer);
         slot->epoch.number = ++committer->epochs_closed;
         slot->epoch.part_count = 0;
         for (uint32_t p = 0; p < committer->partition_count; p++) {
@@ -472,14 +562,10 @@ enum status committer_close(struct committer *committer, struct error *err)
         }
     }
     mutex_lock(&committer->mutex);
-    enum status status = slot->has_rows ? wait_for_answer(committer, err) : committer->error.status;
-    if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
-        *err = committer->error;
-    }
+    enum status status = slot->has_rows ? wait_for_room(committer, slot->size_bytes, err)
+                                        : tell_error(committer, err);
     if (status == STATUS_OK && slot->has_rows) {
-        committer->closed = slot;
-        committer->open ^= 1;
-        condition_broadcast(&committer->changed);
+        enqueue_open(committer);
     }
     mutex_unlock(&committer->mutex);
     return status;
@@ -488,7 +574,7 @@ enum status committer_close(struct committer *committer, struct error *err)
 enum status committer_drain(struct committer *committer, struct error *err)
 {
     mutex_lock(&committer->mutex);
-    enum status status = wait_for_answer(committer, err);
+    enum status status = wait_for_room(committer, SIZE_MAX, err);
     mutex_unlock(&committer->mutex);
     return status;
 }

@@ -1,11 +1,12 @@
 /*
- * Committer: the commit thread of one system, and the two epochs between it and the worker.
+ * Committer: the commit thread of one system, and the epochs between it and the worker.
  *
  *          worker                                  commit thread
  *   open  ──(rows)──▶ open ──committer_close()──▶ closed ──system->ops->commit──▶ empty
  *
- * While epoch e commits, the worker fills e + 1; closing e + 1 waits until e is answered: that
- * is the backpressure. RETRY repeats the same epoch as the retry policy says, with one warning and
+ * While epoch e commits, the worker fills e + 1. Closed epochs wait in line, committed one after the
+ * other, until they hold max_behind_bytes together; closing another one then waits for answers: that
+ * is the backpressure, and it is how far this system may stay behind the others. RETRY repeats the same epoch as the retry policy says, with one warning and
  * one notice when it works again; at the end of its attempts the commit thread pauses, or the run
  * ends. A stop that comes meanwhile gives the epoch one more try. FENCED and FATAL end the run. An
  * epoch's rows are kept until its commit is answered.
@@ -25,6 +26,7 @@ struct committer;
  * source and is the committer's until committer_stop(). */
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct retry_policy *policy,
+                                  uint64_t max_behind_bytes,
                                   const struct run_observer *observer,
                                   struct telemetry *telemetry, uint32_t system_number);
 /* Called on the worker's thread, again and again, while a close or a drain waits. */
@@ -52,6 +54,8 @@ size_t committer_size_bytes(const struct committer *committer);
 int64_t committer_age_us(const struct committer *committer, int64_t now_us);
 
 /* True when a close would not wait. */
+bool committer_can_close(struct committer *committer);
+/* True when no closed epoch waits for its answer. */
 bool committer_is_idle(struct committer *committer);
 /* Hands the open epoch over; nothing happens when it is empty. Gives the error of an earlier
  * commit. */

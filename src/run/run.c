@@ -33,6 +33,7 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->committers[s] = committer_start(plan->systems[s], pipeline->progresses[s],
                                                   pipeline->partition_count, &plan->retry,
+                                                  plan->max_behind_bytes,
                                                   pipeline->observer, pipeline->telemetry, s);
     }
     status = worker_run(pipeline, out_records, err);
@@ -143,6 +144,7 @@ static enum status align(const struct plan *plan, struct bytes text,
     }
     /* Its text has no knobs: those of today hold. */
     older->commit_interval_us = plan->commit_interval_us;
+    older->max_behind_bytes = plan->max_behind_bytes;
     older->state_memory_bytes = plan->state_memory_bytes;
     older->snapshot_interval_us = plan->snapshot_interval_us;
     older->state_folder = plan->state_folder;

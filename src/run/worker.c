@@ -135,26 +135,61 @@ static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_r
 
 /* --- epochs --- */
 
+/* The pace of the sinks of a system: they commit together, so the quickest sets it. */
+static int64_t interval_us(const struct plan *plan, const struct system *system)
+{
+    int64_t least_us = INT64_MAX;
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        int64_t own_us = system->sinks[i]->batch_interval_us;
+        own_us = own_us > 0 ? own_us : plan->commit_interval_us;
+        least_us = own_us < least_us ? own_us : least_us;
+    }
+    return least_us;
+}
+
+/* So many rows or bytes wait that the commit does not wait for its time. */
+static bool is_full(struct committer *committer, const struct system *system)
+{
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        const struct sink *sink = system->sinks[i];
+        if (sink->batch_max_records > 0 &&
+            committer_outbox(committer, sink)->row_count >= sink->batch_max_records) {
+            return true;
+        }
+    }
+    return committer_size_bytes(committer) >= EPOCH_BYTES;
+}
+
+/* Whether the open epoch of a system is to be closed now, if that needs no waiting. */
+static bool is_ripe(const struct pipeline *pipeline, uint32_t s, int64_t now_us)
+{
+    const struct plan *plan = pipeline->plan;
+    struct committer *committer = pipeline->committers[s];
+    bool is_due = committer_age_us(committer, now_us) >= interval_us(plan, plan->systems[s]);
+    /* With an empty epoch it only says how the last one went: a run that nothing comes to must
+     * learn of a commit that failed. */
+    bool is_empty = !committer_has_rows(committer);
+    return (is_full(committer, plan->systems[s]) && committer_can_close(committer)) ||
+           ((is_due || is_empty) && committer_is_idle(committer));
+}
+
+/* What needs no waiting first: a slow system does not hold up what others could commit. */
 static enum status close_ripe(struct worker *worker, struct error *err)
 {
     struct pipeline *pipeline = worker->pipeline;
+    enum status status = STATUS_OK;
     int64_t now_us = clock_monotonic_us();
-    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        struct committer *committer = pipeline->committers[s];
-        bool is_full = committer_size_bytes(committer) >= EPOCH_BYTES;
-        bool is_due =
-            committer_age_us(committer, now_us) >= pipeline->plan->commit_interval_us;
-        /* With an empty epoch it only says how the last one went: a run that nothing comes to must
-         * learn of a commit that failed. */
-        bool is_empty = !committer_has_rows(committer);
-        if (is_full || ((is_due || is_empty) && committer_is_idle(committer))) {
-            enum status status = committer_close(committer, err);
-            if (status != STATUS_OK) {
-                return status;
-            }
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        if (is_ripe(pipeline, s, now_us)) {
+            status = committer_close(pipeline->committers[s], err);
         }
     }
-    return STATUS_OK;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        if (is_full(pipeline->committers[s], pipeline->plan->systems[s])) {
+            status = committer_close(pipeline->committers[s], err);
+        }
+    }
+    return status;
 }
 
 /* All that was read is committed in every system when this returns. */
@@ -264,17 +299,26 @@ static int64_t wait_time_us(const struct worker *worker)
         const struct committer *committer = pipeline->committers[s];
         if (committer_has_rows(committer)) {
             int64_t left_us =
-                pipeline->plan->commit_interval_us - committer_age_us(committer, now_us);
+                interval_us(pipeline->plan, pipeline->plan->systems[s]) -
+                committer_age_us(committer, now_us);
             wait_us = left_us < wait_us ? left_us : wait_us;
         }
     }
     return wait_us < 1000 ? 1000 : wait_us;
 }
 
-/* While a system is away the lag grows, and somebody may be looking. */
+/* While the worker waits for a system the lag grows, and somebody may be looking; what has come for
+ * others goes on. How their commits went is asked when the wait is over. */
 static void tick(void *context)
 {
     struct pipeline *pipeline = context;
+    int64_t now_us = clock_monotonic_us();
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        if (committer_has_rows(pipeline->committers[s]) && is_ripe(pipeline, s, now_us) &&
+            committer_close(pipeline->committers[s], NULL) != STATUS_OK) {
+            continue;
+        }
+    }
     /* The group takes who is silent for dead; what it says is looked at when the wait is over. */
     (void)assignment_has_changed(pipeline);
     telemetry_tick(pipeline->telemetry, pipeline);
