@@ -1,91 +1,19 @@
-/* One epoch in one transaction, and what becomes of it when the answer is lost; the order is in
- * system.h. */
+/* One epoch in one transaction; the order is in system.h. And how the shared code asks. */
 #include <string.h>
 
 #include "connector/postgres/table.h"
 
-/* Number of the first reject of a part in this epoch: rejects of a partition are numbered through. */
-static uint64_t rejects_before(const struct progress *progress)
-{
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < progress->ledger.sink_count; i++) {
-        count += progress->ledger.sinks[i].rejected;
-    }
-    return count;
-}
-
-/* Refused rows: booked, stored, and sent to the dead letters that stand in this database. */
-static enum status write_rejects(struct postgres_system *s, struct attempt *attempt,
-                                 struct error *err)
-{
-    if (attempt->reject_count == 0) {
-        return STATUS_OK;
-    }
-    uint64_t *numbers = memory_alloc_zero(attempt->epoch->part_count, sizeof *numbers);
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        numbers[i] = rejects_before(&attempt->next[i]);
-    }
-    attempt_book_rejects(attempt);
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
-        const struct reject *reject = &attempt->rejects[i];
-        uint32_t part = attempt_part(attempt, reject->source_partition);
-        status = postgres_write_reject(s, reject, &attempt->next[part], ++numbers[part], err);
-    }
-    memory_free(numbers);
-    struct sink *dlq = attempt_dlq(&s->system);
-    if (dlq == NULL || status != STATUS_OK) {
-        return status;
-    }
-    struct outbox *outbox = dlq->ops->outbox_new(dlq);
-    attempt_append_letters(attempt, dlq, outbox, s->pipeline);
-    status = postgres_table_write(postgres_table(dlq), outbox, attempt, err);
-    dlq->ops->outbox_free(outbox);
-    return status;
-}
-
-static enum status write_ledgers(struct postgres_system *s, struct attempt *attempt,
-                                 struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        const struct progress_step *step = &attempt->epoch->parts[i].step;
-        for (uint32_t k = 0; k < step->segment_count && status == STATUS_OK; k++) {
-            status = postgres_write_segment(s, &attempt->next[i], step, k,
-                                            &attempt->segments[i][k], err);
-        }
-    }
-    for (uint32_t i = 0; i < attempt->epoch->part_count && status == STATUS_OK; i++) {
-        status = postgres_write_progress(s, &attempt->next[i], err);
-    }
-    return status;
-}
-
-static enum status write_epoch(struct postgres_system *s, struct attempt *attempt,
-                               struct error *err)
-{
-    enum status status =
-        postgres_run(s, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction of", err);
-    for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
-        status = postgres_table_write(postgres_table(s->system.sinks[i]),
-                                      attempt->epoch->outboxes[i], attempt, err);
-    }
-    if (status == STATUS_OK) {
-        status = write_rejects(s, attempt, err);
-    }
-    return status == STATUS_OK ? write_ledgers(s, attempt, err) : status;
-}
-
 /* A stage that was made in a transaction that is gone is gone too. */
 static void forget_stages(struct postgres_system *s)
 {
-    for (uint32_t i = 0; i < s->system.sink_count; i++) {
-        postgres_table(s->system.sinks[i])->staged_in = NULL;
+    for (uint32_t i = 0; i < s->db.system.sink_count; i++) {
+        postgres_table(s->db.system.sinks[i])->staged_in = NULL;
     }
 }
 
-static void roll_back(struct postgres_system *s)
+static void roll_back(struct database *d)
 {
+    struct postgres_system *s = postgres_system(&d->system);
     forget_stages(s);
     PQclear(PQexec(s->connection, "ROLLBACK"));
     if (PQtransactionStatus(s->connection) != PQTRANS_IDLE) {
@@ -103,86 +31,10 @@ static enum status send_commit(struct postgres_system *s, struct error *err)
                         strcmp(PQcmdStatus(result), "COMMIT") == 0;
     enum status status = STATUS_OK;
     if (!is_committed) {
-        s->is_in_doubt = PQstatus(s->connection) != CONNECTION_OK;
+        s->db.is_in_doubt = PQstatus(s->connection) != CONNECTION_OK;
         status = postgres_error(s, result, "commit to", err);
     }
     PQclear(result);
-    return status;
-}
-
-/* --- in doubt --- */
-
-/* Epoch and owner of a part as they stand, once the old backend has ended its transaction. */
-static enum status ask_epoch(struct postgres_system *s, const struct progress *progress,
-                             uint64_t *out_epoch, bool *out_mine, struct error *err)
-{
-    struct parameters parameters = {0};
-    parameters_text(&parameters, s->pipeline);
-    parameters_text(&parameters, progress->topic);
-    parameters_text(&parameters, progress->partition);
-    parameters_integer(&parameters, (int64_t)progress->owner);
-    PGresult *result = NULL;
-    enum status status =
-        postgres_ask(s,
-                     "SELECT epoch, owner = $4 FROM weir_progress WHERE pipeline = $1 AND"
-                     " topic = $2 AND partition = $3 FOR UPDATE",
-                     &parameters, false, "look what became of a commit in", &result, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (PQntuples(result) == 1) {
-        *out_epoch = (uint64_t)postgres_integer(result, 0, 0);
-        *out_mine = PQgetvalue(result, 0, 1)[0] == 't';
-    } else {
-        status = postgres_fenced(s, progress, err);
-    }
-    PQclear(result);
-    return status;
-}
-
-/* R as it was committed: which rows were refused is known to it alone. */
-static enum status reload(struct postgres_system *s, const struct epoch *epoch,
-                          struct progress *progresses, struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
-        struct progress *progress = &progresses[epoch->parts[i].partition];
-        struct source_partition partition = {.topic = progress->topic,
-                                             .label = progress->partition};
-        struct progress stored = {0};
-        bool found = false;
-        status = postgres_load(&s->system, &partition, &stored, &found, err);
-        if (status == STATUS_OK && found) {
-            progress_fini(progress);
-            *progress = stored;
-        }
-    }
-    return status;
-}
-
-/* *out_done: the transaction was committed. */
-static enum status resolve(struct postgres_system *s, const struct epoch *epoch,
-                           const struct progress *progresses, bool *out_done, struct error *err)
-{
-    enum status status = postgres_run(s, "BEGIN", "begin a transaction of", err);
-    uint32_t done = 0;
-    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
-        const struct progress *progress = &progresses[epoch->parts[i].partition];
-        uint64_t stored_epoch = 0;
-        bool is_mine = false;
-        status = ask_epoch(s, progress, &stored_epoch, &is_mine, err);
-        if (status == STATUS_OK && is_mine && stored_epoch == progress->epoch + 1) {
-            done++;
-        } else if (status == STATUS_OK && (!is_mine || stored_epoch != progress->epoch)) {
-            status = postgres_fenced(s, progress, err);
-        }
-    }
-    roll_back(s);
-    if (status == STATUS_OK) {
-        check(done == 0 || done == epoch->part_count);
-        *out_done = done > 0;
-        s->is_in_doubt = false;
-    }
     return status;
 }
 
@@ -191,11 +43,11 @@ enum status postgres_commit(struct system *system, const struct epoch *epoch,
 {
     struct postgres_system *s = postgres_system(system);
     enum status status = postgres_reconnect(s, err);
-    if (status == STATUS_OK && s->is_in_doubt) {
+    if (status == STATUS_OK && s->db.is_in_doubt) {
         bool is_done = false;
-        status = resolve(s, epoch, progresses, &is_done, err);
+        status = database_resolve(&s->db, epoch, progresses, &is_done, err);
         if (status == STATUS_OK && is_done) {
-            return reload(s, epoch, progresses, err);
+            return database_reload(&s->db, epoch, progresses, err);
         }
     }
     if (status != STATUS_OK) {
@@ -203,11 +55,14 @@ enum status postgres_commit(struct system *system, const struct epoch *epoch,
     }
     struct attempt attempt;
     attempt_init(&attempt, epoch, progresses);
-    status = write_epoch(s, &attempt, err);
+    status = postgres_run(s, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction of", err);
+    if (status == STATUS_OK) {
+        status = database_write_epoch(&s->db, &attempt, err);
+    }
     if (status == STATUS_OK) {
         status = send_commit(s, err);
     } else {
-        roll_back(s);
+        roll_back(&s->db);
     }
     if (status == STATUS_OK) {
         attempt_take(&attempt, progresses);
@@ -217,3 +72,114 @@ enum status postgres_commit(struct system *system, const struct epoch *epoch,
     attempt_fini(&attempt);
     return status;
 }
+
+/* --- how the shared code asks --- */
+
+static const struct database_statements statements = {
+    .count_tables =
+        "SELECT count(*) FROM (VALUES ('weir_progress'), ('weir_start'), ('weir_ledger'),"
+        " ('weir_plan'), ('weir_rejects')) AS name(name) WHERE to_regclass(name) IS NOT NULL",
+    .make_tables =
+        "CREATE TABLE IF NOT EXISTS weir_progress ("
+        " pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,"
+        " owner bigint NOT NULL, epoch bigint NOT NULL, next_offset bigint NOT NULL,"
+        " records bigint NOT NULL, valid bigint NOT NULL, invalid bigint NOT NULL,"
+        " duplicate bigint NOT NULL, late bigint NOT NULL, filtered bigint NOT NULL,"
+        " record bytea NOT NULL, PRIMARY KEY (pipeline, topic, partition));"
+        "CREATE TABLE IF NOT EXISTS weir_start ("
+        " pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,"
+        " record bytea NOT NULL, PRIMARY KEY (pipeline, topic, partition));"
+        "CREATE TABLE IF NOT EXISTS weir_ledger ("
+        " pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,"
+        " first_offset bigint NOT NULL, next_offset bigint NOT NULL, segment bytea NOT NULL,"
+        " PRIMARY KEY (pipeline, topic, partition, first_offset));"
+        "CREATE TABLE IF NOT EXISTS weir_plan (hash text PRIMARY KEY, text text NOT NULL);"
+        "CREATE TABLE IF NOT EXISTS weir_rejects ("
+        " pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,"
+        " number bigint NOT NULL, sink text NOT NULL, \"offset\" bigint NOT NULL,"
+        " \"timestamp\" timestamptz, code text NOT NULL, message text NOT NULL,"
+        " attempt bigint NOT NULL, key bytea, value bytea, headers bytea,"
+        " PRIMARY KEY (pipeline, topic, partition, number))",
+    .insert_plan = "INSERT INTO weir_plan VALUES ($1, convert_from($2::bytea, 'UTF8'))"
+                   " ON CONFLICT DO NOTHING",
+    .insert_progress = "INSERT INTO weir_progress VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+                       " $10, $11, $12, $13) ON CONFLICT DO NOTHING",
+    .write_start = "INSERT INTO weir_start VALUES ($1, $2, $3, $4) ON CONFLICT"
+                   " (pipeline, topic, partition) DO UPDATE SET record = $4",
+    .write_segment = "INSERT INTO weir_ledger VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT"
+                     " (pipeline, topic, partition, first_offset)"
+                     " DO UPDATE SET next_offset = $5, segment = $6",
+    .insert_reject = "INSERT INTO weir_rejects VALUES ($1, $2, $3, $4, $5, $6,"
+                     " nullif($7, '')::timestamptz, $8, convert_from($9::bytea, 'UTF8'), $10, $11,"
+                     " $12, $13)",
+};
+
+static enum status ask(struct database *d, const char *sql, const struct parameters *parameters,
+                       const char *doing, struct database_answer **out, struct error *err)
+{
+    PGresult *result = NULL;
+    enum status status =
+        postgres_ask(postgres_system(&d->system), sql, parameters, true, doing, &result, err);
+    if (status == STATUS_OK) {
+        *out = (struct database_answer *)result;
+    }
+    return status;
+}
+
+static enum status change(struct database *d, const char *sql, const struct parameters *parameters,
+                          const char *doing, int64_t *out_changed, struct error *err)
+{
+    return postgres_change(postgres_system(&d->system), sql, parameters, doing, out_changed, err);
+}
+
+static enum status run(struct database *d, const char *sql, const char *doing, struct error *err)
+{
+    return postgres_run(postgres_system(&d->system), sql, doing, err);
+}
+
+static uint32_t row_count(const struct database_answer *answer)
+{
+    return (uint32_t)PQntuples((const PGresult *)answer);
+}
+
+static struct bytes answer_bytes(const struct database_answer *answer, uint32_t row,
+                                 uint32_t column)
+{
+    return postgres_bytes((const PGresult *)answer, (int)row, (int)column);
+}
+
+/* Big-endian. */
+static int64_t answer_integer(const struct database_answer *answer, uint32_t row, uint32_t column)
+{
+    struct bytes bytes = answer_bytes(answer, row, column);
+    uint64_t value = 0;
+    check(bytes.size == sizeof value);
+    for (size_t i = 0; i < bytes.size; i++) {
+        value = value << 8 | bytes.data[i];
+    }
+    return (int64_t)value;
+}
+
+static void answer_free(struct database_answer *answer)
+{
+    PQclear((PGresult *)answer);
+}
+
+static enum status write_table(struct sink *sink, struct outbox *outbox, struct attempt *attempt,
+                               struct error *err)
+{
+    return postgres_table_write(postgres_table(sink), outbox, attempt, err);
+}
+
+const struct database_ops postgres_database_ops = {
+    .ask = ask,
+    .change = change,
+    .run = run,
+    .row_count = row_count,
+    .bytes = answer_bytes,
+    .integer = answer_integer,
+    .free = answer_free,
+    .roll_back = roll_back,
+    .write_table = write_table,
+    .statements = &statements,
+};

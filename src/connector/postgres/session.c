@@ -66,7 +66,7 @@ static enum status cannot_connect(const struct postgres_system *s, struct error 
     bool refused = is_refusal(message);
     return error_set(err, refused ? STATUS_CONFIG : STATUS_RETRY,
                      refused ? "postgres.refused" : "postgres.away",
-                     "no connection to PostgreSQL (%s): %s", s->place, message);
+                     "no connection to PostgreSQL (%s): %s", s->db.place, message);
 }
 
 /* The dsn first, so that it may say otherwise; a later option of the same name wins in libpq, so
@@ -94,8 +94,8 @@ static PGconn *open_connection(const char *dsn, const char *password)
 static enum status read_password(const struct postgres_system *s, struct buffer *out,
                                  struct error *err)
 {
-    const struct doc *password = doc_get(s->config, "password");
-    return password == NULL ? STATUS_OK : secret_read(password, s->folder, out, err);
+    const struct doc *password = doc_get(s->db.config, "password");
+    return password == NULL ? STATUS_OK : secret_read(password, s->db.folder, out, err);
 }
 
 enum status postgres_connect(struct postgres_system *s, struct error *err)
@@ -104,7 +104,7 @@ enum status postgres_connect(struct postgres_system *s, struct error *err)
     enum status status = read_password(s, &password, err);
     if (status == STATUS_OK) {
         PQfinish(s->connection);
-        s->connection = open_connection(grammar_string(s->config, "dsn", ""),
+        s->connection = open_connection(grammar_string(s->db.config, "dsn", ""),
                                         password.size == 0 ? NULL : buffer_string(&password));
         if (PQstatus(s->connection) != CONNECTION_OK) {
             status = cannot_connect(s, err);
@@ -116,12 +116,12 @@ enum status postgres_connect(struct postgres_system *s, struct error *err)
     }
     PQsetNoticeReceiver(s->connection, ignore_notice, NULL);
     struct buffer sql = {0};
-    bool waits = strcmp(grammar_string(s->config, "synchronous_commit", "on"), "remote_apply") == 0;
+    bool waits = strcmp(grammar_string(s->db.config, "synchronous_commit", "on"), "remote_apply") == 0;
     buffer_printf(&sql, "%s%s%s", settings, waits ? "remote_apply" : "on",
-                  s->is_reader ? "; SET default_transaction_read_only = on" : "");
+                  s->db.is_reader ? "; SET default_transaction_read_only = on" : "");
     status = postgres_run(s, buffer_string(&sql), "prepare a session with", err);
     buffer_fini(&sql);
-    return status == STATUS_OK && s->owner != 0 ? postgres_name_session(s, s->owner, err) : status;
+    return status == STATUS_OK && s->db.owner != 0 ? postgres_name_session(s, s->db.owner, err) : status;
 }
 
 enum status postgres_reconnect(struct postgres_system *s, struct error *err)
@@ -141,7 +141,7 @@ enum status postgres_name_session(struct postgres_system *s, uint64_t owner, str
 {
     char name[32];
     session_name(owner, name);
-    s->owner = owner;
+    s->db.owner = owner;
     struct parameters parameters = {0};
     parameters_text(&parameters, name);
     return postgres_change(s, "SELECT set_config('application_name', $1, false)", &parameters,
@@ -179,11 +179,11 @@ enum status postgres_error(struct postgres_system *s, const PGresult *result, co
     bool is_broken = PQstatus(s->connection) != CONNECTION_OK;
     if (is_broken || sqlstate_class(sqlstate) == SQLSTATE_PASSING) {
         return error_set(err, STATUS_RETRY, "postgres.away", "cannot %s PostgreSQL (%s): %s%s%s",
-                         doing, s->place, message, sqlstate[0] == '\0' ? "" : ", SQLSTATE ",
+                         doing, s->db.place, message, sqlstate[0] == '\0' ? "" : ", SQLSTATE ",
                          sqlstate);
     }
     return error_set(err, STATUS_FATAL, "postgres.failed",
-                     "cannot %s PostgreSQL (%s): %s, SQLSTATE %s; %s", doing, s->place, message,
+                     "cannot %s PostgreSQL (%s): %s, SQLSTATE %s; %s", doing, s->db.place, message,
                      sqlstate, sqlstate_advice(sqlstate));
 }
 
@@ -201,42 +201,34 @@ enum status postgres_run(struct postgres_system *s, const char *sql, const char 
 
 /* --- statements with parameters --- */
 
-void parameters_text(struct parameters *parameters, const char *text)
+/* libpq takes text and digits up to their NUL. */
+static const char *value_of(const struct parameter *parameter)
 {
-    check(parameters->count < PARAMETERS_MAX);
-    int at = parameters->count++;
-    parameters->values[at] = text;
-    parameters->lengths[at] = (int)strlen(text);
-    parameters->formats[at] = 0;
-}
-
-void parameters_integer(struct parameters *parameters, int64_t number)
-{
-    check(parameters->count < PARAMETERS_MAX);
-    char *text = parameters->numbers[parameters->count];
-    snprintf(text, sizeof parameters->numbers[0], "%lld", (long long)number);
-    parameters_text(parameters, text);
-}
-
-void parameters_bytes(struct parameters *parameters, struct bytes bytes)
-{
-    check(parameters->count < PARAMETERS_MAX && bytes.size <= INT32_MAX);
-    int at = parameters->count++;
-    parameters->values[at] =
-        bytes_is_none(bytes) ? NULL : (bytes.size == 0 ? "" : (const char *)bytes.data);
-    parameters->lengths[at] = (int)bytes.size;
-    parameters->formats[at] = 1;
+    if (parameter->kind == PARAMETER_INTEGER) {
+        return parameter->digits;
+    }
+    if (bytes_is_none(parameter->bytes)) {
+        return NULL;
+    }
+    return parameter->bytes.size == 0 ? "" : (const char *)parameter->bytes.data;
 }
 
 enum status postgres_ask(struct postgres_system *s, const char *sql,
                          const struct parameters *parameters, bool binary, const char *doing,
                          PGresult **out, struct error *err)
 {
-    PGresult *result =
-        PQexecParams(s->connection, sql, parameters == NULL ? 0 : parameters->count, NULL,
-                     parameters == NULL ? NULL : parameters->values,
-                     parameters == NULL ? NULL : parameters->lengths,
-                     parameters == NULL ? NULL : parameters->formats, binary ? 1 : 0);
+    int count = parameters == NULL ? 0 : parameters->count;
+    const char *values[PARAMETERS_MAX];
+    int lengths[PARAMETERS_MAX];
+    int formats[PARAMETERS_MAX];
+    for (int i = 0; i < count; i++) {
+        const struct parameter *parameter = &parameters->list[i];
+        values[i] = value_of(parameter);
+        lengths[i] = (int)parameter->bytes.size;
+        formats[i] = parameter->kind == PARAMETER_BYTES;
+    }
+    PGresult *result = PQexecParams(s->connection, sql, count, NULL, values, lengths, formats,
+                                    binary ? 1 : 0);
     ExecStatusType code = PQresultStatus(result);
     if (code != PGRES_TUPLES_OK && code != PGRES_COMMAND_OK) {
         enum status status = postgres_error(s, result, doing, err);

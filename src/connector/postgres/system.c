@@ -69,17 +69,18 @@ static enum status place_of_config(struct arena *arena, const struct doc *config
 
 static const char *place(const struct system *system)
 {
-    return postgres_system(system)->place;
+    return database_of(system)->place;
 }
 
 static struct system *system_new(const char *place_text)
 {
     struct postgres_system *s = memory_alloc_zero(1, sizeof *s);
-    s->place = memory_copy_string(place_text);
-    s->name = memory_copy_string(place_text);
-    s->system.ops = &postgres_system_ops;
-    s->system.name = s->name;
-    return &s->system;
+    s->db.place = memory_copy_string(place_text);
+    s->db.name = memory_copy_string(place_text);
+    s->db.ops = &postgres_database_ops;
+    s->db.system.ops = &postgres_system_ops;
+    s->db.system.name = s->db.name;
+    return &s->db.system;
 }
 
 static enum status system_connect(struct system *system, const struct doc *config,
@@ -87,8 +88,8 @@ static enum status system_connect(struct system *system, const struct doc *confi
 {
     struct postgres_system *s = postgres_system(system);
     (void)err;
-    s->config = config;
-    s->folder = memory_copy_string(folder);
+    s->db.config = config;
+    s->db.folder = memory_copy_string(folder);
     return STATUS_OK;
 }
 
@@ -103,21 +104,21 @@ static void close_session(struct system *system)
     }
     PQfinish(s->connection);
     s->connection = NULL;
-    memory_free(s->pipeline);
-    s->pipeline = NULL;
-    s->is_in_doubt = false;
-    s->owner = 0;
+    memory_free(s->db.pipeline);
+    s->db.pipeline = NULL;
+    s->db.is_in_doubt = false;
+    s->db.owner = 0;
 }
 
 static enum status open_as(struct system *system, const char *pipeline, bool is_reader,
                            struct error *err)
 {
     struct postgres_system *s = postgres_system(system);
-    s->pipeline = memory_copy_string(pipeline);
-    s->is_reader = is_reader;
+    s->db.pipeline = memory_copy_string(pipeline);
+    s->db.is_reader = is_reader;
     enum status status = postgres_connect(s, err);
     if (status == STATUS_OK) {
-        status = is_reader ? postgres_check_tables(s, err) : postgres_make_tables(s, err);
+        status = is_reader ? database_check_tables(&s->db, err) : database_make_tables(&s->db, err);
     }
     if (status != STATUS_OK) {
         close_session(system);
@@ -152,7 +153,7 @@ static enum status begin(struct system *system, const struct progress *progresse
         status = postgres_name_session(postgres_system(system), progresses[0].owner, err);
     }
     return status == STATUS_OK
-               ? postgres_begin(system, progresses, count, plan_texts, plan_count, err)
+               ? database_begin(system, progresses, count, plan_texts, plan_count, err)
                : status;
 }
 
@@ -174,7 +175,7 @@ static enum status take_over(struct system *system, const struct progress *progr
         status = postgres_name_session(s, owner, err);
     }
     return status == STATUS_OK
-               ? postgres_take_over(system, progresses, count, owner, plan_text, err)
+               ? database_take_over(system, progresses, count, owner, plan_text, err)
                : status;
 }
 
@@ -187,9 +188,9 @@ static void close_system(struct system *system)
         memory_free(t);
     }
     memory_free(system->sinks);
-    memory_free(s->folder);
-    memory_free(s->place);
-    memory_free(s->name);
+    memory_free(s->db.folder);
+    memory_free(s->db.place);
+    memory_free(s->db.name);
     memory_free(s);
 }
 
@@ -200,15 +201,15 @@ const struct system_ops postgres_system_ops = {
     .open_session = open_session,
     .open_reader = open_reader,
     .close_session = close_session,
-    .load = postgres_load,
-    .load_first = postgres_load_first,
-    .count_partitions = postgres_count_partitions,
+    .load = database_load,
+    .load_first = database_load_first,
+    .count_partitions = database_count_partitions,
     .begin = begin,
     .take_over = take_over,
     .commit = postgres_commit,
-    .load_plan = postgres_load_plan,
-    .load_segments = postgres_load_segments,
-    .scan_rejects = postgres_scan_rejects,
+    .load_plan = database_load_plan,
+    .load_segments = database_load_segments,
+    .scan_rejects = database_scan_rejects,
     .close = close_system,
 };
 

@@ -1,14 +1,8 @@
 /*
  * One PostgreSQL database as a system: what the files of this folder share. Not for other folders.
  *
- * Tables of the system, in the first schema of the connection's search_path, beside the sinks'
- * tables:
- *   weir_progress  R per pipeline, topic and partition; `record` is R (progress/progress.h) and
- *                  rules; the count columns are a copy for people
- *   weir_start     R of epoch 0, as it was when the system began
- *   weir_ledger    ledger segments (segment_write)
- *   weir_plan      canonical texts of plans by hash
- *   weir_rejects   rows that tables refused, numbered per pipeline and partition
+ * The tables of the system (connector/database/database.h) stand in the first schema of the
+ * connection's search_path.
  *
  * A commit, in one transaction (commit.c):
  *
@@ -19,7 +13,7 @@
  *      │ open   │────────────────────────▶│ RETRY │  (class passing: the same epoch again, over a new
  *      └───┬────┘                         └───────┘   connection if this one broke)
  *   COMMIT │ sent, no answer
- *      ┌───▼──────┐ postgres_resolve(): SELECT epoch, owner … FOR UPDATE waits for the old backend
+ *      ┌───▼──────┐ database_resolve(): SELECT epoch, owner … FOR UPDATE waits for the old backend
  *      │ IN_DOUBT │──▶ epoch e: done │ e − 1 and mine: RETRY │ else FENCED
  *      └──────────┘
  *
@@ -33,21 +27,11 @@
 
 #include <libpq-fe.h>
 
-#include "connector/attempt.h"
-#include "connector/sink.h"
-#include "connector/source.h"
+#include "connector/database/database.h"
 
 struct postgres_system {
-    struct system system; /* first */
-    char *place;          /* the identity of the database, without secrets */
-    char *name;
-    const struct doc *config; /* of the connection */
-    char *folder;         /* of the pipeline file */
-    char *pipeline;       /* while a session is open */
-    PGconn *connection;   /* while a session is open; may be broken */
-    uint64_t owner;       /* of this process, once it has begun or taken over; sessions bear it as a name */
-    bool is_reader;
-    bool is_in_doubt;     /* COMMIT of the epoch was sent, and its answer did not come */
+    struct database db; /* first */
+    PGconn *connection; /* while a session is open; may be broken */
 };
 
 static inline struct postgres_system *postgres_system(const struct system *system)
@@ -78,20 +62,6 @@ enum status postgres_error(struct postgres_system *s, const PGresult *result, co
 enum status postgres_run(struct postgres_system *s, const char *sql, const char *doing,
                          struct error *err) WEIR_MUST_USE;
 
-/* Parameters of a statement, in text or binary. At most PARAMETERS_MAX. */
-#define PARAMETERS_MAX 16
-struct parameters {
-    int count;
-    const char *values[PARAMETERS_MAX];
-    int lengths[PARAMETERS_MAX];
-    int formats[PARAMETERS_MAX];
-    char numbers[PARAMETERS_MAX][24];
-};
-void parameters_text(struct parameters *parameters, const char *text);
-void parameters_integer(struct parameters *parameters, int64_t number);
-/* A bytea; none: null. */
-void parameters_bytes(struct parameters *parameters, struct bytes bytes);
-
 /* Runs one statement; with `binary` the result's columns come in binary. *out is the caller's
  * (PQclear). */
 enum status postgres_ask(struct postgres_system *s, const char *sql,
@@ -105,52 +75,12 @@ enum status postgres_change(struct postgres_system *s, const char *sql,
 const char *postgres_quote(struct arena *arena, const char *name);
 /* "schema.table" as somebody writes it, each part quoted. */
 const char *postgres_quote_table(struct arena *arena, const char *name);
+/* How the shared code asks (database_ops); bigint, text and bytea columns come in binary. */
+extern const struct database_ops postgres_database_ops;
 /* A bytea or text column of a binary result. */
 struct bytes postgres_bytes(const PGresult *result, int row, int column);
 /* A bigint column of a text result. */
 int64_t postgres_integer(const PGresult *result, int row, int column);
-
-/* --- progress_store.c: system_ops of these names --- */
-
-enum status postgres_make_tables(struct postgres_system *s, struct error *err) WEIR_MUST_USE;
-/* CONFIG "progress.none" when they are not there. */
-enum status postgres_check_tables(struct postgres_system *s, struct error *err) WEIR_MUST_USE;
-enum status postgres_load(struct system *system, const struct source_partition *partition,
-                          struct progress *progress, bool *out_found, struct error *err);
-enum status postgres_load_first(struct system *system, const struct source_partition *partition,
-                                struct progress *progress, bool *out_found, struct error *err);
-enum status postgres_count_partitions(struct system *system, uint32_t *out_count,
-                                      struct error *err);
-enum status postgres_begin(struct system *system, const struct progress *progresses,
-                           uint32_t count, const struct bytes *plan_texts, uint32_t plan_count,
-                           struct error *err);
-enum status postgres_take_over(struct system *system, const struct progress *progresses,
-                               uint32_t count, uint64_t owner, struct bytes plan_text,
-                               struct error *err);
-enum status postgres_load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
-                               bool *out_found, struct error *err);
-enum status postgres_load_segments(struct system *system, const char *pipeline,
-                                   const struct source_partition *partition,
-                                   enum status (*segment)(void *context, struct bytes form,
-                                                          struct error *err),
-                                   void *context, struct error *err);
-enum status postgres_scan_rejects(struct system *system, const char *pipeline,
-                                  enum status (*reject)(void *context, const char *sink,
-                                                        const char *topic, const char *partition,
-                                                        int64_t offset, const char *code,
-                                                        const char *message, struct error *err),
-                                  void *context, struct error *err);
-/* In a transaction: R by compare-and-swap, from epoch − 1. */
-enum status postgres_write_progress(struct postgres_system *s, const struct progress *progress,
-                                    struct error *err) WEIR_MUST_USE;
-enum status postgres_write_segment(struct postgres_system *s, const struct progress *progress,
-                                   const struct progress_step *step, uint32_t index,
-                                   struct ledger *ledger, struct error *err) WEIR_MUST_USE;
-enum status postgres_write_reject(struct postgres_system *s, const struct reject *reject,
-                                  const struct progress *progress, uint64_t number,
-                                  struct error *err) WEIR_MUST_USE;
-enum status postgres_fenced(const struct postgres_system *s, const struct progress *progress,
-                            struct error *err) WEIR_MUST_USE;
 
 /* --- commit.c --- */
 

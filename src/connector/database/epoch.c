@@ -1,0 +1,144 @@
+/* One epoch in one transaction, and what became of it when the answer is lost. */
+#include "connector/database/database.h"
+
+/* Number of the first reject of a part in this epoch: rejects of a partition are numbered through. */
+static uint64_t rejects_before(const struct progress *progress)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < progress->ledger.sink_count; i++) {
+        count += progress->ledger.sinks[i].rejected;
+    }
+    return count;
+}
+
+static enum status store_rejects(struct database *d, struct attempt *attempt, struct error *err)
+{
+    uint64_t *numbers = memory_alloc_zero(attempt->epoch->part_count, sizeof *numbers);
+    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
+        numbers[i] = rejects_before(&attempt->next[i]);
+    }
+    attempt_book_rejects(attempt);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
+        const struct reject *reject = &attempt->rejects[i];
+        uint32_t part = attempt_part(attempt, reject->source_partition);
+        status = database_write_reject(d, reject, &attempt->next[part], ++numbers[part], err);
+    }
+    memory_free(numbers);
+    return status;
+}
+
+/* Refused rows: booked, stored, and sent to the dead letters that stand in this database. */
+static enum status write_rejects(struct database *d, struct attempt *attempt, struct error *err)
+{
+    if (attempt->reject_count == 0) {
+        return STATUS_OK;
+    }
+    enum status status = store_rejects(d, attempt, err);
+    struct sink *dlq = attempt_dlq(&d->system);
+    if (dlq == NULL || status != STATUS_OK) {
+        return status;
+    }
+    struct outbox *outbox = dlq->ops->outbox_new(dlq);
+    attempt_append_letters(attempt, dlq, outbox, d->pipeline);
+    status = d->ops->write_table(dlq, outbox, attempt, err);
+    dlq->ops->outbox_free(outbox);
+    return status;
+}
+
+static enum status write_ledgers(struct database *d, struct attempt *attempt, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
+        const struct progress_step *step = &attempt->epoch->parts[i].step;
+        for (uint32_t k = 0; k < step->segment_count && status == STATUS_OK; k++) {
+            status = database_write_segment(d, &attempt->next[i], step, k,
+                                            &attempt->segments[i][k], err);
+        }
+    }
+    for (uint32_t i = 0; i < attempt->epoch->part_count && status == STATUS_OK; i++) {
+        status = database_write_progress(d, &attempt->next[i], err);
+    }
+    return status;
+}
+
+enum status database_write_epoch(struct database *d, struct attempt *attempt, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < d->system.sink_count && status == STATUS_OK; i++) {
+        status = d->ops->write_table(d->system.sinks[i], attempt->epoch->outboxes[i], attempt, err);
+    }
+    if (status == STATUS_OK) {
+        status = write_rejects(d, attempt, err);
+    }
+    return status == STATUS_OK ? write_ledgers(d, attempt, err) : status;
+}
+
+/* --- in doubt --- */
+
+/* Epoch and owner of a part as they stand, once the old session has ended its transaction. */
+static enum status ask_epoch(struct database *d, const struct progress *progress,
+                             uint64_t *out_epoch, bool *out_mine, struct error *err)
+{
+    struct parameters parameters = database_of_progress(d, progress);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d,
+                                     "SELECT epoch, owner FROM weir_progress WHERE pipeline = $1"
+                                     " AND topic = $2 AND \"partition\" = $3 FOR UPDATE",
+                                     &parameters, "look what became of a commit in", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (d->ops->row_count(answer) == 1) {
+        *out_epoch = (uint64_t)d->ops->integer(answer, 0, 0);
+        *out_mine = (uint64_t)d->ops->integer(answer, 0, 1) == progress->owner;
+    } else {
+        status = database_fenced(d, progress, err);
+    }
+    d->ops->free(answer);
+    return status;
+}
+
+enum status database_resolve(struct database *d, const struct epoch *epoch,
+                             const struct progress *progresses, bool *out_done, struct error *err)
+{
+    uint32_t done = 0;
+    enum status status = d->ops->run(d, "BEGIN", "begin a transaction of", err);
+    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
+        const struct progress *progress = &progresses[epoch->parts[i].partition];
+        uint64_t stored_epoch = 0;
+        bool is_mine = false;
+        status = ask_epoch(d, progress, &stored_epoch, &is_mine, err);
+        if (status == STATUS_OK && is_mine && stored_epoch == progress->epoch + 1) {
+            done++;
+        } else if (status == STATUS_OK && (!is_mine || stored_epoch != progress->epoch)) {
+            status = database_fenced(d, progress, err);
+        }
+    }
+    d->ops->roll_back(d);
+    if (status == STATUS_OK) {
+        check(done == 0 || done == epoch->part_count);
+        *out_done = done > 0;
+        d->is_in_doubt = false;
+    }
+    return status;
+}
+
+enum status database_reload(struct database *d, const struct epoch *epoch,
+                            struct progress *progresses, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
+        struct progress *progress = &progresses[epoch->parts[i].partition];
+        struct source_partition partition = {.topic = progress->topic,
+                                             .label = progress->partition};
+        struct progress stored = {0};
+        bool found = false;
+        status = database_load(&d->system, &partition, &stored, &found, err);
+        if (status == STATUS_OK && found) {
+            progress_fini(progress);
+            *progress = stored;
+        }
+    }
+    return status;
+}

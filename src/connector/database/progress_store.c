@@ -1,0 +1,484 @@
+/* R, plans, segments and refused rows in the tables of a database: what stands there, and how it is
+ * written. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "connector/database/database.h"
+
+#define TABLE_COUNT 5
+
+/* --- parameters --- */
+
+static struct parameter *next_parameter(struct parameters *parameters, enum parameter_kind kind)
+{
+    check(parameters->count < PARAMETERS_MAX);
+    struct parameter *parameter = &parameters->list[parameters->count++];
+    parameter->kind = kind;
+    return parameter;
+}
+
+void parameters_text(struct parameters *parameters, const char *text)
+{
+    next_parameter(parameters, PARAMETER_TEXT)->bytes = bytes_of_string(text);
+}
+
+void parameters_integer(struct parameters *parameters, int64_t number)
+{
+    struct parameter *parameter = next_parameter(parameters, PARAMETER_INTEGER);
+    parameter->integer = number;
+    snprintf(parameter->digits, sizeof parameter->digits, "%lld", (long long)number);
+}
+
+void parameters_bytes(struct parameters *parameters, struct bytes bytes)
+{
+    check(bytes.size <= INT32_MAX);
+    next_parameter(parameters, PARAMETER_BYTES)->bytes = bytes;
+}
+
+/* Parameters 1 to 3. */
+static struct parameters of_partition(const char *pipeline, const char *topic,
+                                      const char *partition)
+{
+    struct parameters parameters = {0};
+    parameters_text(&parameters, pipeline);
+    parameters_text(&parameters, topic);
+    parameters_text(&parameters, partition);
+    return parameters;
+}
+
+struct parameters database_of_progress(const struct database *d, const struct progress *progress)
+{
+    return of_partition(d->pipeline, progress->topic, progress->partition);
+}
+
+/* --- tables --- */
+
+static enum status count_tables(struct database *d, int64_t *out, struct error *err)
+{
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d, d->ops->statements->count_tables, NULL,
+                                     "look for progress in", &answer, err);
+    if (status == STATUS_OK) {
+        *out = d->ops->integer(answer, 0, 0);
+        d->ops->free(answer);
+    }
+    return status;
+}
+
+enum status database_make_tables(struct database *d, struct error *err)
+{
+    int64_t count = 0;
+    enum status status = count_tables(d, &count, err);
+    /* Whoever may not make tables can have them made. */
+    return status != STATUS_OK || count == TABLE_COUNT
+               ? status
+               : d->ops->run(d, d->ops->statements->make_tables, "make the tables of weir in",
+                             err);
+}
+
+enum status database_check_tables(struct database *d, struct error *err)
+{
+    int64_t count = 0;
+    enum status status = count_tables(d, &count, err);
+    if (status == STATUS_OK && count < TABLE_COUNT) {
+        status = error_set(err, STATUS_CONFIG, "progress.none",
+                           "pipeline '%s' has not run with %s yet; run it first: weir run",
+                           d->pipeline, d->place);
+    }
+    return status;
+}
+
+/* --- R --- */
+
+static enum status read_record(const struct database *d, const struct source_partition *partition,
+                               struct bytes form, struct progress *progress, struct error *err)
+{
+    struct error detail = {0};
+    enum status status = progress_read(progress, form, &detail);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : error_set(err, status, detail.code, "%s, '%s' [%s]: %s", d->place,
+                           partition->topic, partition->label, detail.message);
+}
+
+enum status database_load(struct system *system, const struct source_partition *partition,
+                          struct progress *progress, bool *out_found, struct error *err)
+{
+    struct database *d = database_of(system);
+    struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
+    struct database_answer *answer = NULL;
+    enum status status =
+        d->ops->ask(d,
+                    "SELECT record, owner, epoch, next_offset FROM weir_progress"
+                    " WHERE pipeline = $1 AND topic = $2 AND \"partition\" = $3",
+                    &parameters, "read progress from", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_found = d->ops->row_count(answer) == 1;
+    if (*out_found) {
+        status = read_record(d, partition, d->ops->bytes(answer, 0, 0), progress, err);
+        /* The owner stands in its column only: taking over does not rewrite R. */
+        progress->owner = (uint64_t)d->ops->integer(answer, 0, 1);
+        if (status == STATUS_OK &&
+            ((uint64_t)d->ops->integer(answer, 0, 2) != progress->epoch ||
+             d->ops->integer(answer, 0, 3) != progress->next_offset)) {
+            status = error_set(err, STATUS_FATAL, "progress.corrupt",
+                               "%s: epoch or offset of the progress record of '%s' [%s] were "
+                               "edited; restore the database from a backup",
+                               d->place, partition->topic, partition->label);
+        }
+    }
+    d->ops->free(answer);
+    return status;
+}
+
+enum status database_load_first(struct system *system, const struct source_partition *partition,
+                                struct progress *progress, bool *out_found, struct error *err)
+{
+    struct database *d = database_of(system);
+    struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(
+        d, "SELECT record FROM weir_start WHERE pipeline = $1 AND topic = $2 AND \"partition\" = $3",
+        &parameters, "read the first progress from", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_found = d->ops->row_count(answer) == 1;
+    if (*out_found) {
+        status = read_record(d, partition, d->ops->bytes(answer, 0, 0), progress, err);
+    }
+    d->ops->free(answer);
+    return status;
+}
+
+enum status database_count_partitions(struct system *system, uint32_t *out_count,
+                                      struct error *err)
+{
+    struct database *d = database_of(system);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, d->pipeline);
+    struct database_answer *answer = NULL;
+    enum status status =
+        d->ops->ask(d, "SELECT count(*) FROM weir_progress WHERE pipeline = $1", &parameters,
+                    "count progress records in", &answer, err);
+    if (status == STATUS_OK) {
+        *out_count = (uint32_t)d->ops->integer(answer, 0, 0);
+        d->ops->free(answer);
+    }
+    return status;
+}
+
+/* --- before the first commit --- */
+
+static enum status store_plan(struct database *d, struct bytes text, struct error *err)
+{
+    char hash[33];
+    hash_format(hash_plain(text.data, text.size), hash);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, hash);
+    parameters_bytes(&parameters, text);
+    return d->ops->change(d, d->ops->statements->insert_plan, &parameters, "store the plan in",
+                          NULL, err);
+}
+
+static void add_counts(struct parameters *parameters, const struct ledger *ledger)
+{
+    static const enum verdict order[] = {VERDICT_VALID, VERDICT_INVALID, VERDICT_DUPLICATE,
+                                         VERDICT_LATE, VERDICT_FILTERED};
+    parameters_integer(parameters, (int64_t)ledger->in);
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        parameters_integer(parameters, (int64_t)ledger->verdicts[order[i]]);
+    }
+}
+
+/* All columns of weir_progress, in their order; `form` gets R, and lives as long as they do. */
+static struct parameters of_columns(const struct database *d, const struct progress *progress,
+                                    struct buffer *form)
+{
+    progress_write(progress, form);
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, (int64_t)progress->owner);
+    parameters_integer(&parameters, (int64_t)progress->epoch);
+    parameters_integer(&parameters, progress->next_offset);
+    add_counts(&parameters, &progress->ledger);
+    parameters_bytes(&parameters, bytes_of(form->data, form->size));
+    return parameters;
+}
+
+static enum status insert_progress(struct database *d, const struct progress *progress,
+                                   struct error *err)
+{
+    struct buffer form = {0};
+    struct parameters parameters = of_columns(d, progress, &form);
+    int64_t changed = 0;
+    enum status status = d->ops->change(d, d->ops->statements->insert_progress, &parameters,
+                                        "store the first progress in", &changed, err);
+    if (status == STATUS_OK && changed != 1) {
+        status = error_set(err, STATUS_FENCED, "progress.exists",
+                           "%s has a progress record of '%s' [%s] already: another process "
+                           "started this pipeline at the same moment",
+                           d->place, progress->topic, progress->partition);
+    }
+    if (status == STATUS_OK) {
+        struct parameters first = database_of_progress(d, progress);
+        parameters_bytes(&first, bytes_of(form.data, form.size));
+        status = d->ops->change(d, d->ops->statements->write_start, &first,
+                                "keep the first progress in", NULL, err);
+    }
+    buffer_fini(&form);
+    return status;
+}
+
+/* Ends the transaction that was begun: COMMIT if all went well. */
+static enum status end_transaction(struct database *d, enum status status, struct error *err)
+{
+    if (status == STATUS_OK) {
+        return d->ops->run(d, "COMMIT", "commit to", err);
+    }
+    d->ops->roll_back(d);
+    return status;
+}
+
+enum status database_begin(struct system *system, const struct progress *progresses,
+                           uint32_t count, const struct bytes *plan_texts, uint32_t plan_count,
+                           struct error *err)
+{
+    struct database *d = database_of(system);
+    enum status status = d->ops->run(d, "BEGIN", "begin a transaction of", err);
+    for (uint32_t i = 0; i < plan_count && status == STATUS_OK; i++) {
+        status = store_plan(d, plan_texts[i], err);
+    }
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = insert_progress(d, &progresses[i], err);
+    }
+    return end_transaction(d, status, err);
+}
+
+enum status database_fenced(const struct database *d, const struct progress *progress,
+                            struct error *err)
+{
+    return error_set(err, STATUS_FENCED, "progress.fenced",
+                     "%s: the progress record of '%s' [%s] is not at epoch %llu with this owner "
+                     "any more: another process has taken over this pipeline",
+                     d->place, progress->topic, progress->partition,
+                     (unsigned long long)progress->epoch);
+}
+
+static enum status swap_owner(struct database *d, const struct progress *progress, uint64_t owner,
+                              struct error *err)
+{
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, (int64_t)owner);
+    parameters_integer(&parameters, (int64_t)progress->owner);
+    parameters_integer(&parameters, (int64_t)progress->epoch);
+    int64_t changed = 0;
+    enum status status =
+        d->ops->change(d,
+                       "UPDATE weir_progress SET owner = $4 WHERE pipeline = $1 AND topic = $2"
+                       " AND \"partition\" = $3 AND owner = $5 AND epoch = $6",
+                       &parameters, "take over", &changed, err);
+    return status == STATUS_OK && changed != 1 ? database_fenced(d, progress, err) : status;
+}
+
+enum status database_take_over(struct system *system, const struct progress *progresses,
+                               uint32_t count, uint64_t owner, struct bytes plan_text,
+                               struct error *err)
+{
+    struct database *d = database_of(system);
+    enum status status = d->ops->run(d, "BEGIN", "begin a transaction of", err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = swap_owner(d, &progresses[i], owner, err);
+    }
+    if (status == STATUS_OK) {
+        status = store_plan(d, plan_text, err);
+    }
+    return end_transaction(d, status, err);
+}
+
+/* --- what a commit writes --- */
+
+enum status database_write_progress(struct database *d, const struct progress *progress,
+                                    struct error *err)
+{
+    struct buffer form = {0};
+    struct parameters parameters = of_columns(d, progress, &form);
+    parameters_integer(&parameters, (int64_t)progress->epoch - 1);
+    int64_t changed = 0;
+    enum status status =
+        d->ops->change(d,
+                       "UPDATE weir_progress SET epoch = $5, next_offset = $6,"
+                       " records = $7, valid = $8, invalid = $9, duplicate = $10, late = $11,"
+                       " filtered = $12, record = $13 WHERE pipeline = $1 AND topic = $2"
+                       " AND \"partition\" = $3 AND owner = $4 AND epoch = $14",
+                       &parameters, "commit progress to", &changed, err);
+    buffer_fini(&form);
+    return status == STATUS_OK && changed != 1 ? database_fenced(d, progress, err) : status;
+}
+
+/* Adds to the ledger what is stored of the segment. */
+static enum status add_stored(struct database *d, const struct progress *progress,
+                              int64_t first_offset, struct ledger *ledger, struct error *err)
+{
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, first_offset);
+    struct database_answer *answer = NULL;
+    enum status status =
+        d->ops->ask(d,
+                    "SELECT segment FROM weir_ledger WHERE pipeline = $1 AND topic = $2"
+                    " AND \"partition\" = $3 AND first_offset = $4",
+                    &parameters, "read a ledger segment from", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (d->ops->row_count(answer) == 1) {
+        int64_t first = 0;
+        int64_t next = 0;
+        struct hash128 plan_hash;
+        struct ledger stored = {0};
+        status = segment_read(d->ops->bytes(answer, 0, 0), &first, &next, &plan_hash, &stored,
+                              err);
+        ledger_add(ledger, &stored);
+        ledger_fini(&stored);
+    }
+    d->ops->free(answer);
+    return status;
+}
+
+enum status database_write_segment(struct database *d, const struct progress *progress,
+                                   const struct progress_step *step, uint32_t index,
+                                   struct ledger *ledger, struct error *err)
+{
+    const struct segment_delta *segment = &step->segments[index];
+    int64_t next_offset = index + 1 < step->segment_count ? step->segments[index + 1].first_offset
+                                                          : step->next_offset;
+    enum status status = add_stored(d, progress, segment->first_offset, ledger, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct buffer form = {0};
+    segment_write(segment->first_offset, next_offset, segment->plan_hash, ledger, &form);
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, segment->first_offset);
+    parameters_integer(&parameters, next_offset);
+    parameters_bytes(&parameters, bytes_of(form.data, form.size));
+    status = d->ops->change(d, d->ops->statements->write_segment, &parameters,
+                            "write a ledger segment to", NULL, err);
+    buffer_fini(&form);
+    return status;
+}
+
+static void write_headers(const struct record *record, struct buffer *out)
+{
+    buffer_append_u32(out, record->header_count);
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        buffer_append_sized(out, record->headers[i].name.data, record->headers[i].name.size);
+        buffer_append_u8(out, bytes_is_none(record->headers[i].value));
+        buffer_append_sized(out, record->headers[i].value.data, record->headers[i].value.size);
+    }
+}
+
+enum status database_write_reject(struct database *d, const struct reject *reject,
+                                  const struct progress *progress, uint64_t number,
+                                  struct error *err)
+{
+    struct buffer headers = {0};
+    char timestamp[TIME_TEXT_BYTES] = "";
+    write_headers(&reject->record, &headers);
+    if (reject->record.timestamp_us != TIME_NEVER) {
+        time_format(reject->record.timestamp_us, timestamp);
+    }
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, (int64_t)number);
+    parameters_text(&parameters, reject->sink->name);
+    parameters_integer(&parameters, reject->record.offset);
+    parameters_text(&parameters, timestamp);
+    parameters_text(&parameters, reject->code);
+    parameters_bytes(&parameters, bytes_of_string(reject->message));
+    parameters_integer(&parameters, reject->attempt);
+    parameters_bytes(&parameters, reject->record.key);
+    parameters_bytes(&parameters, reject->record.value);
+    parameters_bytes(&parameters, bytes_of(headers.data, headers.size));
+    enum status status = d->ops->change(d, d->ops->statements->insert_reject, &parameters,
+                                        "store a refused row in", NULL, err);
+    buffer_fini(&headers);
+    return status;
+}
+
+/* --- for audit and replay --- */
+
+enum status database_load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
+                               bool *out_found, struct error *err)
+{
+    struct database *d = database_of(system);
+    char hash[33];
+    hash_format(plan_hash, hash);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, hash);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d, "SELECT text FROM weir_plan WHERE hash = $1", &parameters,
+                                     "read a plan from", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_found = d->ops->row_count(answer) == 1;
+    if (*out_found) {
+        struct bytes text = d->ops->bytes(answer, 0, 0);
+        buffer_append(out, text.data, text.size);
+    }
+    d->ops->free(answer);
+    return STATUS_OK;
+}
+
+enum status database_load_segments(struct system *system, const char *pipeline,
+                                   const struct source_partition *partition,
+                                   enum status (*segment)(void *context, struct bytes form,
+                                                          struct error *err),
+                                   void *context, struct error *err)
+{
+    struct database *d = database_of(system);
+    struct parameters parameters = of_partition(pipeline, partition->topic, partition->label);
+    struct database_answer *answer = NULL;
+    enum status status =
+        d->ops->ask(d,
+                    "SELECT segment FROM weir_ledger WHERE pipeline = $1 AND topic = $2"
+                    " AND \"partition\" = $3 ORDER BY first_offset",
+                    &parameters, "read ledger segments from", &answer, err);
+    uint32_t count = status == STATUS_OK ? d->ops->row_count(answer) : 0;
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        status = segment(context, d->ops->bytes(answer, i, 0), err);
+    }
+    d->ops->free(answer);
+    return status;
+}
+
+enum status database_scan_rejects(struct system *system, const char *pipeline,
+                                  enum status (*reject)(void *context, const char *sink,
+                                                        const char *topic, const char *partition,
+                                                        int64_t offset, const char *code,
+                                                        const char *message, struct error *err),
+                                  void *context, struct error *err)
+{
+    struct database *d = database_of(system);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, pipeline);
+    struct database_answer *answer = NULL;
+    enum status status =
+        d->ops->ask(d,
+                    "SELECT sink, topic, \"partition\", \"offset\", code, message FROM"
+                    " weir_rejects WHERE pipeline = $1 ORDER BY topic, \"partition\", number",
+                    &parameters, "read refused rows of", &answer, err);
+    uint32_t count = status == STATUS_OK ? d->ops->row_count(answer) : 0;
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        const char *texts[6] = {NULL};
+        for (uint32_t k = 0; k < 6; k++) {
+            texts[k] = k == 3 ? NULL : (const char *)d->ops->bytes(answer, i, k).data;
+        }
+        status = reject(context, texts[0], texts[1], texts[2], d->ops->integer(answer, i, 3),
+                        texts[4], texts[5], err);
+    }
+    d->ops->free(answer);
+    return status;
+}
