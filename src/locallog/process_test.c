@@ -370,7 +370,7 @@ static void test_waiting_sees_every_commit(void **state)
             if (batch->row_count > 0) {
                 break;
             }
-            /* A wake-up that gets lost costs all of this time. */
+            /* However long the disk takes: a commit without an event costs one idle look. */
             locallog_wait(log, 20000000);
         }
         assert_int_equal(batch->row_count, 1);

@@ -1,7 +1,7 @@
 /*
  * Waiting for somebody else's commit. The write-ahead log changes before its commit can be seen
  * (the fsync lies in between, and makes no event), so an event only begins a while of looking
- * often.
+ * often; after it, and without any event, looks are rare but never end.
  */
 #include "locallog/private.h"
 
@@ -11,8 +11,9 @@
 enum {
     LOOK_FIRST_US = 500,
     LOOK_MAX_US = 16000,
-    /* No fsync that is worth looking for often takes longer. */
+    /* Hardly an fsync takes longer; where one does, its commit is seen at the next idle look. */
     LOOK_WHILE_US = 2000000,
+    LOOK_IDLE_US = 500000,
 };
 
 /* True when the file holds a commit that was not there when this was last asked. */
@@ -57,7 +58,7 @@ void locallog_wait(struct locallog *log, int64_t timeout_us)
     int64_t look_us = LOOK_FIRST_US;
     while (!version_changed(log) && now_us < end_us && !stop_requested()) {
         bool looking = now_us < look_until_us;
-        int64_t step_us = looking || log->watch == NULL ? look_us : end_us - now_us;
+        int64_t step_us = looking || log->watch == NULL ? look_us : LOOK_IDLE_US;
         step_us = step_us < end_us - now_us ? step_us : end_us - now_us;
         if (log->watch != NULL) {
             watch_wait(log->watch, step_us);
