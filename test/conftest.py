@@ -74,3 +74,8 @@ def seed():
     value = int(os.environ.get("WEIR_SEED", secrets.randbits(32)))
     print(f"WEIR_SEED={value}")
     return value
+
+
+def pytest_addoption(parser):
+    parser.addoption("--accept-instructions", action="store_true",
+                     help="test/instructions: commit what is counted now")
