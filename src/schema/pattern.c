@@ -4,6 +4,8 @@
 #include <pcre2.h>
 #include <stdio.h>
 
+#include "schema/plain_pattern.h"
+
 enum {
     /* A text up to this size is first tried without counting: the worst there is some
      * milliseconds. */
@@ -23,6 +25,7 @@ struct pattern {
     pcre2_code *plain;
     pcre2_code *counting; /* calls back before each item */
     bool has_backreference;
+    struct plain_pattern *simple; /* NULL: PCRE2 decides */
 };
 
 struct pattern_matcher {
@@ -128,6 +131,11 @@ struct pattern *pattern_compile(struct arena *arena, struct bytes text, char *me
         return NULL;
     }
     arena_on_release(arena, pattern_release, pattern);
+    struct plain_pattern simple;
+    if (plain_pattern_compile(text, &simple)) {
+        pattern->simple = arena_alloc(arena, sizeof simple);
+        *pattern->simple = simple;
+    }
     return pattern;
 }
 
@@ -197,6 +205,9 @@ static enum pattern_result result_of(int code)
 enum pattern_result pattern_match(struct pattern_matcher *matcher, const struct pattern *pattern,
                                   struct bytes text)
 {
+    if (pattern->simple != NULL) {
+        return plain_pattern_matches(pattern->simple, text) ? PATTERN_MATCHES : PATTERN_DIFFERS;
+    }
     PCRE2_SPTR data = text.size == 0 ? (PCRE2_SPTR) "" : text.data;
     if (text.size <= SHORT_TEXT_BYTES) {
         enum pattern_result result = result_of(
