@@ -52,6 +52,13 @@ static inline unsigned two_digits(const uint8_t *at, unsigned *wrong)
     return tens * 10 + ones;
 }
 
+/* Six digits as a number; adds to *wrong when one of them is none. */
+static inline unsigned six_digits(const uint8_t *at, unsigned *wrong)
+{
+    return (two_digits(at, wrong) * 100 + two_digits(at + 2, wrong)) * 100 +
+           two_digits(at + 4, wrong);
+}
+
 /* ".digits" at *at, if a dot is there: microseconds, the rest cut. */
 static bool fraction_parse(const uint8_t **at, const uint8_t *end, unsigned *out_us)
 {
@@ -60,6 +67,14 @@ static bool fraction_parse(const uint8_t **at, const uint8_t *end, unsigned *out
     if (p < end && *p == '.') {
         const uint8_t *first = ++p;
         unsigned scale = 100000;
+        unsigned wrong = 0;
+        /* Microseconds are what most clocks write. */
+        if (end - p >= 6) {
+            us = six_digits(p, &wrong);
+            p += wrong == 0 ? 6 : 0;
+            us = wrong == 0 ? us : 0;
+            scale = wrong == 0 ? 0 : scale;
+        }
         for (; p < end && (unsigned)*p - '0' <= 9; p++) {
             us += ((unsigned)*p - '0') * scale;
             scale /= 10;

@@ -61,22 +61,33 @@ static inline uint64_t json_load64_bounded(const uint8_t *p, const uint8_t *end)
     return left == 0 ? 0 : json_load64(end - 8) >> (8 * (8 - left));
 }
 
-/* The value of the digits at the start of a word, at most 8; *out_count says how many. */
-static inline uint32_t json_digits(uint64_t word, unsigned *out_count)
+/* How many digits stand at the start of a word, at most 8. */
+static inline unsigned json_digit_count(uint64_t word)
 {
     uint64_t digits = word ^ UINT64_C(0x3030303030303030);
     /* The high bit of every byte that is above 9; carries only spoil bytes behind the first. */
     uint64_t others =
         ((digits + UINT64_C(0x7676767676767676)) | digits) & UINT64_C(0x8080808080808080);
-    const unsigned count = others == 0 ? 8 : (unsigned)__builtin_ctzll(others) >> 3;
-    *out_count = count;
+    return others == 0 ? 8 : (unsigned)__builtin_ctzll(others) >> 3;
+}
+
+/* The value of the first `count` bytes of a word, all of them digits; at most 8. */
+static inline uint32_t json_digits_value(uint64_t word, unsigned count)
+{
     /* Shifted up, so that leading zeros stand before the digits. */
-    digits = count == 0 ? 0 : digits << (64 - 8 * count);
+    uint64_t digits = count == 0 ? 0 : (word ^ UINT64_C(0x3030303030303030)) << (64 - 8 * count);
     /* Pairs, then fours, then all eight. */
     digits = digits * 10 + (digits >> 8);
     uint64_t even = (digits & UINT64_C(0x000000FF000000FF)) * UINT64_C(0x000F424000000064);
     uint64_t odd = ((digits >> 16) & UINT64_C(0x000000FF000000FF)) * UINT64_C(0x0000271000000001);
     return (uint32_t)((even + odd) >> 32);
+}
+
+/* The value of the digits at the start of a word, at most 8; *out_count says how many. */
+static inline uint32_t json_digits(uint64_t word, unsigned *out_count)
+{
+    *out_count = json_digit_count(word);
+    return json_digits_value(word, *out_count);
 }
 
 struct json_simple_number {
@@ -103,14 +114,41 @@ static inline bool json_digit_run(const uint8_t **p, const uint8_t *end, uint64_
     return count != 0 && count != 16;
 }
 
-/* The shapes that sensors write: up to 15 digits, a point, up to 15 digits, no exponent. Returns
- * the place behind it, NULL for every other text: then json_number_scan() decides. The 8 bytes
- * before `end` must be readable. */
-static inline const uint8_t *json_number_simple(const uint8_t *p, const uint8_t *end,
-                                                struct json_simple_number *out)
+/* A number of at most seven characters, no exponent, the most frequent there are: its digits are
+ * brought together over the point. NULL for every other text. */
+static __attribute__((always_inline)) inline const uint8_t *json_number_short(
+    const uint8_t *p, const uint8_t *end, struct json_simple_number *out)
 {
-    out->negative = *p == '-';
-    p += out->negative;
+    uint64_t word = json_load64_bounded(p, end);
+    const unsigned whole = json_digit_count(word);
+    unsigned count = whole;
+    unsigned size = whole;
+    if (whole <= 6 && (uint8_t)(word >> (8 * whole)) == '.') {
+        const uint64_t before = (UINT64_C(1) << (8 * whole)) - 1;
+        word = (word & before) | ((word >> 8) & ~before);
+        count = json_digit_count(word);
+        size = count + 1;
+        if (count == whole) {
+            return NULL;
+        }
+    }
+    /* What is behind it must have been seen. */
+    if (whole == 0 || whole > 6 || size > 7 || (*p == '0' && whole > 1)) {
+        return NULL;
+    }
+    p += size;
+    if (p < end && (*p | 0x20) == 'e') {
+        return NULL;
+    }
+    out->mantissa = json_digits_value(word, count);
+    out->places = count - whole;
+    return p;
+}
+
+/* The same of up to 15 digits, a point, up to 15 digits. */
+static __attribute__((noinline, unused)) const uint8_t *json_number_medium(
+    const uint8_t *p, const uint8_t *end, struct json_simple_number *out)
+{
     const uint8_t *first = p;
     unsigned count;
     unsigned places = 0;
@@ -132,6 +170,18 @@ static inline const uint8_t *json_number_simple(const uint8_t *p, const uint8_t 
     out->mantissa = mantissa;
     out->places = places;
     return p;
+}
+
+/* The shapes that sensors write: digits, perhaps a point and digits, no exponent. Returns the place
+ * behind it, NULL for every other text: then json_number_scan() decides. The 8 bytes before `end`
+ * must be readable. */
+static __attribute__((always_inline)) inline const uint8_t *json_number_simple(
+    const uint8_t *p, const uint8_t *end, struct json_simple_number *out)
+{
+    out->negative = *p == '-';
+    p += out->negative;
+    const uint8_t *after = json_number_short(p, end, out);
+    return __builtin_expect(after != NULL, 1) ? after : json_number_medium(p, end, out);
 }
 
 #endif

@@ -185,6 +185,21 @@ static bool has_one_way(const struct plain_pattern *pattern)
     return true;
 }
 
+static void lay_out_places(struct plain_pattern *pattern)
+{
+    pattern->size = 0;
+    for (uint32_t i = 0; i < pattern->item_count; i++) {
+        const struct plain_item *item = &pattern->items[i];
+        if (item->min != item->max || item->min > PLAIN_PATTERN_PLACES_MAX - pattern->size) {
+            pattern->size = PLAIN_PATTERN_VARIES;
+            return;
+        }
+        for (uint32_t each = 0; each < item->min; each++) {
+            pattern->places[pattern->size++] = item->characters;
+        }
+    }
+}
+
 bool plain_pattern_compile(struct bytes text, struct plain_pattern *out)
 {
     *out = (struct plain_pattern){0};
@@ -203,11 +218,24 @@ bool plain_pattern_compile(struct bytes text, struct plain_pattern *out)
             return false;
         }
     }
+    lay_out_places(out);
     return has_one_way(out);
+}
+
+static bool matches_places(const struct plain_pattern *pattern, const uint8_t *text)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < pattern->size; i++) {
+        all &= (pattern->sets[text[i]] & pattern->places[i]) != 0;
+    }
+    return all;
 }
 
 bool plain_pattern_matches(const struct plain_pattern *pattern, struct bytes text)
 {
+    if (pattern->size != PLAIN_PATTERN_VARIES) {
+        return text.size == pattern->size && matches_places(pattern, text.data);
+    }
     const uint8_t *at = text.data;
     const uint8_t *end = at + text.size;
     for (uint32_t i = 0; i < pattern->item_count; i++) {

@@ -19,6 +19,8 @@
 #include "base/bytes.h"
 
 #define PLAIN_PATTERN_ITEMS_MAX 32u
+#define PLAIN_PATTERN_PLACES_MAX 64u
+#define PLAIN_PATTERN_VARIES UINT32_MAX
 
 struct plain_item {
     uint32_t characters; /* its bit in `sets` */
@@ -28,6 +30,9 @@ struct plain_item {
 struct plain_pattern {
     struct plain_item items[PLAIN_PATTERN_ITEMS_MAX];
     uint32_t item_count;
+    /* Of an expression all of whose texts have one size: the bit of the item at each place. */
+    uint32_t size; /* PLAIN_PATTERN_VARIES: they have not, or it is larger than `places` */
+    uint32_t places[PLAIN_PATTERN_PLACES_MAX];
     uint32_t sets[256]; /* of each byte: the items that take it, a bit each */
 };
 

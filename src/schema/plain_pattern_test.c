@@ -14,15 +14,19 @@ static void test_what_is_plain(void **state)
 {
     (void)state;
     static const char *const plain[] = {
-        "^$",           "^s-[0-9]{5}$", "^[A-Z]{2}\\d+$", "^[-a-z]*$",          "^[a-z-]?$",
-        "^\\w{2,3}:$",  "^\\[\\d\\]$",  "^[\\w\\.]{1,}$", "^[a-f0-9]{8}-[a-f]$", "^a{0}$",
-        "^[\\d-]$",     "^ #$",
+        "^$",          "^s-[0-9]{5}$", "^[A-Z]{2}\\d+$", "^[-a-z]*$",           "^[a-z-]?$",
+        "^\\w{2,3}:$", "^\\[\\d\\]$",  "^[\\w\\.]{1,}$", "^[a-f0-9]{8}-[a-f]$", "^a{0}$",
+        "^[\\d-]$",    "^ #$",
     };
     static const char *const other[] = {
-        "",        "a",       "^a",       "a$",       "^a|b$",     "^.$",      "^a+?$", "^a++$",
-        "^(a)$",   "^[^a]$",  "^[a-]b-c", "^\\s$",    "^\\bx$",    "^a+a$",    "^a\\$", "^[[:digit:]]$",
-        "^a?b*a$", "^[]$",    "^[a-\\d]$", "^a{$",    "^a{,2}$",   "^[+--]$",  "^é$",   "^[é]$",
-        "^\\x41$", "^[a\\d-z]$", "^a{2}{3}$", "^\\w+\\d$", "^^a$",  "^a$$",     "^[a$",  "^\\u0041$",
+        "",        "a",          "^a",        "a$",
+        "^a|b$",   "^.$",        "^a+?$",     "^a++$",
+        "^(a)$",   "^[^a]$",     "^[a-]b-c",  "^\\s$",
+        "^\\bx$",  "^a+a$",      "^a\\$",     "^[[:digit:]]$",
+        "^a?b*a$", "^[]$",       "^[a-\\d]$", "^a{$",
+        "^a{,2}$", "^[+--]$",    "^é$",       "^[é]$",
+        "^\\x41$", "^[a\\d-z]$", "^a{2}{3}$", "^\\w+\\d$",
+        "^^a$",    "^a$$",       "^[a$",      "^\\u0041$",
     };
     struct plain_pattern pattern;
     assert_false(plain_pattern_compile(bytes_of("^a\0$", 4), &pattern));
@@ -51,10 +55,10 @@ static size_t random_text(struct prng *prng, const char *alphabet, char *out, si
 
 static size_t random_pattern(struct prng *prng, char *out, size_t size_max)
 {
-    static const char *const pieces[] = {"a",  "b",  "ab",    "-",    "1",     "\\d",     "\\w",
-                                         "\\-", "\\.", "[ab]", "[0-9]", "[a-c]", "[-1]",    "[a-]",
-                                         "[\\d.]", "[^a]", ".",    "{2}",  "{1,2}", "{0,}",    "+",
-                                         "*",  "?",  "|",     "\\",   "$",     "^",       "[1-a]"};
+    static const char *const pieces[] = {
+        "a",     "b",     "ab",   "-",    "1",      "\\d",  "\\w", "\\-",  "\\.",   "[ab]",
+        "[0-9]", "[a-c]", "[-1]", "[a-]", "[\\d.]", "[^a]", ".",   "{2}",  "{1,2}", "{0,}",
+        "+",     "*",     "?",    "|",    "\\",     "$",    "^",   "[1-a]"};
     strcpy(out, "^");
     for (uint64_t left = prng_below(prng, 7); left > 0 && strlen(out) + 8 < size_max; left--) {
         strcat(out, pieces[prng_below(prng, sizeof pieces / sizeof pieces[0])]);
@@ -83,11 +87,10 @@ static void test_the_answers_are_those_of_pcre2(void **state)
         int code;
         PCRE2_SIZE offset;
         size_t size = random_pattern(&prng, expression, sizeof expression);
-        pcre2_code *compiled =
-            pcre2_compile((PCRE2_SPTR)expression, size,
-                          PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX |
-                              PCRE2_ALLOW_EMPTY_CLASS | PCRE2_NEVER_BACKSLASH_C,
-                          &code, &offset, NULL);
+        pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)expression, size,
+                                             PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX |
+                                                 PCRE2_ALLOW_EMPTY_CLASS | PCRE2_NEVER_BACKSLASH_C,
+                                             &code, &offset, NULL);
         struct plain_pattern pattern;
         if (compiled == NULL || !plain_pattern_compile(bytes_of(expression, size), &pattern)) {
             pcre2_code_free(compiled);

@@ -2,12 +2,16 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "schema/json_equal.h"
 #include "schema/keyword.h"
 
 /* Of the list of members that a message shows. */
 enum { SHOWN_BYTES_MAX = 120, SHOWN_MEMBER_BYTES_MAX = 40 };
+
+/* So many texts are compared one after the other. */
+enum { FEW_TEXTS = 16 };
 
 struct members {
     const struct doc *const *items;
@@ -219,9 +223,8 @@ struct type_set value_set_kinds(const struct value_set *set)
     types.kinds |= set->integer_count + set->real_count > 0 ? KIND_BIT(JSON_KIND_NUMBER) : 0;
     types.kinds |= set->text_count > 0 ? KIND_BIT(JSON_KIND_STRING) : 0;
     /* Which of the two, the forms do not say apart cheaply; more than what fits does no harm. */
-    types.kinds |= set->nested_count > 0
-                       ? KIND_BIT(JSON_KIND_ARRAY) | KIND_BIT(JSON_KIND_OBJECT)
-                       : 0;
+    types.kinds |=
+        set->nested_count > 0 ? KIND_BIT(JSON_KIND_ARRAY) | KIND_BIT(JSON_KIND_OBJECT) : 0;
     return types;
 }
 
@@ -235,9 +238,37 @@ bool value_set_has_number(const struct value_set *set, const struct number *numb
            NULL;
 }
 
+/* Members are words of some letters: no call for these. */
+static inline bool is_same_text(struct bytes a, struct bytes b)
+{
+    if (a.size != b.size) {
+        return false;
+    }
+    if (a.size < sizeof(uint32_t) || a.size > 2 * sizeof(uint32_t)) {
+        return a.size == 0 || memcmp(a.data, b.data, a.size) == 0;
+    }
+    uint32_t first[2];
+    uint32_t last[2];
+    const size_t at = a.size - sizeof(uint32_t);
+    memcpy(&first[0], a.data, sizeof(uint32_t));
+    memcpy(&first[1], b.data, sizeof(uint32_t));
+    memcpy(&last[0], a.data + at, sizeof(uint32_t));
+    memcpy(&last[1], b.data + at, sizeof(uint32_t));
+    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+}
+
 bool value_set_has_text(const struct value_set *set, struct bytes text)
 {
-    return bsearch(&text, set->texts, set->text_count, sizeof *set->texts, compare_texts) != NULL;
+    if (set->text_count > FEW_TEXTS) {
+        return bsearch(&text, set->texts, set->text_count, sizeof *set->texts, compare_texts) !=
+               NULL;
+    }
+    for (size_t i = 0; i < set->text_count; i++) {
+        if (is_same_text(set->texts[i], text)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool value_set_has_nested(const struct value_set *set, struct bytes raw)
@@ -248,8 +279,8 @@ bool value_set_has_nested(const struct value_set *set, struct bytes raw)
     struct buffer form = {0};
     json_equal_form(raw, &form);
     struct bytes key = bytes_of(form.data, form.size);
-    bool found = bsearch(&key, set->nested, set->nested_count, sizeof *set->nested,
-                         compare_texts) != NULL;
+    bool found =
+        bsearch(&key, set->nested, set->nested_count, sizeof *set->nested, compare_texts) != NULL;
     buffer_fini(&form);
     return found;
 }
