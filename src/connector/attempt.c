@@ -65,6 +65,9 @@ void attempt_extend_range(struct attempt *attempt, const char *sink_name,
 {
     uint32_t part = attempt_part(attempt, source_partition);
     const struct progress_step *step = &attempt->epoch->parts[part].step;
+    if (step->segment_count == 0) {
+        return; /* forwarded dead letters alone: they are counted apart */
+    }
     ledger_sink_extend_range(ledger_sink(&attempt->next[part].ledger, sink_name),
                              output_partition, first_offset, last_offset);
     for (uint32_t k = 0; k < step->segment_count; k++) {
@@ -111,6 +114,10 @@ void attempt_book_rejects(struct attempt *attempt)
             sink->written--;
             sink->rejected++;
             sink->sum = hash_sub(sink->sum, reject->hash);
+        }
+        if (reject->sink->system->forwards_rejects) {
+            refused_add(&books.progress->due, reject->sink->name, reject->record.offset,
+                        (struct hash128){0, 0});
         }
     }
 }

@@ -49,7 +49,8 @@ void attempt_extend_range(struct attempt *attempt, const char *sink_name,
                           int64_t first_offset, int64_t last_offset);
 /* Takes the headers over. */
 void attempt_add_reject(struct attempt *attempt, const struct reject *reject);
-/* Refused rows are not written but rejected, in R and in the segments. Once per attempt. */
+/* Refused rows are not written but rejected, in R and in the segments; and due, where the dead letters
+ * are another system's. Once per attempt. */
 void attempt_book_rejects(struct attempt *attempt);
 
 /* The sink of the system that dead letters of refused rows go to; NULL when there is none. */

@@ -24,4 +24,11 @@ struct refused_row {
 void reject_letter(const struct refused_row *row, struct buffer *violations,
                    struct dead_letter *out);
 
+/* The headers of a record as they are kept with a refused row: u32 count, then for each the sized
+ * name, u8 1 where the value is null, and the sized value. */
+void reject_write_headers(const struct record *record, struct buffer *out);
+/* Of such a form, or of none: record->headers is new and the caller's, its slices are the form's.
+ * False when the form is broken; there are no headers then. */
+bool reject_read_headers(struct bytes form, struct record *record);
+
 #endif

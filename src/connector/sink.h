@@ -187,8 +187,24 @@ struct epoch {
     struct outbox **outboxes;     /* per sink of the system, by sink->index */
 };
 
+/* A refused row as its system keeps it, for the dead letter that another system writes. Slices and
+ * texts live until the visitor returns. */
+struct kept_reject {
+    struct record record;  /* offset, timestamp, key, value and headers */
+    uint32_t attempt;      /* of the dead letter */
+    const char *code;
+    const char *message;
+    const char *plan_hash; /* of the plan that sent the row there */
+};
+typedef void kept_reject_visitor(void *context, const struct kept_reject *reject);
+/* About how much one load_rejects() hands out. */
+#define KEPT_REJECT_BYTES (1u << 20)
+#define KEPT_REJECT_ROWS 1000u
+
 struct system_ops {
     const char *kind;
+    /* Commits an epoch that has dead letters of other systems' refused rows, and no offsets. */
+    bool takes_forwarded;
     /* Its place is no path: nothing can be looked for or kept beside it. */
     bool is_remote;
     /* Where the texts of plans stand in it, for people; NULL: in the place itself. */
@@ -257,6 +273,14 @@ struct system_ops {
                                                       int64_t offset, const char *code,
                                                       const char *message, struct error *err),
                                 void *context, struct error *err);
+    /* Of the rows that a sink refused while system->forwards_rejects was set, those from `from_offset`
+     * on and below `before_offset`, in that order: all of them, or KEPT_REJECT_ROWS, or
+     * KEPT_REJECT_BYTES and one more. On the committer's thread. RETRY: call again, from the start;
+     * then a row may have been handed out already. NULL where the dead letters of refused rows cannot
+     * be in another system. */
+    enum status (*load_rejects)(struct system *system, const struct source_partition *partition,
+                                const char *sink, int64_t from_offset, int64_t before_offset,
+                                kept_reject_visitor *reject, void *context, struct error *err);
     /* A copy of the whole system as it stood between two commits, while another process may commit:
      * into `to`, a file or a folder that is not there yet. What a failure leaves there is the caller's
      * to remove. No session is needed. NULL where the place has backups of its own. RETRY for a full
@@ -269,6 +293,9 @@ struct system_ops {
 struct system {
     const struct system_ops *ops;
     const char *name;      /* for people: "iot.db" */
+    /* The dead letters of rows that its sinks refuse are another system's (set by plan/): they are
+     * counted as due in R, and kept so that load_rejects() finds them. */
+    bool forwards_rejects;
     struct sink **sinks;
     uint32_t sink_count;
 };

@@ -119,6 +119,7 @@ static enum status judge_partition(struct audit *audit, uint32_t p, const struct
     if (status == STATUS_OK && !audit->collects) {
         audit_check_segment(audit, history->furthest, p, &guide->items[segment], &counted);
         audit_sums_compare(audit->sums, p, differ_in_sums, audit);
+        audit_check_forwarded(audit, p);
     }
     ledger_fini(&counted);
     rejudge_end(&rejudging);
@@ -394,6 +395,9 @@ static enum status prepare(struct audit *audit, struct error *err)
     if (plan->dlq != NULL) {
         add_place(audit, plan->dlq);
     }
+    audit->forwarded = arena_alloc_zero(
+        audit->pipeline.arena, size_mul(plan->system_count, audit->pipeline.partition_count) + 1,
+        sizeof *audit->forwarded);
     rank_partitions(audit);
     status = look_for_left_partitions(audit, err);
     if (status != STATUS_OK) {
@@ -412,6 +416,10 @@ static void finish(struct audit *audit)
         audit_fold_free(audit->places[i].fold);
         audit_rows_fini(&audit->places[i].expected);
         audit_rows_fini(&audit->places[i].actual);
+    }
+    uint32_t lists = audit->pipeline.plan->system_count * audit->pipeline.partition_count;
+    for (uint32_t i = 0; i < lists && audit->forwarded != NULL; i++) {
+        refused_fini(&audit->forwarded[i]);
     }
     audit_rejects_fini(&audit->rejects);
     audit_sums_free(audit->sums);

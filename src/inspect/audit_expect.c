@@ -60,16 +60,41 @@ static void expect_rows(struct audit *audit, struct place *place, const struct p
     place->sink->ops->outbox_clear(place->outbox);
 }
 
+static bool is_in_place(const struct audit *audit, const struct place *place,
+                        const struct batch *batch)
+{
+    return batch->records[batch->row_count - 1].next_offset <=
+           audit->pipeline.progresses[place->system][batch->partition].next_offset;
+}
+
 static void expect_reject_letter(struct audit *audit, struct place *dlq, const struct plan *plan,
-                                 const struct batch *batch, uint32_t row,
+                                 uint32_t number, const struct batch *batch, uint32_t row,
                                  const struct audit_reject *reject)
 {
     struct hash128 hash =
         audit_rejects_letter(reject, plan, audit->pipeline.partitions[batch->partition].source,
                              batch, row, dlq->outbox, &audit->secret);
+    int64_t offset = batch->records[row].offset;
+    if (!audit->collects && plan->dlq->system != plan->sinks[number]->system) {
+        refused_add(audit_forwarded(audit, dlq->system, batch->partition), reject->sink, offset,
+                    hash);
+    }
     expect(audit, dlq,
-           (struct audit_row){
-               .hash = hash, .offset = batch->records[row].offset, .partition = batch->partition});
+           (struct audit_row){.hash = hash, .offset = offset, .partition = batch->partition});
+}
+
+/* Whether the place of dead letters has that of a row which sink `number` refused: in the sink's own
+ * system with the row, else when R says that it was forwarded. */
+static bool has_letter(const struct audit *audit, const struct place *dlq, const struct plan *plan,
+                       uint32_t number, const struct batch *batch, uint32_t row)
+{
+    if (plan->dlq->system == plan->sinks[number]->system) {
+        return is_in_place(audit, dlq, batch);
+    }
+    const struct refused *taken =
+        refused_find(&audit->pipeline.progresses[dlq->system][batch->partition].forwarded,
+                     plan->sinks[number]->name);
+    return taken != NULL && batch->records[row].offset < taken->next_offset;
 }
 
 /* Of the rows that a sink refused. */
@@ -82,8 +107,8 @@ static void expect_reject_letters(struct audit *audit, struct place *dlq, const 
                 ? NULL
                 : audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
                                      batch->records[row].offset);
-        if (reject != NULL) {
-            expect_reject_letter(audit, dlq, plan, batch, row, reject);
+        if (reject != NULL && has_letter(audit, dlq, plan, number, batch, row)) {
+            expect_reject_letter(audit, dlq, plan, number, batch, row, reject);
         }
     }
     dlq->sink->ops->outbox_clear(dlq->outbox);
@@ -170,13 +195,6 @@ static void expect_letter(void *context, const struct batch *batch, uint32_t row
                .hash = hash, .offset = batch->records[row].offset, .partition = batch->partition});
 }
 
-static bool is_in_place(const struct audit *audit, const struct place *place,
-                        const struct batch *batch)
-{
-    return batch->records[batch->row_count - 1].next_offset <=
-           audit->pipeline.progresses[place->system][batch->partition].next_offset;
-}
-
 void audit_expect_batch(struct audit *audit, const struct plan *plan, const struct batch *batch)
 {
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
@@ -189,7 +207,7 @@ void audit_expect_batch(struct audit *audit, const struct plan *plan, const stru
     }
     struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan, plan->dlq);
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
-        if (dlq != NULL && plan->dlq->takes_rejects && is_in_place(audit, dlq, batch)) {
+        if (dlq != NULL && plan->dlq->takes_rejects) {
             expect_reject_letters(audit, dlq, plan, i, batch);
         }
     }

@@ -230,6 +230,43 @@ void audit_check_remembered(struct audit *audit, uint32_t p, const struct stage_
     }
 }
 
+/* One sink's, of the system that takes the dead letters. */
+static void check_forwarded(struct audit *audit, uint32_t s, uint32_t p,
+                            const struct refused *stored)
+{
+    static const struct refused none;
+    const struct refused *counted = refused_find(audit_forwarded(audit, s, p), stored->sink);
+    counted = counted == NULL ? &none : counted;
+    if (counted->count != stored->count || !hash_equal(counted->sum, stored->sum)) {
+        struct buffer difference = {0};
+        buffer_printf(&difference,
+                      "%llu dead letters of rows that %s refused were forwarded, and %llu are kept "
+                      "in weir_rejects, or their sums differ",
+                      (unsigned long long)stored->count, stored->sink,
+                      (unsigned long long)counted->count);
+        audit_differ(audit, audit->pipeline.plan->systems[s]->name, p, "forwarded", &difference);
+        buffer_fini(&difference);
+    }
+}
+
+void audit_check_forwarded(struct audit *audit, uint32_t p)
+{
+    const struct pipeline *pipeline = &audit->pipeline;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct progress *progress = &pipeline->progresses[s][p];
+        for (uint32_t i = 0; i < progress->forwarded.count; i++) {
+            check_forwarded(audit, s, p, &progress->forwarded.items[i]);
+        }
+        if (pipeline->plan->systems[s]->forwards_rejects &&
+            !forwarding_is_done(progress, pipeline_taken(pipeline, p))) {
+            audit_find(audit,
+                       "%s: some refused rows of %s [%s] have no dead letters yet; the next run "
+                       "writes them",
+                       pipeline->plan->systems[s]->name, progress->topic, progress->partition);
+        }
+    }
+}
+
 /* What R counts as refused, against the rows that are kept of it. */
 void audit_check_reject_counts(struct audit *audit)
 {

@@ -52,6 +52,7 @@ struct audit {
     struct place *places; /* the plan's sinks, then the dlq */
     uint32_t place_count;
     struct audit_rejects rejects;
+    struct refused_list *forwarded; /* see audit_forwarded() */
     struct audit_sums *sums;
     struct hash_secret secret;
     struct audit_result *result;
@@ -62,6 +63,13 @@ struct audit {
     uint64_t passes, pass;
     struct place *scanned; /* while a place is read */
 };
+
+/* Dead letters that a system should have taken of other systems' refused rows. */
+static inline struct refused_list *audit_forwarded(const struct audit *audit, uint32_t system,
+                                                   uint32_t partition)
+{
+    return &audit->forwarded[(size_t)system * audit->pipeline.partition_count + partition];
+}
 
 /* --- audit.c --- */
 
@@ -85,6 +93,9 @@ void audit_check_segment(struct audit *audit, uint32_t s, uint32_t p,
 /* What R carries on, where a system has come to `state`: a wrong watermark would judge what
  * comes. */
 void audit_check_remembered(struct audit *audit, uint32_t p, const struct stage_state *state);
+/* What R counts as forwarded dead letters of a partition, against what was recomputed; and what is due
+ * still. */
+void audit_check_forwarded(struct audit *audit, uint32_t p);
 /* What R counts as refused, against the rows that are kept of it. */
 void audit_check_reject_counts(struct audit *audit);
 

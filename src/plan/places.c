@@ -317,23 +317,27 @@ static enum status read_includes(struct plan_maker *maker, const struct doc *dlq
     return STATUS_OK;
 }
 
-/* Rejects of a table reach the dead-letter place in the table's own transaction, so they must share
- * a system. */
-static enum status check_rejects(const struct plan_maker *maker, const struct doc *dlq,
+/* Rejects of a table reach a dead-letter place of its own system in the table's own transaction; to
+ * that of another system they are forwarded (run/forwarding.h), where both can do it. */
+static enum status plan_rejects(const struct plan_maker *maker, const struct doc *dlq,
                                  struct error *err)
 {
     const struct plan *plan = maker->plan;
     for (uint32_t i = 0; i < plan->stage.sink_count && plan->dlq_includes_rejected; i++) {
         const struct sink *sink = plan->sinks[i];
-        if (sink->ops->can_reject && sink->system != plan->dlq->system) {
+        if (!sink->ops->can_reject || sink->system == plan->dlq->system) {
+            continue;
+        }
+        if (sink->system->ops->load_rejects == NULL || !plan->dlq->system->ops->takes_forwarded) {
             const struct doc *include = doc_get(dlq, "include");
             return doc_error(include != NULL ? include : dlq, err, "config.unsupported",
-                             "rows that the place of sink '%s' refuses can go to a dead-letter "
-                             "place in the same SQLite file, database or Kafka cluster only: put the dlq "
-                             "there, or leave 'rejected' out of dlq.include (refused rows stay in "
-                             "weir_rejects, or in the topic of the progress records)",
-                             sink->name);
+                             "rows that the place of sink '%s' (%s) refuses cannot go to a "
+                             "dead-letter place elsewhere of that kind (%s): put the dlq into the "
+                             "same system, or leave 'rejected' out of dlq.include (refused rows "
+                             "stay in weir_rejects, or in the topic of the progress records)",
+                             sink->name, sink->ops->kind, plan->dlq->ops->kind);
         }
+        sink->system->forwards_rejects = true;
     }
     return STATUS_OK;
 }
@@ -380,5 +384,5 @@ enum status plan_make_sinks(struct plan_maker *maker, struct error *err)
         return status;
     }
     plan->dlq->takes_rejects = plan->dlq_includes_rejected;
-    return check_rejects(maker, dlq, err);
+    return plan_rejects(maker, dlq, err);
 }

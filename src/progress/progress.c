@@ -21,6 +21,8 @@ void progress_fini(struct progress *progress)
     memory_free(progress->plans);
     memory_free(progress->lost);
     ledger_fini(&progress->ledger);
+    refused_fini(&progress->due);
+    refused_fini(&progress->forwarded);
     *progress = (struct progress){0};
 }
 
@@ -50,6 +52,9 @@ void progress_copy(struct progress *to, const struct progress *from)
     copy.lost = list_copy(from->lost, from->lost_count, sizeof *from->lost);
     copy.ledger = (struct ledger){0};
     ledger_copy(&copy.ledger, &from->ledger);
+    copy.due = copy.forwarded = (struct refused_list){0};
+    refused_copy(&copy.due, &from->due);
+    refused_copy(&copy.forwarded, &from->forwarded);
     progress_fini(to);
     *to = copy;
 }
@@ -61,6 +66,7 @@ void progress_step_fini(struct progress_step *step)
     }
     memory_free(step->segments);
     memory_free(step->plans);
+    refused_fini(&step->forwarded);
     *step = (struct progress_step){0};
 }
 
@@ -81,6 +87,15 @@ void progress_apply(struct progress *progress, const struct progress_step *step)
 {
     check(step->first_offset == progress->next_offset);
     check(step->next_offset >= step->first_offset);
+    progress->epoch++;
+    refused_join(&progress->forwarded, &step->forwarded);
+    for (uint32_t i = 0; i < step->forwarded.count; i++) {
+        progress->rejects_forwarded += step->forwarded.items[i].count;
+    }
+    if (step->next_offset == step->first_offset && !step->is_lost) {
+        check(step->segment_count == 0 && step->forwarded.count > 0);
+        return;
+    }
     check(step->state_start.offset <= step->next_offset);
     check(step->plan_count > 0);
     for (uint32_t i = 0; i < step->segment_count; i++) {
@@ -92,7 +107,6 @@ void progress_apply(struct progress *progress, const struct progress_step *step)
     if (step->is_lost) {
         append_lost(progress, step->first_offset, step->next_offset);
     }
-    progress->epoch++;
     progress->next_offset = step->next_offset;
     progress->state_start = step->state_start;
     progress->greatest_us = step->greatest_us;
@@ -134,7 +148,8 @@ static void write_lost(const struct progress *progress, struct buffer *out)
 
 void progress_write(const struct progress *progress, struct buffer *out)
 {
-    size_t begin = form_begin(PROGRESS_MAGIC, PROGRESS_VERSION, out);
+    bool has_refused = progress->due.count > 0 || progress->forwarded.count > 0;
+    size_t begin = form_begin(PROGRESS_MAGIC, has_refused ? PROGRESS_VERSION : 1, out);
     write_string(progress->pipeline, out);
     buffer_append(out, progress->incarnation, sizeof progress->incarnation);
     write_string(progress->topic, out);
@@ -153,6 +168,10 @@ void progress_write(const struct progress *progress, struct buffer *out)
     write_lost(progress, out);
     buffer_append_u64(out, progress->rejects_forwarded);
     ledger_write(&progress->ledger, out);
+    if (has_refused) {
+        refused_write(&progress->due, out);
+        refused_write(&progress->forwarded, out);
+    }
     form_seal(begin, out);
 }
 
@@ -230,7 +249,7 @@ static void read_lost(struct progress *progress, struct reader *in)
     }
 }
 
-static void read_fields(struct progress *progress, struct reader *in)
+static void read_fields(struct progress *progress, uint32_t version, struct reader *in)
 {
     progress->pipeline = read_string(in);
     read_raw(in, progress->incarnation, sizeof progress->incarnation);
@@ -250,13 +269,17 @@ static void read_fields(struct progress *progress, struct reader *in)
     read_lost(progress, in);
     progress->rejects_forwarded = reader_u64(in);
     ledger_read(&progress->ledger, in);
+    if (version > 1) {
+        refused_read(&progress->due, in);
+        refused_read(&progress->forwarded, in);
+    }
 }
 
 /* The frame of a form as a status. */
-static enum status open_form(struct bytes form, const char *magic, const char *what,
-                             struct reader *out, struct error *err)
+static enum status open_form(struct bytes form, const char *magic, uint32_t version,
+                             const char *what, struct reader *out, struct error *err)
 {
-    switch (form_open(form, magic, PROGRESS_VERSION, out)) {
+    switch (form_open(form, magic, version, out)) {
     case FORM_GOOD:
         return STATUS_OK;
     case FORM_NEWER:
@@ -284,12 +307,13 @@ enum status progress_read(struct progress *progress, struct bytes form, struct e
 {
     static const char what[] = "progress record";
     struct reader in;
-    enum status status = open_form(form, PROGRESS_MAGIC, what, &in, err);
+    uint32_t version = form_version(form) == 1 ? 1 : PROGRESS_VERSION;
+    enum status status = open_form(form, PROGRESS_MAGIC, version, what, &in, err);
     if (status != STATUS_OK) {
         return status;
     }
     struct progress found = {0};
-    read_fields(&found, &in);
+    read_fields(&found, version, &in);
     if (in.failed || in.at != in.end) {
         progress_fini(&found);
         return refuse_fields(what, err);
@@ -304,7 +328,7 @@ void segment_write(int64_t first_offset, int64_t next_offset, struct hash128 pla
                    const struct ledger *ledger, struct buffer *out)
 {
     check(first_offset < next_offset);
-    size_t begin = form_begin(SEGMENT_MAGIC, PROGRESS_VERSION, out);
+    size_t begin = form_begin(SEGMENT_MAGIC, SEGMENT_VERSION, out);
     buffer_append_u64(out, (uint64_t)first_offset);
     buffer_append_u64(out, (uint64_t)next_offset);
     form_write_hash(plan_hash, out);
@@ -317,7 +341,7 @@ enum status segment_read(struct bytes form, int64_t *out_first_offset, int64_t *
 {
     static const char what[] = "ledger segment";
     struct reader in;
-    enum status status = open_form(form, SEGMENT_MAGIC, what, &in, err);
+    enum status status = open_form(form, SEGMENT_MAGIC, SEGMENT_VERSION, what, &in, err);
     if (status != STATUS_OK) {
         return status;
     }

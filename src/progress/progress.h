@@ -7,8 +7,9 @@
  * epoch and the old owner); every commit applies one STEP, which makes epoch + 1 (compare-and-swap
  * on owner and epoch). Since outputs are a function of the log, R and the log are enough to go on.
  *
- * Binary form (version 1, little-endian): "WEIRPROG" | u32 version | fields in the order of the
+ * Binary form (version 2, little-endian): "WEIRPROG" | u32 version | fields in the order of the
  * struct, strings and lists sized | u64 XXH3-64 of all before. docs/formats.md has it byte by byte;
+ * what version 1 can say is written as version 1, which has no refused rows at its end;
  * golden files of every version are in progress/golden/ and must be readable for ever.
  *
  * Threads: a progress record or step belongs to one thread at a time.
@@ -24,9 +25,11 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "progress/ledger.h"
+#include "progress/refused.h"
 #include "state/anchor.h"
 
-#define PROGRESS_VERSION 1u
+#define PROGRESS_VERSION 2u
+#define SEGMENT_VERSION 1u
 /* Offsets per ledger segment. */
 #define SEGMENT_OFFSETS (INT64_C(1) << 20)
 
@@ -63,9 +66,12 @@ struct progress {
     uint32_t plan_count;
     struct lost_range *lost;
     uint32_t lost_count;
-    /* Number of the last reject of other systems that this system, the DLQ's, took. */
+    /* How many rows that sinks of other systems refused this system, the DLQ's, has taken dead letters
+     * of: the sum of `forwarded`. */
     uint64_t rejects_forwarded;
-    struct ledger ledger;       /* cumulative */
+    struct ledger ledger;          /* cumulative; forwarded dead letters are counted apart: */
+    struct refused_list due;       /* refused here, the dead letters are another system's */
+    struct refused_list forwarded; /* refused elsewhere, the dead letters are here */
 };
 
 /* What one epoch adds for one partition. Segment deltas together are the whole delta. */
@@ -74,9 +80,12 @@ struct segment_delta {
     struct hash128 plan_hash;
     struct ledger delta;
 };
+/* A step may be over no offsets at all, and bring forwarded dead letters only: then what stands
+ * behind `forwarded` is R's own. */
 struct progress_step {
     int64_t first_offset; /* must equal R's next_offset */
     int64_t next_offset;
+    struct refused_list forwarded;
     bool is_lost;         /* nothing of it was read: it goes to R's lost ranges */
     struct anchor state_start;
     int64_t greatest_us;

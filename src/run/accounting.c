@@ -2,6 +2,7 @@
 
 #include "base/time.h"
 #include "codec/json.h"
+#include "connector/reject.h"
 
 static void count_reasons(const struct plan *plan, const struct batch *batch,
                           struct ledger *ledger)
@@ -201,4 +202,28 @@ struct ledger *accounting_delta(struct progress_step *step, int64_t segment_firs
     struct segment_delta *segment = &step->segments[step->segment_count++];
     *segment = (struct segment_delta){.first_offset = segment_first, .plan_hash = plan_hash};
     return &segment->delta;
+}
+
+void accounting_forward(const struct plan *plan, struct outbox *outbox,
+                        const struct source_partition *origin, uint32_t partition,
+                        const char *sink, const struct kept_reject *reject,
+                        const struct hash_secret *secret, struct refused_list *forwarded)
+{
+    struct buffer violations = {0};
+    struct dead_letter letter;
+    struct ledger_sink one = {0};
+    struct refused_row row = {
+        .record = &reject->record,
+        .origin = origin,
+        .attempt = reject->attempt,
+        .sink = sink,
+        .code = reject->code,
+        .message = reject->message,
+        .pipeline = plan->name,
+        .plan_hash = reject->plan_hash,
+    };
+    reject_letter(&row, &violations, &letter);
+    plan->dlq->ops->append_dead_letter(plan->dlq, outbox, partition, &letter, secret, &one);
+    refused_add(forwarded, sink, reject->record.offset, one.sum);
+    buffer_fini(&violations);
 }

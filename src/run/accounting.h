@@ -38,4 +38,11 @@ void accounting_each_dead_letter(const struct plan *plan, struct outbox *outbox,
 struct ledger *accounting_delta(struct progress_step *step, int64_t segment_first,
                                 struct hash128 plan_hash);
 
+/* The dead letter of a row that a sink of another system refused, into an outbox of the dlq; counted
+ * apart, in `forwarded`. */
+void accounting_forward(const struct plan *plan, struct outbox *outbox,
+                        const struct source_partition *origin, uint32_t partition,
+                        const char *sink, const struct kept_reject *reject,
+                        const struct hash_secret *secret, struct refused_list *forwarded);
+
 #endif

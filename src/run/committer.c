@@ -53,6 +53,9 @@ struct committer {
     struct slot *closed; /* handed over, not answered yet, the oldest first */
     size_t closed_bytes; /* of all of them */
     int64_t *answered;   /* [partition_count]: what is committed ends there; under the mutex */
+    struct forwarding *forwarding; /* NULL: nothing is forwarded */
+    bool has_rejects;    /* it holds some for the worker to take; under the mutex */
+    bool wants_rejects;  /* more of them are due; under the mutex */
     bool stopping;
     struct error error; /* of a commit that will not be repeated */
     int64_t quiet_until_us;
@@ -246,20 +249,37 @@ static bool try_again(struct committer *committer, struct repetition *repetition
     return !committer->stopping;
 }
 
-/* One try. */
-static enum status commit_once(struct committer *committer, struct repetition *repetition,
-                               struct error *err)
+/* One try of the oldest epoch's commit. */
+static enum status commit_epoch(struct committer *committer, struct error *err)
 {
     const struct epoch *epoch = &committer->closed->epoch;
     int64_t begin_us = clock_monotonic_us();
     enum status status =
         committer->system->ops->commit(committer->system, epoch, committer->progresses, err);
-    int64_t end_us = clock_monotonic_us();
     if (status == STATUS_OK) {
         telemetry_committed(committer->telemetry, committer->system_number, epoch,
-                            committer->progresses, end_us - begin_us);
+                            committer->progresses, clock_monotonic_us() - begin_us);
+    }
+    return status;
+}
+
+/* One try of refused rows read back. */
+static enum status load_rejects(struct committer *committer, struct error *err)
+{
+    return forwarding_load(committer->forwarding, err);
+}
+
+typedef enum status committer_work(struct committer *committer, struct error *err);
+
+/* One try. */
+static enum status work_once(struct committer *committer, committer_work *work,
+                             struct repetition *repetition, struct error *err)
+{
+    enum status status = work(committer, err);
+    if (status == STATUS_OK) {
         say_it_works(committer, repetition);
     } else if (may_repeat(status)) {
+        int64_t end_us = clock_monotonic_us();
         repetition->first_us = repetition->failures++ == 0 ? end_us : repetition->first_us;
         repetition->attempts++;
         telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_AWAY,
@@ -269,14 +289,14 @@ static enum status commit_once(struct committer *committer, struct repetition *r
     return status;
 }
 
-/* Sends the oldest epoch until it is answered for good. Called and left with the mutex held. */
-static void commit_closed(struct committer *committer)
+/* Again and again until it is answered for good. Called and left with the mutex held. */
+static void work_until_answered(struct committer *committer, committer_work *work)
 {
     struct repetition repetition = {.pause_us = committer->policy->initial_us};
     for (;;) {
         struct error err = {0};
         mutex_unlock(&committer->mutex);
-        enum status status = commit_once(committer, &repetition, &err);
+        enum status status = work_once(committer, work, &repetition, &err);
         mutex_lock(&committer->mutex);
         if (!may_repeat(status) || !try_again(committer, &repetition, &err)) {
             if (status != STATUS_OK) {
@@ -285,6 +305,18 @@ static void commit_closed(struct committer *committer)
             return;
         }
     }
+}
+
+/* Holds the mutex; on the commit thread, whose R is. */
+static void look_for_rejects(struct committer *committer)
+{
+    committer->wants_rejects =
+        committer->forwarding != NULL && forwarding_wants(committer->forwarding);
+}
+
+static bool may_load(const struct committer *committer)
+{
+    return committer->wants_rejects && !committer->has_rejects;
 }
 
 static void note_answer(struct committer *committer, const struct slot *done)
@@ -301,6 +333,7 @@ static void forget_answered(struct committer *committer)
 {
     struct slot *done = committer->closed;
     note_answer(committer, done);
+    look_for_rejects(committer);
     mutex_unlock(&committer->mutex);
     slot_clear(done, committer->system, committer->partition_count);
     mutex_lock(&committer->mutex);
@@ -319,17 +352,23 @@ static void committer_thread(void *context)
     struct committer *committer = context;
     mutex_lock(&committer->mutex);
     for (;;) {
-        while (committer->closed == NULL && !committer->stopping) {
+        while (committer->closed == NULL && !may_load(committer) && !committer->stopping) {
             condition_wait(&committer->changed, &committer->mutex);
         }
         if (committer->stopping) {
             break;
         }
-        commit_closed(committer);
+        bool loads = may_load(committer);
+        work_until_answered(committer, loads ? load_rejects : commit_epoch);
         if (committer->error.status != STATUS_OK) {
             break;
         }
-        forget_answered(committer);
+        if (loads) {
+            committer->has_rejects = true;
+            look_for_rejects(committer);
+        } else {
+            forget_answered(committer);
+        }
         condition_broadcast(&committer->changed);
     }
     condition_broadcast(&committer->changed);
@@ -339,16 +378,17 @@ static void committer_thread(void *context)
 /* --- the worker's side --- */
 
 struct committer *committer_start(struct system *system, struct progress *progresses,
-                                  uint32_t partition_count, const struct retry_policy *policy,
-                                  uint64_t max_behind_bytes, const struct run_observer *observer,
+                                  uint32_t partition_count, const struct plan *plan,
+                                  const struct progress *taken,
+                                  const struct run_observer *observer,
                                   struct telemetry *telemetry, uint32_t system_number)
 {
     struct committer *committer = memory_alloc_zero(1, sizeof *committer);
     committer->system = system;
     committer->progresses = progresses;
     committer->partition_count = partition_count;
-    committer->policy = policy;
-    committer->max_behind_bytes = max_behind_bytes;
+    committer->policy = &plan->retry;
+    committer->max_behind_bytes = plan->max_behind_bytes;
     committer->observer = observer;
     committer->telemetry = telemetry;
     committer->system_number = system_number;
@@ -359,6 +399,11 @@ struct committer *committer_start(struct system *system, struct progress *progre
         committer->answered[p] = progresses[p].next_offset;
     }
     committer->open = slot_new(system, partition_count);
+    if (taken != NULL) {
+        committer->forwarding =
+            forwarding_new(system, progresses, taken, partition_count, plan->hash);
+        look_for_rejects(committer);
+    }
     mutex_init(&committer->mutex);
     condition_init(&committer->changed);
     thread_start(&committer->thread, "commit", committer_thread, committer);
@@ -387,6 +432,7 @@ void committer_stop(struct committer *committer)
         committer->closed = slot->next;
         slot_free(slot, committer->system, committer->partition_count);
     }
+    forwarding_free(committer->forwarding);
     slot_free(committer->open, committer->system, committer->partition_count);
     slot_free(committer->spare, committer->system, committer->partition_count);
     condition_fini(&committer->changed);
@@ -480,7 +526,7 @@ bool committer_can_close(struct committer *committer)
 bool committer_is_idle(struct committer *committer)
 {
     mutex_lock(&committer->mutex);
-    bool idle = committer->closed == NULL;
+    bool idle = committer->closed == NULL || committer->error.status != STATUS_OK;
     mutex_unlock(&committer->mutex);
     return idle;
 }
@@ -575,6 +621,42 @@ enum status committer_drain(struct committer *committer, struct error *err)
 {
     mutex_lock(&committer->mutex);
     enum status status = wait_for_room(committer, SIZE_MAX, err);
+    mutex_unlock(&committer->mutex);
+    return status;
+}
+
+bool committer_take_rejects(struct committer *committer,
+                            void (*reject)(void *context, uint32_t partition, const char *sink,
+                                           const struct kept_reject *reject),
+                            void *context)
+{
+    mutex_lock(&committer->mutex);
+    bool any = committer->has_rejects;
+    mutex_unlock(&committer->mutex);
+    if (any) {
+        forwarding_take(committer->forwarding, reject, context);
+        mutex_lock(&committer->mutex);
+        committer->has_rejects = false;
+        condition_broadcast(&committer->changed);
+        mutex_unlock(&committer->mutex);
+    }
+    return any;
+}
+
+enum status committer_wait_rejects(struct committer *committer, bool *out_any, struct error *err)
+{
+    mutex_lock(&committer->mutex);
+    while (!committer->has_rejects && committer->wants_rejects &&
+           committer->error.status == STATUS_OK) {
+        condition_wait_us(&committer->changed, &committer->mutex, SLICE_US);
+        if (committer->waiting != NULL) {
+            mutex_unlock(&committer->mutex);
+            committer->waiting(committer->waiting_context);
+            mutex_lock(&committer->mutex);
+        }
+    }
+    *out_any = committer->has_rejects;
+    enum status status = tell_error(committer, err);
     mutex_unlock(&committer->mutex);
     return status;
 }

@@ -17,16 +17,19 @@
 #define WEIR_RUN_COMMITTER_H
 
 #include "connector/sink.h"
+#include "run/forwarding.h"
 #include "run/run.h"
 #include "run/telemetry.h"
 
 struct committer;
 
 /* The system's session must be open and its ownership taken; `progresses` is R per partition of the
- * source and is the committer's until committer_stop(). */
+ * source and is the committer's until committer_stop(). `taken`: R of the dead letters' system, where
+ * those of this system's refused rows are forwarded to it (forwarding.h), else NULL; it is looked at
+ * here only. */
 struct committer *committer_start(struct system *system, struct progress *progresses,
-                                  uint32_t partition_count, const struct retry_policy *policy,
-                                  uint64_t max_behind_bytes,
+                                  uint32_t partition_count, const struct plan *plan,
+                                  const struct progress *taken,
                                   const struct run_observer *observer,
                                   struct telemetry *telemetry, uint32_t system_number);
 /* Called on the worker's thread, again and again, while a close or a drain waits. */
@@ -55,12 +58,22 @@ int64_t committer_age_us(const struct committer *committer, int64_t now_us);
 
 /* True when a close would not wait. */
 bool committer_can_close(struct committer *committer);
-/* True when no closed epoch waits for its answer. */
+/* True when no closed epoch waits for its answer, or none will come. */
 bool committer_is_idle(struct committer *committer);
 /* Hands the open epoch over; nothing happens when it is empty. Gives the error of an earlier
  * commit. */
 enum status committer_close(struct committer *committer, struct error *err) WEIR_MUST_USE;
 /* Waits until all closed epochs are answered. */
 enum status committer_drain(struct committer *committer, struct error *err) WEIR_MUST_USE;
+
+/* Between commits the commit thread reads back refused rows whose dead letters are another system's:
+ * hands out those that it has, if any. True when there were some. */
+bool committer_take_rejects(struct committer *committer,
+                            void (*reject)(void *context, uint32_t partition, const char *sink,
+                                           const struct kept_reject *reject),
+                            void *context);
+/* After a drain: waits until there are some to take. *out_any is false when there are no more. */
+enum status committer_wait_rejects(struct committer *committer, bool *out_any,
+                                   struct error *err) WEIR_MUST_USE;
 
 #endif

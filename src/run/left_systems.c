@@ -1,8 +1,9 @@
 /*
  * Systems that the last plan wrote to and this one does not. After a crash one of them may stand
  * apart from the others: what passed between them was judged under the last plan, which must finish
- * it, or the rows would be in neither, or judged twice. A place that is not there any more was given
- * up by its owner.
+ * it, or the rows would be in neither, or judged twice. So it must where dead letters of refused rows
+ * have yet to be forwarded as it said (forwarding.h). A place that is not there any more was given up
+ * by its owner.
  */
 #include <string.h>
 
@@ -20,16 +21,87 @@ static bool find_last_plan(const struct pipeline *pipeline, uint32_t p, struct h
     return furthest != NULL;
 }
 
-static bool is_left(const struct plan *plan, const struct system *system)
+/* R of every system of the last plan. */
+struct older {
+    struct plan *plan;
+    struct hash128 hash;
+    struct progress *progresses; /* [system * partitions + partition]; without a topic: none found */
+    bool *is_left;               /* [system]: this plan does not have it */
+};
+
+static struct progress *older_progress(const struct pipeline *pipeline, const struct older *older,
+                                       uint32_t s, uint32_t p)
+{
+    return &older->progresses[(size_t)s * pipeline->partition_count + p];
+}
+
+/* Which system of this plan it is; UINT32_MAX: none. */
+static uint32_t find_system(const struct plan *plan, const struct system *system)
 {
     const char *place = system->ops->place(system);
     for (uint32_t s = 0; s < plan->system_count; s++) {
         const struct system *other = plan->systems[s];
         if (other->ops == system->ops && strcmp(other->ops->place(other), place) == 0) {
-            return false;
+            return s;
         }
     }
-    return true;
+    return UINT32_MAX;
+}
+
+static enum status load_left(const struct pipeline *pipeline, struct older *older, uint32_t s,
+                             struct error *err)
+{
+    struct system *system = older->plan->systems[s];
+    const char *place = system->ops->place(system);
+    if (!system->ops->is_remote && !file_exists(place) && !folder_exists(place)) {
+        return STATUS_OK;
+    }
+    enum status status = system->ops->open_session(system, older->plan->name, err);
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        bool found = false;
+        status = system->ops->load(system, pipeline->partitions[p].source,
+                                   older_progress(pipeline, older, s, p), &found, err);
+    }
+    system->ops->close_session(system);
+    return status;
+}
+
+static enum status load_older(const struct pipeline *pipeline, struct older *older,
+                              struct error *err)
+{
+    uint32_t count = older->plan->system_count;
+    enum status status = STATUS_OK;
+    older->is_left = memory_alloc_zero(count + 1, sizeof *older->is_left);
+    older->progresses = memory_alloc_zero(size_mul(count, pipeline->partition_count) + 1,
+                                          sizeof *older->progresses);
+    for (uint32_t s = 0; s < count && status == STATUS_OK; s++) {
+        uint32_t now = find_system(pipeline->plan, older->plan->systems[s]);
+        older->is_left[s] = now == UINT32_MAX;
+        if (older->is_left[s]) {
+            status = load_left(pipeline, older, s, err);
+        }
+        for (uint32_t p = 0; p < pipeline->partition_count && !older->is_left[s]; p++) {
+            if (pipeline_is_found(pipeline_progress(pipeline, now, p))) {
+                progress_copy(older_progress(pipeline, older, s, p),
+                              pipeline_progress(pipeline, now, p));
+            }
+        }
+    }
+    return status;
+}
+
+static void older_fini(const struct pipeline *pipeline, struct older *older)
+{
+    size_t count = older->progresses == NULL
+                       ? 0
+                       : (size_t)older->plan->system_count * pipeline->partition_count;
+    for (size_t i = 0; i < count; i++) {
+        progress_fini(&older->progresses[i]);
+    }
+    memory_free(older->progresses);
+    memory_free(older->is_left);
+    plan_free(older->plan);
+    *older = (struct older){0};
 }
 
 /* Whether a system that has come to `offset` stands elsewhere than one of this plan's. */
@@ -44,49 +116,56 @@ static bool is_elsewhere(const struct pipeline *pipeline, uint32_t p, int64_t of
     return false;
 }
 
-/* In the partitions whose last plan that was. */
-static enum status compare_system(const struct pipeline *pipeline, struct system *system,
-                                  struct hash128 last_plan, bool *out_apart, struct error *err)
+static bool is_apart(const struct pipeline *pipeline, const struct older *older, uint32_t p)
 {
-    enum status status = STATUS_OK;
-    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !*out_apart; p++) {
-        struct hash128 plan;
-        if (!find_last_plan(pipeline, p, &plan) || !hash_equal(plan, last_plan)) {
-            continue;
-        }
-        const struct source_partition *source = pipeline->partitions[p].source;
-        struct progress progress = {0};
-        bool found = false;
-        status = system->ops->load(system, source, &progress, &found, err);
-        if (status == STATUS_OK && found && is_elsewhere(pipeline, p, progress.next_offset)) {
+    for (uint32_t s = 0; s < older->plan->system_count; s++) {
+        const struct progress *progress = older_progress(pipeline, older, s, p);
+        if (older->is_left[s] && pipeline_is_found(progress) &&
+            is_elsewhere(pipeline, p, progress->next_offset)) {
             pipeline_talk(pipeline,
                           "%s, which the file does not name any more, stands at offset %lld of "
                           "'%s' [%s], others at %lld; if it is given up, move it away",
-                          system->ops->place(system), (long long)progress.next_offset,
-                          source->topic, source->label,
+                          older->plan->systems[s]->ops->place(older->plan->systems[s]),
+                          (long long)progress->next_offset, progress->topic, progress->partition,
                           (long long)pipeline_furthest(pipeline, p)->next_offset);
-            *out_apart = true;
+            return true;
         }
-        progress_fini(&progress);
     }
-    return status;
+    return false;
 }
 
-static enum status compare_left(const struct pipeline *pipeline, const struct plan *older,
-                                struct hash128 hash, bool *out_apart, struct error *err)
+/* Whether the dead letters of refused rows have yet to be written, where that plan wanted them. */
+static bool owes_letters(const struct pipeline *pipeline, const struct older *older, uint32_t p)
 {
-    enum status status = STATUS_OK;
-    for (uint32_t s = 0; s < older->system_count && status == STATUS_OK && !*out_apart; s++) {
-        struct system *system = older->systems[s];
-        const char *place = system->ops->place(system);
-        if (!is_left(pipeline->plan, system) ||
-            (!system->ops->is_remote && !file_exists(place) && !folder_exists(place))) {
-            continue;
+    const struct plan *plan = older->plan;
+    uint32_t taking = 0;
+    while (plan->dlq != NULL && plan->systems[taking] != plan->dlq->system) {
+        taking++;
+    }
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        const struct progress *progress = older_progress(pipeline, older, s, p);
+        const struct progress *taken = older_progress(pipeline, older, taking, p);
+        if (plan->systems[s]->forwards_rejects && pipeline_is_found(progress) &&
+            pipeline_is_found(taken) && !forwarding_is_done(progress, taken)) {
+            pipeline_talk(pipeline,
+                          "rows of '%s' [%s] that %s refused have no dead letters in %s yet",
+                          progress->topic, progress->partition, plan->systems[s]->name,
+                          plan->systems[taking]->name);
+            return true;
         }
-        status = system->ops->open_session(system, older->name, err);
-        if (status == STATUS_OK) {
-            status = compare_system(pipeline, system, hash, out_apart, err);
-            system->ops->close_session(system);
+    }
+    return false;
+}
+
+/* In the partitions whose last plan that was. */
+static enum status compare_older(const struct pipeline *pipeline, struct older *older,
+                                 bool *out_apart, struct error *err)
+{
+    enum status status = load_older(pipeline, older, err);
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK && !*out_apart; p++) {
+        struct hash128 plan;
+        if (find_last_plan(pipeline, p, &plan) && hash_equal(plan, older->hash)) {
+            *out_apart = is_apart(pipeline, older, p) || owes_letters(pipeline, older, p);
         }
     }
     return status;
@@ -106,17 +185,17 @@ enum status left_systems_check(const struct pipeline *pipeline, struct buffer *o
             continue;
         }
         checked = last;
-        struct plan *older = NULL;
+        struct older older = {.hash = last};
         buffer_clear(out_text);
         status = replayer_load_text(plan->systems, plan->system_count, last, out_text, err);
         if (status == STATUS_OK) {
-            status = plan_from_text(bytes_of(out_text->data, out_text->size), plan, &older,
+            status = plan_from_text(bytes_of(out_text->data, out_text->size), plan, &older.plan,
                                     err);
         }
         if (status == STATUS_OK) {
-            status = compare_left(pipeline, older, last, out_apart, err);
+            status = compare_older(pipeline, &older, out_apart, err);
         }
-        plan_free(older);
+        older_fini(pipeline, &older);
     }
     return status;
 }

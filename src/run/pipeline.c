@@ -177,6 +177,15 @@ bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s)
     return true;
 }
 
+const struct progress *pipeline_taken(const struct pipeline *pipeline, uint32_t p)
+{
+    uint32_t s = 0;
+    while (pipeline->plan->systems[s] != pipeline->plan->dlq->system) {
+        s++;
+    }
+    return pipeline_progress(pipeline, s, p);
+}
+
 void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {

@@ -75,6 +75,8 @@ static inline bool pipeline_is_found(const struct progress *progress)
 }
 /* R of the system that has come furthest in a partition; NULL when none has any. */
 const struct progress *pipeline_furthest(const struct pipeline *pipeline, uint32_t p);
+/* R of the dead letters' system, which there is. */
+const struct progress *pipeline_taken(const struct pipeline *pipeline, uint32_t p);
 /* Whether a system has R of no partition. */
 bool pipeline_has_none(const struct pipeline *pipeline, uint32_t s);
 
@@ -107,8 +109,9 @@ enum status recovery_refuse_left_out(const struct pipeline *pipeline,
  * set. A stop signal cuts it short. */
 enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 
-/* left_systems.c: after recovery_load(): *out_apart when a system that only the last plan names stands elsewhere than this
- * plan's; *out_text is then that plan's, which must finish first. Nothing is claimed. */
+/* left_systems.c: after recovery_load(): *out_apart when a system that only the last plan names stands
+ * elsewhere than this plan's, or dead letters of refused rows are owed by that plan; *out_text is then
+ * that plan's, which must finish first. Nothing is claimed. */
 enum status left_systems_check(const struct pipeline *pipeline, struct buffer *out_text,
                                bool *out_apart, struct error *err) WEIR_MUST_USE;
 

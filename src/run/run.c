@@ -15,6 +15,13 @@ void run_result_fini(struct run_result *result)
     ledger_fini(&result->ledger);
 }
 
+/* R of the system that takes the dead letters of another's refused rows. */
+static const struct progress *taken_of(const struct pipeline *pipeline,
+                                       const struct system *system)
+{
+    return system->forwards_rejects ? pipeline_taken(pipeline, 0) : NULL;
+}
+
 static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
 {
     struct plan *plan = pipeline->plan;
@@ -32,8 +39,8 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     telemetry_set_phase(pipeline->telemetry, HEALTH_RUNNING);
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->committers[s] = committer_start(plan->systems[s], pipeline->progresses[s],
-                                                  pipeline->partition_count, &plan->retry,
-                                                  plan->max_behind_bytes,
+                                                  pipeline->partition_count, plan,
+                                                  taken_of(pipeline, plan->systems[s]),
                                                   pipeline->observer, pipeline->telemetry, s);
     }
     status = worker_run(pipeline, out_records, err);

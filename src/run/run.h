@@ -13,6 +13,7 @@
  *                it
  *   worker.c     the loop: read, judge, hand rows to the committers, close epochs, snapshots
  *   committer.c  one thread per system: commits closed epochs
+ *   forwarding.c dead letters of rows that a table refused, for a place in another system
  *   telemetry.c  what a run shows of itself while it works: metrics and health
  *   accounting.c a batch's ledger, rows and dead letters into an epoch
  * What looks at a pipeline (audit, trace, diff, …) is in inspect/.

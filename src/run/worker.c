@@ -27,6 +27,7 @@ struct worker {
     int64_t expected;           /* records to come, −1 unknown */
     int64_t progress_us;        /* when it was told last */
     struct snapshots *snapshots;
+    uint32_t dlq_system;        /* of the plan; 0 without a dlq */
 };
 
 /* --- one batch --- */
@@ -133,6 +134,63 @@ static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_r
     return STATUS_OK;
 }
 
+/* --- dead letters of rows that other systems refused --- */
+
+static void forward(void *context, uint32_t p, const char *sink, const struct kept_reject *reject)
+{
+    const struct worker *worker = context;
+    struct pipeline *pipeline = worker->pipeline;
+    struct committer *committer = pipeline->committers[worker->dlq_system];
+    accounting_forward(pipeline->plan, committer_outbox(committer, pipeline->plan->dlq),
+                       pipeline->partitions[p].source, p, sink, reject,
+                       stage_runner_secret(worker->runner),
+                       &committer_step(committer, p)->forwarded);
+    committer_extend(committer, p, committer_cursor(committer, p));
+}
+
+static bool has_room_for_letters(const struct worker *worker)
+{
+    return committer_size_bytes(worker->pipeline->committers[worker->dlq_system]) < EPOCH_BYTES;
+}
+
+/* Those that are there now, into the open epoch of the dead letters' system. */
+static void forward_rejects(struct worker *worker)
+{
+    const struct pipeline *pipeline = worker->pipeline;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        if (pipeline->plan->systems[s]->forwards_rejects && has_room_for_letters(worker)) {
+            (void)committer_take_rejects(pipeline->committers[s], forward, worker);
+        }
+    }
+}
+
+/* All that are due; every closed epoch of the tables' systems is answered. */
+static enum status forward_the_rest(struct worker *worker, uint32_t s, struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    bool any = true;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && any) {
+        status = committer_wait_rejects(pipeline->committers[s], &any, err);
+        if (status == STATUS_OK && any) {
+            (void)committer_take_rejects(pipeline->committers[s], forward, worker);
+            status = has_room_for_letters(worker)
+                         ? STATUS_OK
+                         : committer_close(pipeline->committers[worker->dlq_system], err);
+        }
+    }
+    return status;
+}
+
+static uint32_t dlq_system(const struct plan *plan)
+{
+    uint32_t s = 0;
+    while (plan->dlq != NULL && plan->systems[s] != plan->dlq->system) {
+        s++;
+    }
+    return s;
+}
+
 /* --- epochs --- */
 
 /* The pace of the sinks of a system: they commit together, so the quickest sets it. */
@@ -203,7 +261,16 @@ static enum status flush(struct worker *worker, struct error *err)
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         status = committer_drain(pipeline->committers[s], err);
     }
-    return status;
+    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
+        if (pipeline->plan->systems[s]->forwards_rejects) {
+            status = forward_the_rest(worker, s, err);
+        }
+    }
+    struct committer *letters = pipeline->committers[worker->dlq_system];
+    if (status == STATUS_OK) {
+        status = committer_close(letters, err);
+    }
+    return status == STATUS_OK ? committer_drain(letters, err) : status;
 }
 
 /* --- the loop --- */
@@ -341,6 +408,7 @@ static enum status loop(struct worker *worker, struct error *err)
         if (assignment_has_changed(pipeline)) {
             break;
         }
+        forward_rejects(worker);
         enum status status = take_round(worker, &rows, err);
         if (status == STATUS_OK) {
             status = close_ripe(worker, err);
@@ -369,6 +437,7 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
         return status;
     }
     worker.batch = stage_runner_batch(worker.runner);
+    worker.dlq_system = dlq_system(pipeline->plan);
     worker.expected = count_expected(pipeline);
     worker.snapshots = snapshots_new(pipeline);
     tick_while_waiting(pipeline);

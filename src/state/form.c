@@ -24,6 +24,14 @@ void form_seal(size_t begin, struct buffer *out)
     buffer_append_u64(out, XXH3_64bits(out->data + begin, out->size - begin));
 }
 
+uint32_t form_version(struct bytes form)
+{
+    struct reader in = reader_of(form);
+    (void)reader_bytes(&in, FORM_MAGIC_BYTES);
+    uint32_t version = reader_u32(&in);
+    return in.failed ? 0 : version;
+}
+
 enum form_fault form_open(struct bytes form, const char *magic, uint32_t version,
                           struct reader *out)
 {

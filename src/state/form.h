@@ -27,6 +27,8 @@ enum form_fault {
 size_t form_begin(const char *magic, uint32_t version, struct buffer *out);
 /* Appends the checksum of all since `begin`. */
 void form_seal(size_t begin, struct buffer *out);
+/* What it says of itself, unchecked; 0 when there is no room for it. */
+uint32_t form_version(struct bytes form);
 /* Checks frame and checksum; on FORM_GOOD `out` reads what stands between version and checksum. */
 enum form_fault form_open(struct bytes form, const char *magic, uint32_t version,
                           struct reader *out);

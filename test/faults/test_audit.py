@@ -288,7 +288,8 @@ def test_refused_rows_that_are_forgotten(copy):
 def test_refused_rows_that_never_were(copy):
     """A row is deleted, and a refusal made up for it."""
     lab = copy()
-    lab.sql("INSERT INTO weir_rejects SELECT pipeline, 2, sink, topic, partition, 6, code, message, key, value"
+    lab.sql("INSERT INTO weir_rejects (pipeline, number, sink, topic, partition, \"offset\", code, message,"
+            " key, value) SELECT pipeline, 2, sink, topic, partition, 6, code, message, key, value"
             " FROM weir_rejects")
     lab.sql("DELETE FROM picky WHERE _weir_offset = 6")
     found(lab, "^picky: the ledger counts 1 refused rows, and weir_rejects has 2",

@@ -55,6 +55,9 @@ struct database_statements {
     const char *write_start;     /* pipeline, topic, partition, record */
     const char *write_segment;   /* pipeline, topic, partition, first and next offset, segment */
     const char *insert_reject;   /* the columns in their order; a timestamp as text, "" for none */
+    /* The same and, as $14 to $16, what a dead letter in another system needs: the hash of the plan, the
+     * timestamp in microseconds, and 1 ("forward"). NULL where refused rows are not forwarded. */
+    const char *insert_forward;
 };
 
 struct database_ops {
@@ -132,6 +135,10 @@ enum status database_scan_rejects(struct system *system, const char *pipeline,
                                                         int64_t offset, const char *code,
                                                         const char *message, struct error *err),
                                   void *context, struct error *err);
+/* The session is there. */
+enum status database_load_rejects(struct system *system, const struct source_partition *partition,
+                                  const char *sink, int64_t from_offset, int64_t before_offset,
+                                  kept_reject_visitor *reject, void *context, struct error *err);
 /* In a transaction: R by compare-and-swap, from epoch − 1. */
 enum status database_write_progress(struct database *d, const struct progress *progress,
                                     struct error *err) WEIR_MUST_USE;

@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "connector/database/database.h"
+#include "connector/reject.h"
 
 #define TABLE_COUNT 5
 
@@ -370,23 +371,13 @@ enum status database_write_segment(struct database *d, const struct progress *pr
     return status;
 }
 
-static void write_headers(const struct record *record, struct buffer *out)
-{
-    buffer_append_u32(out, record->header_count);
-    for (uint32_t i = 0; i < record->header_count; i++) {
-        buffer_append_sized(out, record->headers[i].name.data, record->headers[i].name.size);
-        buffer_append_u8(out, bytes_is_none(record->headers[i].value));
-        buffer_append_sized(out, record->headers[i].value.data, record->headers[i].value.size);
-    }
-}
-
 enum status database_write_reject(struct database *d, const struct reject *reject,
                                   const struct progress *progress, uint64_t number,
                                   struct error *err)
 {
     struct buffer headers = {0};
     char timestamp[TIME_TEXT_BYTES] = "";
-    write_headers(&reject->record, &headers);
+    reject_write_headers(&reject->record, &headers);
     if (reject->record.timestamp_us != TIME_NEVER) {
         time_format(reject->record.timestamp_us, timestamp);
     }
@@ -401,9 +392,75 @@ enum status database_write_reject(struct database *d, const struct reject *rejec
     parameters_bytes(&parameters, reject->record.key);
     parameters_bytes(&parameters, reject->record.value);
     parameters_bytes(&parameters, bytes_of(headers.data, headers.size));
-    enum status status = d->ops->change(d, d->ops->statements->insert_reject, &parameters,
-                                        "store a refused row in", NULL, err);
+    bool forwards = d->system.forwards_rejects;
+    if (forwards) {
+        parameters_text(&parameters, reject->sink->shape->plan_hash);
+        parameters_integer(&parameters, reject->record.timestamp_us);
+        parameters_integer(&parameters, 1);
+    }
+    enum status status = d->ops->change(
+        d, forwards ? d->ops->statements->insert_forward : d->ops->statements->insert_reject,
+        &parameters, "store a refused row in", NULL, err);
     buffer_fini(&headers);
+    return status;
+}
+
+/* --- what another system's dead letters are made of --- */
+
+static enum status hand_out(const struct database *d, const struct database_answer *answer,
+                            uint32_t row, kept_reject_visitor *reject, void *context,
+                            struct error *err)
+{
+    const struct database_ops *ops = d->ops;
+    struct kept_reject kept = {
+        .record = {.offset = ops->integer(answer, row, 0),
+                   .timestamp_us = ops->integer(answer, row, 1),
+                   .key = ops->bytes(answer, row, 5),
+                   .value = ops->bytes(answer, row, 6)},
+        .attempt = (uint32_t)ops->integer(answer, row, 2),
+        .code = (const char *)ops->bytes(answer, row, 3).data,
+        .message = (const char *)ops->bytes(answer, row, 4).data,
+        .plan_hash = (const char *)ops->bytes(answer, row, 8).data,
+    };
+    if (kept.plan_hash == NULL || !reject_read_headers(ops->bytes(answer, row, 7), &kept.record)) {
+        return error_set(err, STATUS_FATAL, "progress.corrupt",
+                         "%s: a refused row in weir_rejects was edited, and no dead letter can be "
+                         "made of it; restore the database from a backup",
+                         d->place);
+    }
+    reject(context, &kept);
+    memory_free((void *)(uintptr_t)kept.record.headers);
+    return STATUS_OK;
+}
+
+enum status database_load_rejects(struct system *system, const struct source_partition *partition,
+                                  const char *sink, int64_t from_offset, int64_t before_offset,
+                                  kept_reject_visitor *reject, void *context, struct error *err)
+{
+    struct database *d = database_of(system);
+    struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
+    parameters_text(&parameters, sink);
+    parameters_integer(&parameters, from_offset);
+    parameters_integer(&parameters, before_offset);
+    parameters_integer(&parameters, KEPT_REJECT_ROWS);
+    parameters_integer(&parameters, KEPT_REJECT_BYTES);
+    struct database_answer *answer = NULL;
+    /* `before` is how much stands before the row: the first has none and always comes. */
+    enum status status = d->ops->ask(
+        d,
+        "SELECT \"offset\", timestamp_us, attempt, code, message, \"key\", \"value\", headers,"
+        " \"plan\" FROM (SELECT chosen.*, sum(coalesce(octet_length(\"value\"), 0)) OVER"
+        " (ORDER BY \"offset\" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before"
+        " FROM (SELECT * FROM weir_rejects WHERE pipeline = $1 AND topic = $2 AND"
+        " \"partition\" = $3 AND sink = $4 AND forward = 1 AND \"offset\" >= $5 AND"
+        " \"offset\" < $6 ORDER BY \"offset\" LIMIT $7) AS chosen) AS measured"
+        " WHERE coalesce(bytes_before, 0) <= $8 ORDER BY \"offset\"",
+        &parameters, "read refused rows of", &answer, err);
+    uint32_t count = status == STATUS_OK ? d->ops->row_count(answer) : 0;
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        status = hand_out(d, answer, i, reject, context, err);
+    }
+    d->ops->free(answer);
     return status;
 }
 

@@ -688,6 +688,7 @@ static enum status take_over(struct system *system, const struct progress *progr
 
 const struct system_ops kafka_system_ops = {
     .kind = "kafka",
+    .takes_forwarded = true,
     .is_remote = true,
     .plans_place = "topic weir.progress.NAME",
     .place = place_of,

@@ -78,7 +78,9 @@ enum status postgres_commit(struct system *system, const struct epoch *epoch,
 static const struct database_statements statements = {
     .count_tables =
         "SELECT count(*) FROM (VALUES ('weir_progress'), ('weir_start'), ('weir_ledger'),"
-        " ('weir_plan'), ('weir_rejects')) AS name(name) WHERE to_regclass(name) IS NOT NULL",
+        " ('weir_plan'), ('weir_rejects')) AS name(name) WHERE to_regclass(name) IS NOT NULL"
+        " AND (name <> 'weir_rejects' OR EXISTS (SELECT FROM pg_attribute"
+        " WHERE attrelid = to_regclass(name) AND attname = 'forward'))",
     .make_tables =
         "CREATE TABLE IF NOT EXISTS weir_progress ("
         " pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,"
@@ -99,7 +101,12 @@ static const struct database_statements statements = {
         " number bigint NOT NULL, sink text NOT NULL, \"offset\" bigint NOT NULL,"
         " \"timestamp\" timestamptz, code text NOT NULL, message text NOT NULL,"
         " attempt bigint NOT NULL, key bytea, value bytea, headers bytea,"
-        " PRIMARY KEY (pipeline, topic, partition, number))",
+        " PRIMARY KEY (pipeline, topic, partition, number));"
+        "ALTER TABLE weir_rejects ADD COLUMN IF NOT EXISTS plan text,"
+        " ADD COLUMN IF NOT EXISTS timestamp_us bigint,"
+        " ADD COLUMN IF NOT EXISTS forward smallint NOT NULL DEFAULT 0;"
+        "CREATE INDEX IF NOT EXISTS weir_rejects_forward ON weir_rejects"
+        " (pipeline, topic, partition, sink, \"offset\") WHERE forward = 1",
     .insert_plan = "INSERT INTO weir_plan VALUES ($1, convert_from($2::bytea, 'UTF8'))"
                    " ON CONFLICT DO NOTHING",
     .insert_progress = "INSERT INTO weir_progress VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
@@ -112,6 +119,9 @@ static const struct database_statements statements = {
     .insert_reject = "INSERT INTO weir_rejects VALUES ($1, $2, $3, $4, $5, $6,"
                      " nullif($7, '')::timestamptz, $8, convert_from($9::bytea, 'UTF8'), $10, $11,"
                      " $12, $13)",
+    .insert_forward = "INSERT INTO weir_rejects VALUES ($1, $2, $3, $4, $5, $6,"
+                      " nullif($7, '')::timestamptz, $8, convert_from($9::bytea, 'UTF8'), $10,"
+                      " $11, $12, $13, $14, $15, $16)",
 };
 
 static enum status ask(struct database *d, const char *sql, const struct parameters *parameters,

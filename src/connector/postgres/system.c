@@ -179,6 +179,16 @@ static enum status take_over(struct system *system, const struct progress *progr
                : status;
 }
 
+static enum status load_rejects(struct system *system, const struct source_partition *partition,
+                                const char *sink, int64_t from_offset, int64_t before_offset,
+                                kept_reject_visitor *reject, void *context, struct error *err)
+{
+    enum status status = postgres_reconnect(postgres_system(system), err);
+    return status == STATUS_OK ? database_load_rejects(system, partition, sink, from_offset,
+                                                       before_offset, reject, context, err)
+                               : status;
+}
+
 static void close_system(struct system *system)
 {
     struct postgres_system *s = postgres_system(system);
@@ -196,6 +206,7 @@ static void close_system(struct system *system)
 
 const struct system_ops postgres_system_ops = {
     .kind = "postgres",
+    .takes_forwarded = true,
     .plans_place = "table weir_plan",
     .place = place,
     .open_session = open_session,
@@ -210,6 +221,7 @@ const struct system_ops postgres_system_ops = {
     .load_plan = database_load_plan,
     .load_segments = database_load_segments,
     .scan_rejects = database_scan_rejects,
+    .load_rejects = load_rejects,
     .close = close_system,
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/broken.h"
+#include "connector/reject.h"
 
 static enum status store_reject(struct sqlite_system *s, const struct reject *reject,
                                 struct error *err)
@@ -19,7 +20,17 @@ static enum status store_reject(struct sqlite_system *s, const struct reject *re
     sqlite_bind_string(s->write_reject, 7, reject->message);
     sqlite_bind_bytes(s->write_reject, 8, reject->record.key);
     sqlite_bind_bytes(s->write_reject, 9, reject->record.value);
-    return sqlite_step_done(s->log, s->write_reject, "store a refused row in", err);
+    struct buffer headers = {0};
+    reject_write_headers(&reject->record, &headers);
+    sqlite3_bind_int64(s->write_reject, 10, reject->record.timestamp_us);
+    sqlite3_bind_int64(s->write_reject, 11, reject->attempt);
+    sqlite_bind_bytes(s->write_reject, 12, bytes_of(headers.data, headers.size));
+    sqlite_bind_string(s->write_reject, 13, reject->sink->shape->plan_hash);
+    sqlite3_bind_int(s->write_reject, 14, s->system.forwards_rejects);
+    enum status status =
+        sqlite_step_done(s->log, s->write_reject, "store a refused row in", err);
+    buffer_fini(&headers);
+    return status;
 }
 
 /* Refused rows: booked, stored, and sent to the dead letters. */

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "base/broken.h"
+#include "connector/reject.h"
 
 static enum status read_record(const struct sqlite_system *s,
                                const struct source_partition *partition, sqlite3_stmt *row,
@@ -389,6 +390,75 @@ enum status sqlite_scan_rejects(struct system *system, const char *pipeline,
                         (const char *)sqlite3_column_text(statement, 5), err);
     }
     if (status == STATUS_OK && code != SQLITE_DONE) {
+        status = locallog_error(s->log, code, doing, err);
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static struct bytes blob(sqlite3_stmt *row, int column)
+{
+    if (sqlite3_column_type(row, column) == SQLITE_NULL) {
+        return BYTES_NONE;
+    }
+    const void *data = sqlite3_column_blob(row, column); /* NULL when there is no byte in it */
+    return data == NULL ? bytes_of_string("")
+                        : bytes_of(data, (size_t)sqlite3_column_bytes(row, column));
+}
+
+static enum status hand_out(const struct sqlite_system *s, sqlite3_stmt *row,
+                            kept_reject_visitor *reject, void *context, size_t *out_bytes,
+                            struct error *err)
+{
+    struct kept_reject kept = {
+        .record = {.offset = sqlite3_column_int64(row, 0),
+                   .timestamp_us = sqlite3_column_int64(row, 1),
+                   .key = blob(row, 5),
+                   .value = blob(row, 6)},
+        .attempt = (uint32_t)sqlite3_column_int64(row, 2),
+        .code = (const char *)sqlite3_column_text(row, 3),
+        .message = (const char *)sqlite3_column_text(row, 4),
+        .plan_hash = (const char *)sqlite3_column_text(row, 8),
+    };
+    if (kept.plan_hash == NULL || !reject_read_headers(blob(row, 7), &kept.record)) {
+        return error_set(err, STATUS_FATAL, "progress.corrupt",
+                         "%s: a refused row in weir_rejects was edited, and no dead letter can be "
+                         "made of it; restore the file from a backup",
+                         s->place);
+    }
+    *out_bytes += kept.record.key.size + kept.record.value.size;
+    reject(context, &kept);
+    memory_free((void *)(uintptr_t)kept.record.headers);
+    return STATUS_OK;
+}
+
+enum status sqlite_load_rejects(struct system *system, const struct source_partition *partition,
+                                const char *sink, int64_t from_offset, int64_t before_offset,
+                                kept_reject_visitor *reject, void *context, struct error *err)
+{
+    struct sqlite_system *s = sqlite_system(system);
+    static const char doing[] = "read refused rows of";
+    sqlite3_stmt *statement = NULL;
+    enum status status = prepare_of_partition(
+        s,
+        "SELECT \"offset\", timestamp_us, attempt, code, message, key, value, headers, plan"
+        " FROM weir_rejects WHERE pipeline = ?1 AND topic = ?2 AND partition = ?3 AND sink = ?4"
+        " AND forward = 1 AND \"offset\" >= ?5 AND \"offset\" < ?6 ORDER BY \"offset\" LIMIT ?7",
+        s->pipeline, partition, doing, &statement, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    sqlite_bind_string(statement, 4, sink);
+    sqlite3_bind_int64(statement, 5, from_offset);
+    sqlite3_bind_int64(statement, 6, before_offset);
+    sqlite3_bind_int64(statement, 7, KEPT_REJECT_ROWS);
+    size_t size_bytes = 0;
+    int code = SQLITE_DONE;
+    while (status == STATUS_OK && size_bytes <= KEPT_REJECT_BYTES &&
+           (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        status = hand_out(s, statement, reject, context, &size_bytes, err);
+    }
+    if (status == STATUS_OK && code != SQLITE_DONE && code != SQLITE_ROW) {
         status = locallog_error(s->log, code, doing, err);
     }
     sqlite3_finalize(statement);

@@ -115,7 +115,19 @@ static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS weir_rejects (pipeline TEXT NOT NULL, number INTEGER NOT NULL,"
     " sink TEXT NOT NULL, topic TEXT NOT NULL, partition TEXT NOT NULL,"
     " \"offset\" INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, key BLOB,"
-    " value BLOB, PRIMARY KEY (pipeline, number)) STRICT;";
+    " value BLOB, timestamp_us INTEGER, attempt INTEGER NOT NULL DEFAULT 1, headers BLOB,"
+    " plan TEXT, forward INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (pipeline, number)) STRICT;";
+
+/* What a table that an older weir made lacks. */
+static const char widen_sql[] =
+    "ALTER TABLE weir_rejects ADD COLUMN timestamp_us INTEGER;"
+    "ALTER TABLE weir_rejects ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE weir_rejects ADD COLUMN headers BLOB;"
+    "ALTER TABLE weir_rejects ADD COLUMN plan TEXT;"
+    "ALTER TABLE weir_rejects ADD COLUMN forward INTEGER NOT NULL DEFAULT 0;";
+static const char index_sql[] =
+    "CREATE INDEX IF NOT EXISTS weir_rejects_forward ON weir_rejects"
+    " (pipeline, topic, partition, sink, \"offset\") WHERE forward = 1;";
 
 #define UPDATE_PROGRESS \
     "UPDATE weir_progress SET epoch = ?1, next_offset = ?2, records = ?3, valid = ?4," \
@@ -145,10 +157,32 @@ static enum status prepare_statements(struct sqlite_system *s, struct error *err
         status = sqlite_prepare(
             s->log,
             "INSERT INTO weir_rejects VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM"
-            " weir_rejects WHERE pipeline = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            " weir_rejects WHERE pipeline = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
+            " ?13, ?14)",
             doing, &s->write_reject, err);
     }
     return status;
+}
+
+static enum status widen_rejects(struct sqlite_system *s, struct error *err)
+{
+    static const char doing[] = "make weir's tables in";
+    sqlite3_stmt *statement = NULL;
+    enum status status = sqlite_prepare(
+        s->log, "SELECT 1 FROM pragma_table_info('weir_rejects') WHERE name = 'forward'", doing,
+        &statement, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int code = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        return locallog_error(s->log, code, doing, err);
+    }
+    if (code == SQLITE_DONE) {
+        status = sqlite_run(s->log, widen_sql, doing, err);
+    }
+    return status == STATUS_OK ? sqlite_run(s->log, index_sql, doing, err) : status;
 }
 
 static enum status make_tables(struct sqlite_system *s, struct error *err)
@@ -156,6 +190,9 @@ static enum status make_tables(struct sqlite_system *s, struct error *err)
     enum status status = locallog_begin(s->log, err);
     if (status == STATUS_OK) {
         status = sqlite_run(s->log, schema_sql, "make weir's tables in", err);
+    }
+    if (status == STATUS_OK) {
+        status = widen_rejects(s, err);
     }
     if (status == STATUS_OK) {
         status = locallog_commit(s->log, err);
@@ -248,6 +285,7 @@ static bool is_owned(struct system *system, const char *pipeline)
 
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
+    .takes_forwarded = true,
     .plans_place = "table weir_plan",
     .place = place_of,
     .open_session = open_session,
@@ -263,6 +301,7 @@ const struct system_ops sqlite_system_ops = {
     .load_plan = sqlite_load_plan,
     .load_segments = sqlite_load_segments,
     .scan_rejects = sqlite_scan_rejects,
+    .load_rejects = sqlite_load_rejects,
     .copy = copy_system,
     .close = close_system,
 };

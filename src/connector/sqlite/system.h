@@ -111,6 +111,9 @@ enum status sqlite_scan_rejects(struct system *system, const char *pipeline,
                                                       int64_t offset, const char *code,
                                                       const char *message, struct error *err),
                                 void *context, struct error *err);
+enum status sqlite_load_rejects(struct system *system, const struct source_partition *partition,
+                                const char *sink, int64_t from_offset, int64_t before_offset,
+                                kept_reject_visitor *reject, void *context, struct error *err);
 /* The count columns of weir_progress, from parameter `first` on. */
 void sqlite_bind_counts(struct sqlite3_stmt *statement, int first, const struct ledger *ledger);
 /* FENCED: another owner has R. */
