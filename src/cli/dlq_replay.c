@@ -381,10 +381,12 @@ static enum status refuse_source(const char *pipeline, const struct place *sourc
                                  struct error *err)
 {
     return error_set(err, STATUS_CONFIG, "dlq.source",
-                     "the source of %s is %s, which cannot be written to, so dead letters cannot "
-                     "be replayed into it; 'weir dlq show %s --json' gives them to whatever "
-                     "feeds it",
-                     pipeline, source->kind == PLACE_STREAM ? "standard input" : "a file",
+                     "the source of %s is %s, into which dead letters cannot be replayed; 'weir dlq "
+                     "show %s --json' gives them to whatever feeds it",
+                     pipeline,
+                     source->kind == PLACE_STREAM   ? "standard input"
+                     : source->kind == PLACE_REMOTE ? "a topic of brokers"
+                                                    : "a file",
                      pipeline);
 }
 

@@ -232,9 +232,13 @@ static enum status open_truth(struct generator *g, const char *path, struct erro
 static enum status open_place(struct generator *g, const struct cli_arguments *arguments,
                               const struct place *place, struct error *err)
 {
-    if (place->kind == PLACE_TABLE) {
+    if (place->kind == PLACE_TABLE || place->kind == PLACE_REMOTE) {
         return error_set(err, STATUS_CONFIG, "use.place",
-                         "weir gen writes to a topic, a file or standard output; '%s' is a table",
+                         place->kind == PLACE_TABLE
+                             ? "weir gen writes to a topic, a file or standard output; '%s' is a "
+                               "table"
+                             : "weir gen writes to a topic of a local log, a file or standard "
+                               "output; a pipeline brings them to '%s'",
                          place->text);
     }
     const char *truth = cli_value(arguments, "truth");

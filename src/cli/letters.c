@@ -8,6 +8,7 @@
 #include "cli/lines.h"
 #include "codec/json.h"
 #include "codec/json_items.h"
+#include "connector/source.h"
 #include "locallog/locallog.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 30)
@@ -199,70 +200,50 @@ static enum status visit_record(struct reading *reading, struct arena *arena,
     return visit(reading, &letter, err);
 }
 
-static enum status read_partition(struct reading *reading, struct locallog *log,
-                                  const struct locallog_topic *topic, uint32_t partition,
-                                  int64_t limit_offset, struct batch *batch, struct error *err)
+static enum status read_partition(struct reading *reading, struct source *source,
+                                  uint32_t partition, int64_t limit_offset, struct batch *batch,
+                                  struct error *err)
 {
-    struct locallog_reader *reader = NULL;
-    enum status status = locallog_reader_open(log, topic, partition, &reader, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
+    uint32_t count = 0;
+    enum status status = source->ops->seek(
+        source, partition, source->ops->partitions(source, &count)[partition].first_offset, err);
     do {
         batch_reset(batch, partition, 0);
-        status = locallog_reader_read(reader, batch, limit_offset, err);
+        status = status == STATUS_OK
+                     ? source->ops->read(source, partition, batch, limit_offset, err)
+                     : status;
         for (uint32_t row = 0; row < batch->row_count && status == STATUS_OK && !reading->is_done;
              row++) {
             status = visit_record(reading, batch->arena, &batch->records[row], err);
         }
     } while (status == STATUS_OK && batch->row_count > 0 && !reading->is_done);
-    locallog_reader_close(reader);
     return status;
 }
 
 /* Where the partitions end now: what a pipeline adds while letters are replayed is not replayed at
  * once again. */
-static enum status read_ends(struct locallog *log, const struct locallog_topic *topic,
-                             int64_t *ends, struct error *err)
-{
-    for (uint32_t i = 0; i < topic->partitions; i++) {
-        int64_t first_offset = 0;
-        enum status status = locallog_bounds(log, topic, i, &first_offset, &ends[i], err);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    return STATUS_OK;
-}
-
 static enum status read_topic(struct reading *reading, const struct place *place,
                               struct error *err)
 {
     static const struct layout no_columns = {0};
-    struct locallog *log = NULL;
-    struct locallog_topic topic = {0};
-    bool found = false;
-    enum status status = locallog_open(place->path, LOCALLOG_READ, &log, err);
-    if (status == STATUS_OK) {
-        status = locallog_topic_find(log, place->name, &topic, &found, err);
+    struct source *source = NULL;
+    uint32_t count = 0;
+    enum status status = place_open_source(place, &source, err);
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (status == STATUS_OK && !found) {
-        status = error_set(err, STATUS_CONFIG, "topic.missing",
-                           "%s has no topic '%s'; a pipeline makes it when it first runs",
-                           place->path, place->name);
+    (void)source->ops->partitions(source, &count);
+    int64_t *ends = memory_alloc_zero(count, sizeof *ends);
+    struct batch *batch = batch_new(&no_columns);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = source->ops->end_offset(source, i, &ends[i], err);
     }
-    if (status == STATUS_OK) {
-        int64_t *ends = memory_alloc_zero(topic.partitions, sizeof *ends);
-        struct batch *batch = batch_new(&no_columns);
-        status = read_ends(log, &topic, ends, err);
-        for (uint32_t i = 0; i < topic.partitions && status == STATUS_OK && !reading->is_done;
-             i++) {
-            status = read_partition(reading, log, &topic, i, ends[i], batch, err);
-        }
-        batch_free(batch);
-        memory_free(ends);
+    for (uint32_t i = 0; i < count && status == STATUS_OK && !reading->is_done; i++) {
+        status = read_partition(reading, source, i, ends[i], batch, err);
     }
-    locallog_close(log);
+    batch_free(batch);
+    memory_free(ends);
+    source->ops->close(source);
     return status;
 }
 
@@ -493,6 +474,7 @@ enum status letters_each(const struct place *place, letters_visitor *visitor, vo
     enum status status = STATUS_OK;
     switch (place->kind) {
     case PLACE_TOPIC:
+    case PLACE_REMOTE:
         status = read_topic(&reading, place, err);
         break;
     case PLACE_TABLE:

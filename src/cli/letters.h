@@ -1,6 +1,6 @@
 /*
- * Dead letters, read back from where a pipeline puts them: a topic of a local log, a table of a
- * SQLite file, or files of JSON lines. What a place holds besides (records that somebody else
+ * Dead letters, read back from where a pipeline puts them: a topic, a table of a SQLite file,
+ * or files of JSON lines. What a place holds besides (records that somebody else
  * wrote there) is counted and passed over.
  */
 #ifndef WEIR_CLI_LETTERS_H

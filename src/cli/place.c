@@ -4,17 +4,17 @@
 
 #include "base/bytes.h"
 #include "cli/cli.h"
+#include "codec/json.h"
+#include "connector/registry.h"
 #include "doc/doc.h"
 #include "doc/grammar.h"
 #include "os/file.h"
 #include "plan/grammar.h"
 
 #define PIPELINE_MAX_BYTES ((size_t)4 << 20)
-#define PLACES \
-    "local:PATH#topic, file:PATH, sqlite:PATH#table, -, or a place of a pipeline: P.yaml:source, P.yaml:dlq, "       \
-    "P.yaml:SINK"
-
-static const char *const later_schemes[] = {"kafka:", "event_hubs:", "postgres:", "mysql:", NULL};
+#define PLACES                                                                                    \
+    "local:PATH#topic, kafka://HOST:PORT/topic, file:PATH, sqlite:PATH#table, -, or a place of a " \
+    "pipeline: P.yaml:source, P.yaml:dlq, P.yaml:SINK"
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -36,34 +36,30 @@ static bool is_pipeline_file(const char *path)
 
 static enum status refuse(const char *text, struct error *err)
 {
-    for (uint32_t i = 0; later_schemes[i] != NULL; i++) {
-        if (starts_with(text, later_schemes[i])) {
-            return error_set(err, STATUS_CONFIG, "config.unsupported",
-                             "'%s': this version reads and writes local logs, SQLite files and "
-                             "NDJSON files; use local:PATH#topic or file:PATH instead",
-                             text);
-        }
-    }
     return error_set(err, STATUS_CONFIG, "use.place", "'%s' is no place; places are " PLACES,
                      text);
 }
 
 /* --- places of a pipeline file --- */
 
-static enum status read_pipeline(struct arena *arena, const char *path, struct doc **out,
+static enum status read_pipeline(struct arena *arena, const char *path, const struct doc **out,
                                  struct error *err)
 {
     struct buffer content = {0};
+    struct doc *pipeline = NULL;
     enum status status = file_read(path, PIPELINE_MAX_BYTES, &content, err);
     if (status == STATUS_OK) {
         status = doc_parse(arena, arena_copy_string(arena, path),
-                           bytes_of(content.data, content.size), cli_environment, out, err);
+                           bytes_of(content.data, content.size), cli_environment, &pipeline, err);
     }
     if (status == STATUS_OK) {
-        status = plan_load_modules(*out, err);
+        status = plan_load_modules(pipeline, err);
     }
     if (status == STATUS_OK) {
-        status = grammar_check(plan_grammar(arena), *out, "the pipeline", err);
+        status = grammar_check(plan_grammar(arena), pipeline, "the pipeline", err);
+    }
+    if (status == STATUS_OK) {
+        status = plan_join_places(arena, pipeline, out, err);
     }
     buffer_fini(&content);
     return status;
@@ -105,6 +101,24 @@ static enum status read_files(struct arena *arena, const char *pipeline, const s
     return STATUS_OK;
 }
 
+/* A topic that some connector reaches over a connection. False: the node names none. */
+static bool read_remote(const char *folder, const struct doc *node, struct place *out)
+{
+    for (size_t i = 0; i < node->count; i++) {
+        const char *kind = node->keys[i]->text;
+        if (registry_connection(kind) != NULL && registry_source(kind) != NULL) {
+            out->kind = PLACE_REMOTE;
+            out->connector = kind;
+            out->config = node->items[i];
+            out->folder = folder;
+            out->path = kind;
+            out->name = grammar_string(out->config, "topic", "");
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `node` is a source, a sink or a dlq, and has passed the grammar. */
 static enum status read_node(struct arena *arena, const char *pipeline, const struct doc *node,
                              struct place *out, struct error *err)
@@ -114,6 +128,9 @@ static enum status read_node(struct arena *arena, const char *pipeline, const st
         out->kind = PLACE_TOPIC;
         out->path = path_from(arena, pipeline, grammar_string(config, "path", ""));
         out->name = grammar_string(config, "topic", "");
+        out->connector = "local";
+        out->config = config;
+        out->folder = path_from(arena, pipeline, "");
         return STATUS_OK;
     }
     config = doc_get(node, "sqlite");
@@ -132,9 +149,12 @@ static enum status read_node(struct arena *arena, const char *pipeline, const st
         out->path = "-";
         return STATUS_OK;
     }
+    if (read_remote(path_from(arena, pipeline, ""), node, out)) {
+        return STATUS_OK;
+    }
     return doc_error(node, err, "use.place",
-                     "this verb reads local logs, SQLite files, NDJSON files and standard input; "
-                     "this place is none of them");
+                     "this verb reads local logs, topics of brokers, SQLite files, NDJSON files "
+                     "and standard input; this place is none of them");
 }
 
 static enum status no_such_sink(const struct doc *pipeline, const char *name, struct error *err)
@@ -154,7 +174,7 @@ static enum status no_such_sink(const struct doc *pipeline, const char *name, st
 enum status place_of_pipeline(struct arena *arena, const char *pipeline, const char *name,
                               struct place *out, struct error *err)
 {
-    struct doc *doc = NULL;
+    const struct doc *doc = NULL;
     enum status status = read_pipeline(arena, pipeline, &doc, err);
     if (status != STATUS_OK) {
         return status;
@@ -186,6 +206,30 @@ enum status place_of_pipeline(struct arena *arena, const char *pipeline, const c
 
 /* --- places as they are written --- */
 
+/* What connectors get of a topic that is named by its address: {"ADDRESS_KEY":…,"topic":…}. Without
+ * the name of a file errors have no place in it. */
+static enum status make_config(struct arena *arena, const char *address_key, bool is_list,
+                               struct place *place, struct error *err)
+{
+    struct buffer text = {0};
+    struct doc *config = NULL;
+    buffer_printf(&text, "{\"%s\":%s", address_key, is_list ? "[" : "");
+    for (const char *at = place->path; *at != '\0';) {
+        size_t size = is_list ? strcspn(at, ",") : strlen(at);
+        buffer_append_string(&text, at == place->path ? "" : ",");
+        json_write_string(&text, bytes_of(at, size));
+        at += size + (at[size] == ',');
+    }
+    buffer_printf(&text, "%s,\"topic\":", is_list ? "]" : "");
+    json_write_string(&text, bytes_of_string(place->name == NULL ? "" : place->name));
+    buffer_append_string(&text, "}");
+    enum status status = doc_parse(arena, "", bytes_of(text.data, text.size), NULL, &config, err);
+    buffer_fini(&text);
+    place->config = config;
+    place->folder = "";
+    return status;
+}
+
 /* "local:PATH#topic" and "sqlite:PATH#table"; the name may be left out. */
 static enum status parse_named(struct arena *arena, const char *text, enum place_kind kind,
                                struct place *out, struct error *err)
@@ -207,13 +251,53 @@ static enum status parse_named(struct arena *arena, const char *text, enum place
         .text = text,
         .path = arena_copy(arena, path, size),
         .name = hash == NULL ? NULL : arena_copy_string(arena, hash + 1),
+        .connector = kind == PLACE_TOPIC ? "local" : NULL,
     };
-    return STATUS_OK;
+    return kind == PLACE_TOPIC ? make_config(arena, "path", false, out, err) : STATUS_OK;
+}
+
+/* "kafka://HOST:PORT,HOST:PORT/topic"; the topic may be left out. */
+static enum status parse_address(struct arena *arena, const char *text, struct place *out,
+                                 struct error *err)
+{
+    const char *address = strstr(text, "://") + 3;
+    const char *kind = arena_copy(arena, text, (size_t)(address - 3 - text));
+    enum status status = registry_require(kind, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct connection_kind *connection = registry_connection(kind);
+    if (connection == NULL || connection->address_key == NULL || registry_source(kind) == NULL) {
+        return connection == NULL ? refuse(text, err)
+                                  : error_set(err, STATUS_CONFIG, "use.place",
+                                              "'%s': an address does not say all that %s needs; "
+                                              "name a place of a pipeline file: P.yaml:source, "
+                                              "P.yaml:dlq, P.yaml:SINK",
+                                              text, kind);
+    }
+    const char *slash = strchr(address, '/');
+    size_t size = slash == NULL ? strlen(address) : (size_t)(slash - address);
+    if (size == 0) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "'%s' lacks its address; a topic is written %s://HOST:PORT/topic", text,
+                         kind);
+    }
+    *out = (struct place){
+        .kind = PLACE_REMOTE,
+        .text = text,
+        .path = arena_copy(arena, address, size),
+        .name = slash == NULL || slash[1] == '\0' ? NULL : arena_copy_string(arena, slash + 1),
+        .connector = kind,
+    };
+    return make_config(arena, connection->address_key, true, out, err);
 }
 
 static enum status parse_any(struct arena *arena, const char *text, struct place *out,
                              struct error *err)
 {
+    if (strstr(text, "://") != NULL) {
+        return parse_address(arena, text, out, err);
+    }
     if (starts_with(text, "local:")) {
         return parse_named(arena, text, PLACE_TOPIC, out, err);
     }
@@ -237,27 +321,40 @@ static enum status parse_any(struct arena *arena, const char *text, struct place
     return place_of_pipeline(arena, path, colon + 1, out, err);
 }
 
-static enum status require_topic(const struct place *place, struct error *err)
+static enum status require_name(const struct place *place, struct error *err)
 {
-    if (place->kind == PLACE_TABLE && place->name == NULL) {
+    if (place->name != NULL || place->kind == PLACE_FILE || place->kind == PLACE_STREAM) {
+        return STATUS_OK;
+    }
+    if (place->kind == PLACE_TABLE) {
         return error_set(err, STATUS_CONFIG, "use.place",
                          "'%s' lacks its table; a table is written sqlite:PATH#table",
                          place->text);
     }
-    if (place->kind != PLACE_TOPIC || place->name != NULL) {
-        return STATUS_OK;
-    }
+    bool is_local = place->kind == PLACE_TOPIC;
     return error_set(err, STATUS_CONFIG, "use.place",
-                     "'%s' lacks its topic; a topic is written local:PATH#topic ('weir topic list "
-                     "%s' lists them)",
-                     place->text, place->text);
+                     "'%s' lacks its topic; a topic is written %s%s%s%s%s", place->text,
+                     is_local ? "local:PATH#topic" : place->connector,
+                     is_local ? "" : "://HOST:PORT/topic",
+                     is_local ? " ('weir topic list " : "", is_local ? place->text : "",
+                     is_local ? "' lists them)" : "");
 }
 
 enum status place_parse(struct arena *arena, const char *text, struct place *out,
                         struct error *err)
 {
     enum status status = parse_any(arena, text, out, err);
-    return status == STATUS_OK ? require_topic(out, err) : status;
+    return status == STATUS_OK ? require_name(out, err) : status;
+}
+
+static const char *kind_name(const struct place *place)
+{
+    static const char *const names[] = {
+        [PLACE_TOPIC] = "a local log",        [PLACE_TABLE] = "a table",
+        [PLACE_FILE] = "a file",              [PLACE_STREAM] = "standard input or output",
+        [PLACE_REMOTE] = "a topic of brokers",
+    };
+    return names[place->kind];
 }
 
 enum status place_parse_log(struct arena *arena, const char *text, const char *verb,
@@ -267,10 +364,7 @@ enum status place_parse_log(struct arena *arena, const char *text, const char *v
     if (status == STATUS_OK && out->kind != PLACE_TOPIC) {
         return error_set(err, STATUS_CONFIG, "use.place",
                          "weir %s needs a local log, written local:PATH#topic; '%s' is %s", verb,
-                         text,
-                         out->kind == PLACE_TABLE  ? "a table"
-                         : out->kind == PLACE_FILE ? "a file"
-                                                   : "standard input or output");
+                         text, kind_name(out));
     }
     return status;
 }
@@ -279,7 +373,7 @@ enum status place_parse_topic(struct arena *arena, const char *text, const char 
                               struct place *out, struct error *err)
 {
     enum status status = place_parse_log(arena, text, verb, out, err);
-    return status == STATUS_OK ? require_topic(out, err) : status;
+    return status == STATUS_OK ? require_name(out, err) : status;
 }
 
 enum status place_parse_dlq(struct arena *arena, const char *text, struct place *out,
@@ -289,6 +383,36 @@ enum status place_parse_dlq(struct arena *arena, const char *text, struct place 
         return place_of_pipeline(arena, text, "dlq", out, err);
     }
     return place_parse(arena, text, out, err);
+}
+
+/* --- reading a topic --- */
+
+enum status place_open_source(const struct place *place, struct source **out, struct error *err)
+{
+    const struct source_ops *ops = registry_source(place->connector);
+    struct error failure = {0};
+    enum status status = ops->check_config == NULL
+                             ? STATUS_OK
+                             : ops->check_config(place->config, place->folder, err);
+    if (status == STATUS_OK) {
+        status = ops->open(place->config, place->folder, NULL, out, &failure);
+    }
+    if (status == STATUS_OK || failure.status == STATUS_OK) {
+        return status;
+    }
+    if (strcmp(failure.code, "source.no_topic") == 0) {
+        return place->kind == PLACE_TOPIC
+                   ? error_set(err, status, "topic.missing",
+                               "%s has no topic '%s'; 'weir topic list local:%s' lists those it "
+                               "has",
+                               place->path, place->name, place->path)
+                   : error_set(err, status, "topic.missing",
+                               "the brokers have no topic '%s'; a pipeline makes its outputs "
+                               "when it first runs",
+                               place->name);
+    }
+    *err = failure;
+    return status;
 }
 
 /* --- files --- */

@@ -2,14 +2,17 @@
  * Places: what stands on the command line for where records are.
  *
  *   local:PATH#topic   a topic of a local log
+ *   kafka://HOST:PORT,HOST:PORT/topic
+ *                      a topic of brokers that ask for no login
  *   sqlite:PATH#table  a table of a SQLite file
  *   file:PATH          an NDJSON file, or a folder of parts that a file sink wrote
  *   -                  standard input or output
  *   P.yaml:source, P.yaml:dlq, P.yaml:SINK
- *                      a place that a pipeline file names: one of those above, or a table of a
- *                      SQLite file
+ *                      a place that a pipeline file names: one of those above, or a topic of
+ *                      brokers over whatever connection the file describes
  *
- * Parsing opens nothing but the pipeline file. Everything lives in the given arena.
+ * Parsing opens nothing but the pipeline file and the module of a connector. Everything lives in
+ * the given arena.
  */
 #ifndef WEIR_CLI_PLACE_H
 #define WEIR_CLI_PLACE_H
@@ -19,12 +22,16 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "connector/rows.h"
+
+struct doc;
 
 enum place_kind {
     PLACE_TOPIC,
     PLACE_TABLE,
     PLACE_FILE,
     PLACE_STREAM,
+    PLACE_REMOTE, /* a topic that a connector reaches over a connection */
 };
 
 struct place {
@@ -33,6 +40,11 @@ struct place {
     const char *path; /* of the log, the database, the file or folder; "-" for a stream */
     const char *name; /* of the topic or table; NULL for the others */
     const char *pipeline; /* the name that the pipeline file gives itself; NULL without one */
+    /* PLACE_REMOTE: the connector's kind (connector/registry.h), what it gets as `config`, and the
+     * folder where paths in that begin */
+    const char *connector;
+    const struct doc *config;
+    const char *folder;
 };
 
 /* CONFIG "use.place" when it is none, and whatever is wrong with the pipeline file. */
@@ -51,6 +63,15 @@ enum status place_parse_dlq(struct arena *arena, const char *text, struct place 
 /* A place of a pipeline file by name: "source", "dlq", or a sink's. */
 enum status place_of_pipeline(struct arena *arena, const char *pipeline, const char *name,
                               struct place *out, struct error *err) WEIR_MUST_USE;
+
+/* A topic of whatever kind, to be read. CONFIG "topic.missing" when it is not there. */
+struct source;
+enum status place_open_source(const struct place *place, struct source **out,
+                              struct error *err) WEIR_MUST_USE;
+
+/* place_rows.c: every row of a place but standard input, as connector/rows.h hands it out. */
+enum status place_each_row(const struct place *place, place_row_visitor *visit, void *context,
+                           struct error *err) WEIR_MUST_USE;
 
 /* The files of a place of kind FILE or STREAM, in order: the file itself, or the parts in a folder
  * (*out_is_folder), which are the `.ndjson` files in it. A file need not exist. */

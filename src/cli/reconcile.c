@@ -77,23 +77,26 @@ static enum status read_keys(struct arena *arena, const struct cli_arguments *ar
     return status;
 }
 
+static enum status each_row(const void *place, place_row_visitor *visit, void *context,
+                            struct error *err)
+{
+    return place_each_row(place, visit, context, err);
+}
+
 static enum status read_place(struct arena *arena, const char *text, struct reconcile_place *out,
                               struct error *err)
 {
-    static const char *const kinds[] = {
-        [PLACE_TOPIC] = "local", [PLACE_TABLE] = "sqlite", [PLACE_FILE] = "file"};
-    struct place place = {0};
-    enum status status = place_parse(arena, text, &place, err);
+    struct place *place = arena_alloc_zero(arena, 1, sizeof *place);
+    enum status status = place_parse(arena, text, place, err);
     if (status != STATUS_OK) {
         return status;
     }
-    if (place.kind == PLACE_STREAM) {
+    if (place->kind == PLACE_STREAM) {
         return error_set(err, STATUS_CONFIG, "use.place",
                          "standard input cannot be read twice, which naming differences needs; "
                          "write it to a file first");
     }
-    *out = (struct reconcile_place){
-        .ops = rows_find(kinds[place.kind]), .path = place.path, .name = place.name};
+    *out = (struct reconcile_place){.each = each_row, .place = place};
     return STATUS_OK;
 }
 
@@ -266,8 +269,8 @@ const struct cli_verb verb_reconcile = {
     .summary = "compare two places row by row: missing, doubled, altered",
     .details =
         "Compares any two places that should hold the same rows, whoever wrote them. Places are\n"
-        "local:PATH#topic, file:PATH (NDJSON, or a folder of parts), sqlite:PATH#table, and\n"
-        "P.yaml:SINK.\n"
+        "local:PATH#topic, kafka://HOST:PORT/topic, file:PATH (NDJSON, or a folder of parts),\n"
+        "sqlite:PATH#table, and P.yaml:SINK.\n"
         "\n"
         "  missing   in LEFT, and not in RIGHT\n"
         "  extra     in RIGHT, and LEFT has no row of that key\n"

@@ -9,7 +9,7 @@
 #include "codec/record_json.h"
 #include "cli/verbs.h"
 #include "connector/rows.h"
-#include "locallog/locallog.h"
+#include "connector/source.h"
 #include "os/thread.h"
 #include "os/watch.h"
 
@@ -19,6 +19,7 @@
 
 struct tail {
     int64_t from;        /* an offset, or one of the two above */
+    int64_t from_us;     /* records of before it are passed over; TIME_NEVER: none are */
     int64_t partition;   /* −1: all */
     int64_t left;        /* how many more may be printed */
     bool follow;
@@ -81,16 +82,16 @@ static void print_record(struct tail *t, const char *topic, uint32_t partition,
 /* One partition of the topic and its records that are read and not printed yet. */
 struct cursor {
     uint32_t partition;
-    struct locallog_reader *reader;
     struct batch *batch;
     uint32_t row;
+    int64_t from_offset; /* records before it are passed over */
     int64_t limit_offset;
 };
 
 struct topic_tail {
     struct tail *tail;
-    struct locallog *log;
-    struct locallog_topic topic;
+    struct source *source;
+    const struct source_partition *partitions;
     struct cursor *cursors;
     uint32_t count;
 };
@@ -100,11 +101,12 @@ static bool has_record(const struct cursor *cursor)
     return cursor->row < cursor->batch->row_count;
 }
 
-static enum status load(struct cursor *cursor, struct error *err)
+static enum status load(struct topic_tail *t, struct cursor *cursor, struct error *err)
 {
     batch_reset(cursor->batch, cursor->partition, 0);
     cursor->row = 0;
-    return locallog_reader_read(cursor->reader, cursor->batch, cursor->limit_offset, err);
+    return t->source->ops->read(t->source, cursor->partition, cursor->batch,
+                                cursor->limit_offset, err);
 }
 
 /* Earlier appended first; of one moment the lower partition. */
@@ -134,6 +136,15 @@ static void find_next(const struct topic_tail *t, struct cursor **out_first,
     }
 }
 
+static void print_next(struct topic_tail *t, struct cursor *cursor)
+{
+    const struct record *record = &cursor->batch->records[cursor->row++];
+    if (record->offset >= cursor->from_offset && record->timestamp_us >= t->tail->from_us) {
+        print_record(t->tail, t->partitions[cursor->partition].topic,
+                     (uint32_t)t->partitions[cursor->partition].number, record);
+    }
+}
+
 /* Prints until all cursors have come to the end of what is there. */
 static enum status print_merged(struct topic_tail *t, struct error *err)
 {
@@ -141,17 +152,16 @@ static enum status print_merged(struct topic_tail *t, struct error *err)
     struct cursor *second = NULL;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < t->count && status == STATUS_OK; i++) {
-        status = load(&t->cursors[i], err);
+        status = load(t, &t->cursors[i], err);
     }
     for (find_next(t, &first, &second); status == STATUS_OK && first != NULL && !is_done(t->tail);
          find_next(t, &first, &second)) {
         while (has_record(first) && (second == NULL || is_before(first, second)) &&
                t->tail->left > 0) {
-            print_record(t->tail, t->topic.name, first->partition,
-                         &first->batch->records[first->row++]);
+            print_next(t, first);
         }
         if (!has_record(first)) {
-            status = load(first, err);
+            status = load(t, first, err);
         }
     }
     return status;
@@ -159,52 +169,40 @@ static enum status print_merged(struct topic_tail *t, struct error *err)
 
 static enum status open_cursor(struct topic_tail *t, uint32_t partition, struct error *err)
 {
-    struct cursor *cursor = &t->cursors[t->count];
-    int64_t first_offset = 0;
-    int64_t next_offset = 0;
-    enum status status =
-        locallog_bounds(t->log, &t->topic, partition, &first_offset, &next_offset, err);
-    if (status == STATUS_OK) {
-        status = locallog_reader_open(t->log, &t->topic, partition, &cursor->reader, err);
-    }
+    static const struct layout no_columns = {0};
+    struct cursor *cursor = &t->cursors[t->count++];
+    int64_t first_offset = t->partitions[partition].first_offset;
+    int64_t end_offset = 0;
+    int64_t from = t->tail->from;
+    cursor->batch = batch_new(&no_columns);
+    cursor->partition = partition;
+    enum status status = t->source->ops->end_offset(t->source, partition, &end_offset, err);
     if (status != STATUS_OK) {
         return status;
     }
-    static const struct layout no_columns = {0};
-    int64_t from = t->tail->from;
-    cursor->partition = partition;
-    cursor->batch = batch_new(&no_columns);
-    cursor->limit_offset = t->tail->follow ? INT64_MAX : next_offset;
-    locallog_reader_seek(cursor->reader, from == FROM_EARLIEST ? first_offset
-                                         : from == FROM_LATEST ? next_offset
-                                                               : from);
-    t->count++;
-    return STATUS_OK;
+    from = from == FROM_EARLIEST ? first_offset : from == FROM_LATEST ? end_offset : from;
+    cursor->from_offset = from;
+    cursor->limit_offset = t->tail->follow ? INT64_MAX : end_offset;
+    from = from < first_offset ? first_offset : from > end_offset ? end_offset : from;
+    return t->source->ops->seek(t->source, partition, from, err);
 }
 
 static enum status open_topic(struct topic_tail *t, const struct place *place, struct error *err)
 {
-    bool found = false;
-    enum status status = locallog_open(place->path, LOCALLOG_READ, &t->log, err);
-    if (status == STATUS_OK) {
-        status = locallog_topic_find(t->log, place->name, &t->topic, &found, err);
-    }
-    if (status == STATUS_OK && !found) {
-        status = error_set(err, STATUS_CONFIG, "topic.missing",
-                           "%s has no topic '%s'; 'weir topic list local:%s' lists those it has",
-                           place->path, place->name, place->path);
-    }
+    uint32_t count = 0;
     int64_t only = t->tail->partition;
-    if (status == STATUS_OK && only >= t->topic.partitions) {
-        status = error_set(err, STATUS_CONFIG, "use.value",
-                           "'%s' has the partitions 0 to %u, no partition %lld", place->name,
-                           t->topic.partitions - 1, (long long)only);
-    }
+    enum status status = place_open_source(place, &t->source, err);
     if (status != STATUS_OK) {
         return status;
     }
-    t->cursors = memory_alloc_zero(t->topic.partitions, sizeof *t->cursors);
-    for (uint32_t i = 0; i < t->topic.partitions && status == STATUS_OK; i++) {
+    t->partitions = t->source->ops->partitions(t->source, &count);
+    if (only >= count) {
+        return error_set(err, STATUS_CONFIG, "use.value",
+                         "'%s' has the partitions 0 to %u, no partition %lld", place->name,
+                         count - 1, (long long)only);
+    }
+    t->cursors = memory_alloc_zero(count, sizeof *t->cursors);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = only < 0 || only == i ? open_cursor(t, i, err) : STATUS_OK;
     }
     return status;
@@ -213,11 +211,12 @@ static enum status open_topic(struct topic_tail *t, const struct place *place, s
 static void close_topic(struct topic_tail *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
-        locallog_reader_close(t->cursors[i].reader);
         batch_free(t->cursors[i].batch);
     }
     memory_free(t->cursors);
-    locallog_close(t->log);
+    if (t->source != NULL) {
+        t->source->ops->close(t->source);
+    }
 }
 
 static enum status tail_topic(struct tail *tail, const struct place *place, struct error *err)
@@ -229,7 +228,7 @@ static enum status tail_topic(struct tail *tail, const struct place *place, stru
     }
     while (status == STATUS_OK && tail->follow && !is_done(tail)) {
         fflush(stdout);
-        locallog_wait(t.log, FOLLOW_WAIT_US);
+        t.source->ops->wait(t.source, FOLLOW_WAIT_US);
         status = print_merged(&t, err);
     }
     close_topic(&t);
@@ -332,32 +331,34 @@ static enum status print_row(void *context, const struct place_row *row, bool *o
 
 /* --- arguments --- */
 
-static enum status read_from(const struct cli_arguments *arguments, int64_t *out,
+static enum status read_from(const struct cli_arguments *arguments, struct tail *t,
                              struct error *err)
 {
     const char *text = cli_value(arguments, "from");
-    if (text == NULL || strcmp(text, "earliest") == 0) {
-        *out = FROM_EARLIEST;
-        return STATUS_OK;
-    }
-    if (strcmp(text, "latest") == 0) {
-        *out = FROM_LATEST;
+    t->from_us = TIME_NEVER;
+    if (text == NULL || strcmp(text, "earliest") == 0 || strcmp(text, "latest") == 0) {
+        t->from = text != NULL && text[0] == 'l' ? FROM_LATEST : FROM_EARLIEST;
         return STATUS_OK;
     }
     char *end = NULL;
     long long offset = strtoll(text, &end, 10);
-    if (end == text || *end != '\0' || offset < 0) {
-        return error_set(err, STATUS_CONFIG, "use.value",
-                         "--from takes earliest, latest or an offset, not '%s'", text);
+    if (end != text && *end == '\0' && offset >= 0) {
+        t->from = offset;
+        return STATUS_OK;
     }
-    *out = offset;
-    return STATUS_OK;
+    t->from = FROM_EARLIEST;
+    return time_parse_rfc3339(bytes_of_string(text), &t->from_us)
+               ? STATUS_OK
+               : error_set(err, STATUS_CONFIG, "use.value",
+                           "--from takes earliest, latest, an offset or a time such as "
+                           "2026-01-31T12:00:00Z, not '%s'",
+                           text);
 }
 
 static enum status read_arguments(const struct cli_arguments *arguments, struct tail *t,
                                   struct error *err)
 {
-    enum status status = read_from(arguments, &t->from, err);
+    enum status status = read_from(arguments, t, err);
     if (status == STATUS_OK) {
         status = cli_integer(arguments, "partition", 0, INT32_MAX, -1, &t->partition, err);
     }
@@ -377,12 +378,18 @@ static enum status read_arguments(const struct cli_arguments *arguments, struct 
 }
 
 /* What a place does not have cannot be asked of it. */
-static enum status check_arguments(const struct cli_arguments *arguments,
+static enum status check_arguments(const struct cli_arguments *arguments, const struct tail *t,
                                    const struct place *place, struct error *err)
 {
     static const char *const of_topics[] = {"partition", "headers", "key"};
     static const char *const of_streams[] = {"follow", "from"};
-    for (uint32_t i = 0; i < 3 && place->kind != PLACE_TOPIC; i++) {
+    bool is_topic = place->kind == PLACE_TOPIC || place->kind == PLACE_REMOTE;
+    if (t->from_us != TIME_NEVER && !is_topic) {
+        return error_set(err, STATUS_CONFIG, "use.option",
+                         "--from a time is for topics; the records of '%s' have none",
+                         place->text);
+    }
+    for (uint32_t i = 0; i < 3 && !is_topic; i++) {
         if (cli_given(arguments, of_topics[i])) {
             return error_set(err, STATUS_CONFIG, "use.option",
                              "--%s is for topics; the records of '%s' have none", of_topics[i],
@@ -403,9 +410,10 @@ static enum status tail_place(struct tail *t, const struct place *place, struct 
 {
     switch (place->kind) {
     case PLACE_TOPIC:
+    case PLACE_REMOTE:
         return tail_topic(t, place, err);
     case PLACE_TABLE:
-        return rows_find("sqlite")->each(place->path, place->name, print_row, t, err);
+        return place_each_row(place, print_row, t, err);
     case PLACE_FILE:
     case PLACE_STREAM:
         break;
@@ -423,7 +431,7 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
         status = place_parse(arena, arguments->positional[0], &place, err);
     }
     if (status == STATUS_OK) {
-        status = check_arguments(arguments, &place, err);
+        status = check_arguments(arguments, &t, &place, err);
     }
     if (status == STATUS_OK) {
         status = tail_place(&t, &place, err);
@@ -434,7 +442,8 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
 }
 
 static const struct cli_option options[] = {
-    {"from", "earliest|latest|OFFSET", "earliest unless given; the offset in a file is a byte"},
+    {"from", "earliest|latest|OFFSET|TIME", "earliest unless given; the offset in a file is a byte; "
+                                            "a time is that of the records"},
     {"partition", "N", "only that partition"},
     {"count", "N", "stop after so many"},
     {"follow", NULL, "wait for more at the end"},
@@ -452,8 +461,9 @@ const struct cli_verb verb_tail = {
     .details =
         "Prints the value of each record and a line break, as the bytes are; partitions are\n"
         "joined in the order in which the records were appended. PLACE is local:PATH#topic,\n"
-        "file:PATH, - or a place of a pipeline file, P.yaml:source, P.yaml:dlq or P.yaml:SINK;\n"
-        "the rows of a table are printed as JSON objects.",
+        "kafka://HOST:PORT/topic, file:PATH, - or a place of a pipeline file, P.yaml:source,\n"
+        "P.yaml:dlq or P.yaml:SINK; the rows of a table are printed as JSON objects. Of brokers\n"
+        "committed records are printed, never those of transactions that were aborted.",
     .options = options,
     .least = 1,
     .most = 1,

@@ -46,9 +46,12 @@ struct sink_kind {
 struct connection_kind {
     const char *kind;
     const struct grammar_field *grammar;
+    /* The key that alone makes a connection, so that KIND://ADDRESS/NAME is a place: a list of
+     * host:port. NULL where an address does not say enough. */
+    const char *address_key;
 };
 
-#define CONNECTOR_MODULE_VERSION 1u
+#define CONNECTOR_MODULE_VERSION 2u
 
 /* What the symbol `weir_connector_module` of a module is; lists are NULL-terminated. */
 struct connector_module {

@@ -5,7 +5,7 @@
 #include "connector/file/file.h"
 #include "connector/sqlite/sqlite.h"
 
-static const struct rows_ops *const all[] = {&local_rows_ops, &sqlite_rows_ops, &file_rows_ops};
+static const struct rows_ops *const all[] = {&sqlite_rows_ops, &file_rows_ops};
 
 const struct rows_ops *rows_find(const char *kind)
 {

@@ -1,6 +1,6 @@
 /*
  * Rows: the port through which the rows of any place are read as what they are, with no pipeline
- * around it. For verbs that look at places of others (reconcile, tail of a table).
+ * around it. For verbs that look at places of others (reconcile, tail of a table); topics are read as sources.
  *
  * A row is handed out as a JSON object where it is one: a record's value, a line, a table's row
  * with its columns as members (texts that are not UTF-8 stand in base64 under NAME_base64). What it
@@ -32,7 +32,7 @@ typedef enum status place_row_visitor(void *context, const struct place_row *row
                                       struct error *err);
 
 struct rows_ops {
-    const char *kind; /* "local", "sqlite", "file": as sinks are called */
+    const char *kind; /* "sqlite", "file": as sinks are called */
     /* Every row of `name` in `path` (`name` is NULL where a place has no names within). CONFIG when
      * there is no such place. */
     enum status (*each)(const char *path, const char *name, place_row_visitor *visit,

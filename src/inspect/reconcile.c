@@ -119,7 +119,7 @@ static enum status read_place(struct reconcile *r, uint32_t side, place_row_visi
 {
     const struct reconcile_place *place = &r->query->places[side];
     r->side = side;
-    return place->ops->each(place->path, place->name, visit, r, err);
+    return place->each(place->place, visit, r, err);
 }
 
 /* --- comparing --- */

@@ -24,9 +24,10 @@
 #define RECONCILE_RECORD_KEY "$key"
 
 struct reconcile_place {
-    const struct rows_ops *ops;
-    const char *path;
-    const char *name;
+    /* Every row of it, as connector/rows.h says. */
+    enum status (*each)(const void *place, place_row_visitor *visit, void *context,
+                        struct error *err);
+    const void *place;
 };
 
 struct reconcile_query {

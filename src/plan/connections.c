@@ -307,3 +307,13 @@ enum status plan_join_connections(struct plan_maker *maker, struct error *err)
     }
     return failure.status;
 }
+
+enum status plan_join_places(struct arena *arena, const struct doc *pipeline,
+                             const struct doc **out, struct error *err)
+{
+    struct plan names = {.arena = arena};
+    struct plan_maker maker = {.plan = &names, .arena = arena, .pipeline = pipeline};
+    enum status status = plan_join_connections(&maker, err);
+    *out = maker.pipeline;
+    return status;
+}

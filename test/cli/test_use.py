@@ -34,7 +34,7 @@ def test_no_verb_is_wrong_use(weir_cli):
     (["gen", "--start", "tomorrow"], "use.value", "--start takes a time"),
     (["gen", "--start", "2999-01-01T00:00:00Z"], "gen.start", "--start now"),
     (["gen", "--truth", "t"], "gen.truth", "needs a topic"),
-    (["gen", "kafka://host/topic"], "config.unsupported", "use local:PATH#topic"),
+    (["gen", "kafka://host/topic"], "use.place", "a pipeline brings them to"),
     (["produce"], "use.arguments", "usage: weir produce"),
     (["produce", "nowhere"], "use.place", "local:PATH#topic"),
     (["produce", "file:x"], "use.place", "'file:x' is a file"),

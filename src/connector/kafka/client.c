@@ -62,7 +62,8 @@ static const struct grammar_field event_hubs_fields[] = {
     {0},
 };
 
-const struct connection_kind kafka_connection_kind = {.kind = "kafka", .grammar = kafka_fields};
+const struct connection_kind kafka_connection_kind = {
+    .kind = "kafka", .grammar = kafka_fields, .address_key = "brokers"};
 const struct connection_kind event_hubs_connection_kind = {.kind = "event_hubs",
                                                            .grammar = event_hubs_fields};
 

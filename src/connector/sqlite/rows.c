@@ -1,4 +1,4 @@
-/* Rows of a topic or a table, read without a pipeline. */
+/* Rows of a table, read without a pipeline. */
 #include <sqlite3.h>
 #include <stdio.h>
 
@@ -7,8 +7,6 @@
 #include "codec/record_json.h"
 #include "connector/sqlite/sqlite.h"
 #include "locallog/locallog.h"
-
-/* --- tables --- */
 
 static struct bytes column_bytes(sqlite3_stmt *statement, int column)
 {
@@ -101,67 +99,4 @@ static enum status each_of_table(const char *path, const char *name, place_row_v
     return status;
 }
 
-/* --- topics --- */
-
-static enum status each_of_partition(struct locallog *log, const struct locallog_topic *topic,
-                                     uint32_t partition, place_row_visitor *visit, void *context,
-                                     bool *out_done, struct error *err)
-{
-    static const struct layout no_columns = {0};
-    struct locallog_reader *reader = NULL;
-    char label[16];
-    int64_t first_offset = 0;
-    int64_t next_offset = 0;
-    snprintf(label, sizeof label, "%u", partition);
-    enum status status =
-        locallog_bounds(log, topic, partition, &first_offset, &next_offset, err);
-    if (status == STATUS_OK) {
-        status = locallog_reader_open(log, topic, partition, &reader, err);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct batch *batch = batch_new(&no_columns);
-    do {
-        batch_reset(batch, partition, 0);
-        status = locallog_reader_read(reader, batch, next_offset, err);
-        for (uint32_t row = 0; row < batch->row_count && status == STATUS_OK && !*out_done;
-             row++) {
-            const struct record *record = &batch->records[row];
-            struct place_row one = {.key = record->key,
-                                    .value = record->value,
-                                    .part = label,
-                                    .position = record->offset};
-            status = visit(context, &one, out_done, err);
-        }
-    } while (status == STATUS_OK && batch->row_count > 0 && !*out_done);
-    batch_free(batch);
-    locallog_reader_close(reader);
-    return status;
-}
-
-static enum status each_of_topic(const char *path, const char *name, place_row_visitor *visit,
-                                 void *context, struct error *err)
-{
-    struct locallog *log = NULL;
-    struct locallog_topic topic = {0};
-    bool found = false;
-    bool done = false;
-    enum status status = locallog_open(path, LOCALLOG_READ, &log, err);
-    if (status == STATUS_OK) {
-        status = locallog_topic_find(log, name, &topic, &found, err);
-    }
-    if (status == STATUS_OK && !found) {
-        status = error_set(err, STATUS_CONFIG, "topic.missing",
-                           "%s has no topic '%s'; 'weir topic list local:%s' lists them", path,
-                           name, path);
-    }
-    for (uint32_t p = 0; status == STATUS_OK && p < topic.partitions && !done; p++) {
-        status = each_of_partition(log, &topic, p, visit, context, &done, err);
-    }
-    locallog_close(log);
-    return status;
-}
-
-const struct rows_ops local_rows_ops = {.kind = "local", .each = each_of_topic};
 const struct rows_ops sqlite_rows_ops = {.kind = "sqlite", .each = each_of_table};

@@ -13,7 +13,6 @@ extern const struct source_ops local_source_ops;
 extern const struct sink_kind local_sink_kind;
 extern const struct sink_kind sqlite_sink_kind;
 extern const struct injector_ops local_injector_ops;
-extern const struct rows_ops local_rows_ops;
 extern const struct rows_ops sqlite_rows_ops;
 
 #endif
