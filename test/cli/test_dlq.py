@@ -342,7 +342,7 @@ def test_a_source_that_cannot_be_written_to_refuses(iot):
     path.write_text(path.read_text().replace("local: {path: iot.db, topic: raw_iot_data, "
                                              "start: earliest}", "file: {path: in.ndjson}"))
     err = iot("dlq", "replay", "iot.yaml", status=2).err
-    assert "dlq.source" in err and "a file, which cannot be written to" in err
+    assert "dlq.source" in err and "a file, into which dead letters cannot be replayed" in err
 
 
 def test_a_pipeline_that_never_ran_has_none(iot):
