@@ -19,13 +19,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
+import kafka_bench
+
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/bench"
 DATA = OUT / "data"
 EXPECTED = ROOT / "bench/expected.json"
 # How much more a ratio may be before --check calls it slower: a busy machine moves them so far.
 NOISE = 1.35
-NAMES = ["decode", "stages", "state", "log", "producers", "job", "start"]
+NAMES = ["decode", "stages", "state", "log", "producers", "job", "start", "kafka"]
 
 
 class Run:
@@ -50,8 +52,11 @@ class Bench:
         self.quick = quick
         self.weir = weir
         self.measure_program = measure
+        self.kafka_program = measure.with_name("kafka")
+        self.asked = False  # whether kafka was named, so that it may not be left out
         self.samples = defaultdict(list)
         self.references = {}  # name -> names of its references
+        self.rate_references = {}  # likewise, where records a second of wall time count too
         self.facts = defaultdict(dict)  # name -> what else is known of it, the greatest counts
 
     def add(self, name, records, cpu_s, wall_s, rss_bytes, **facts):
@@ -237,16 +242,27 @@ def bench_start(bench):
     remove_database(DATA / "input.db")
 
 
+def bench_kafka(bench):
+    if not kafka_bench.measure(bench, Run, DATA) and bench.asked:
+        raise SystemExit(1)
+
+
 # --- what is shown ---
 
 
 def ratios(bench, results):
-    """CPU time of the reference through that of the thing: above 1, weir needs less."""
+    """What the thing needs through what the reference needs, of CPU or of time: below 1, weir needs
+    less."""
     found = []
     for name, references in bench.references.items():
         for reference in references:
             of = "wall_seconds" if results[name]["records"] == 1 else "cpu_seconds_per_million"
             value = results[name][of]["median"] / max(results[reference][of]["median"], 1e-9)
+            found.append({"name": name, "reference": reference, "of": of, "ratio": value})
+    of = "records_per_second"
+    for name, references in bench.rate_references.items():
+        for reference in references:
+            value = results[reference][of]["median"] / results[name][of]["median"]
             found.append({"name": name, "reference": reference, "of": of, "ratio": value})
     return found
 
@@ -294,16 +310,22 @@ def print_table(bench, results, last):
         if name.startswith("keys inserted"):
             print(f"{name}: {r['state_bytes'] / r['records']:.0f} bytes a key")
     for ratio in ratios(bench, results):
-        what = "time" if ratio["of"] == "wall_seconds" else "CPU time"
+        what = "CPU time" if ratio["of"] == "cpu_seconds_per_million" else "time"
         print(f"{ratio['name']}: {ratio['ratio']:.3g} times the {what} of: {ratio['reference']}")
+    for name, r in results.items():
+        for line in kafka_bench.sentences(r):
+            print(f"{name}: {line}")
     print()
 
 
 def slower(found, expected):
     """Sentences about ratios that are worse than the committed ones beyond noise."""
-    known = {(e["name"], e["reference"]): e["ratio"] for e in expected}
-    compared = [(r, known[r["name"], r["reference"]]) for r in found
-                if (r["name"], r["reference"]) in known]
+    known = {(e["name"], e["reference"], e.get("of")): e["ratio"] for e in expected}
+
+    def key(ratio):
+        return (ratio["name"], ratio["reference"],
+                "records_per_second" if ratio["of"] == "records_per_second" else None)
+    compared = [(r, known[key(r)]) for r in found if key(r) in known]
     if not compared:
         return ["nothing that was measured has a committed ratio"]
     return [f"{r['name']}: {r['ratio']:.3g} times {r['reference']}, {before:.3g} is committed"
@@ -403,7 +425,11 @@ def build(folder):
     if folder is None:
         folder = ROOT / "build/release"
         subprocess.run(["script/build", "release"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["ninja", "-C", folder, "--quiet", "bench/measure"], check=True,
+        targets = subprocess.run(["ninja", "-C", folder, "-t", "targets", "all"], check=True,
+                                 capture_output=True, text=True).stdout
+        # Without librdkafka there is no Kafka module, and nothing to measure of it.
+        kafka = ["bench/kafka"] if "\nbench/kafka:" in targets else []
+        subprocess.run(["ninja", "-C", folder, "--quiet", "bench/measure", *kafka], check=True,
                        stdout=sys.stderr)
     folder = folder.resolve()
     return folder / "src/cli/weir", folder / "bench/measure"
@@ -414,6 +440,7 @@ def main():
     # Before the first thread or process: what is running is then what was measured.
     weir, measure = build(options.build)
     bench = Bench(options.quick, weir, measure)
+    bench.asked = "kafka" in options.names
     write_pipelines(DATA)
     if options.instructions:
         bench_instructions(bench)
