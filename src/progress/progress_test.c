@@ -176,6 +176,42 @@ static void test_golden_progress(void **state)
     buffer_fini(&golden);
 }
 
+/* What version 2 adds to the sample. */
+static void add_refused(struct progress *sample)
+{
+    refused_add(&sample->due, "readings", 2097190, (struct hash128){0, 0});
+    refused_add(&sample->due, "readings", 2097180, (struct hash128){0, 0});
+    refused_add(&sample->forwarded, "readings", 2097170, (struct hash128){400, 401});
+    refused_add(&sample->forwarded, "alarms", 7, (struct hash128){500, 501});
+}
+
+static void test_golden_refused(void **state)
+{
+    (void)state;
+    struct buffer golden = read_golden("progress-v2.hex");
+    struct progress sample;
+    make_sample(&sample);
+    add_refused(&sample);
+    struct buffer form = {0};
+    progress_write(&sample, &form);
+    assert_golden(&form, &golden);
+    struct progress read = {0};
+    struct error err = {0};
+    assert_int_equal(progress_read(&read, bytes_of(golden.data, golden.size), &err), STATUS_OK);
+    assert_int_equal(read.due.count, 1);
+    assert_int_equal(refused_find(&read.due, "readings")->count, 2);
+    assert_int_equal(refused_find(&read.due, "readings")->next_offset, 2097191);
+    assert_string_equal(read.forwarded.items[0].sink, "alarms");
+    assert_true(hash_equal(refused_find(&read.forwarded, "readings")->sum,
+                           (struct hash128){400, 401}));
+    assert_null(refused_find(&read.forwarded, "rows"));
+    assert_forms_equal(&read, &sample);
+    progress_fini(&read);
+    progress_fini(&sample);
+    buffer_fini(&form);
+    buffer_fini(&golden);
+}
+
 static void test_golden_segment(void **state)
 {
     (void)state;
@@ -383,6 +419,14 @@ static void fill_candidates(struct prng *prng, struct candidates *out)
     }
 }
 
+static void fill_refused(struct prng *prng, struct refused_list *out)
+{
+    for (uint64_t i = prng_below(prng, 4); i > 0; i--) {
+        char name[2] = {(char)('a' + prng_below(prng, 26)), '\0'};
+        refused_add(out, name, (int64_t)prng_below(prng, 1000000), random_hash(prng));
+    }
+}
+
 static void make_random(struct prng *prng, struct progress *out)
 {
     *out = (struct progress){
@@ -422,6 +466,8 @@ static void make_random(struct prng *prng, struct progress *out)
         ledger_sink(&out->ledger, name)->sum = random_hash(prng);
         memory_free(name);
     }
+    fill_refused(prng, &out->due);
+    fill_refused(prng, &out->forwarded);
 }
 
 static void test_random_round_trips(void **state)
@@ -532,6 +578,31 @@ static void test_apply_lost(void **state)
     progress_fini(&record);
 }
 
+/* Forwarded dead letters alone move nothing but their own counts. */
+static void test_apply_forwarded(void **state)
+{
+    (void)state;
+    struct progress record;
+    make_sample(&record);
+    add_refused(&record);
+    struct progress_step step = {.first_offset = record.next_offset,
+                                 .next_offset = record.next_offset};
+    refused_add(&step.forwarded, "readings", 2097180, (struct hash128){1, 1});
+    refused_add(&step.forwarded, "readings", 2097190, (struct hash128){2, 2});
+    progress_apply(&record, &step);
+    progress_step_fini(&step);
+    const struct refused *taken = refused_find(&record.forwarded, "readings");
+    assert_int_equal(taken->count, 3);
+    assert_int_equal(taken->next_offset, 2097191);
+    assert_true(hash_equal(taken->sum, (struct hash128){403, 404}));
+    assert_int_equal(record.rejects_forwarded, 19);
+    assert_int_equal(record.epoch, 43);
+    assert_int_equal(record.plan_count, 2);
+    assert_int_equal(record.greatest_us, 1790000600000000);
+    assert_int_equal(record.ledger.in, 10);
+    progress_fini(&record);
+}
+
 static void apply_gap(struct progress_step *step)
 {
     step->first_offset++;
@@ -587,6 +658,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_progress),
+        cmocka_unit_test(test_golden_refused),
         cmocka_unit_test(test_golden_segment),
         cmocka_unit_test(test_every_flip_and_cut_is_refused),
         cmocka_unit_test(test_sealed_nonsense_is_refused),
@@ -595,6 +667,7 @@ int main(void)
         cmocka_unit_test(test_random_round_trips),
         cmocka_unit_test(test_apply),
         cmocka_unit_test(test_apply_lost),
+        cmocka_unit_test(test_apply_forwarded),
         cmocka_unit_test(test_apply_checks_the_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,19 +127,17 @@ def test_kills_between_commit_and_forwarding(lab, seed, seed_step, long_run):
     rng = random.Random(seed + seed_step)
     apart(lab, delivery={"commit_interval": "1ms"}).produce([], partitions=3)
     lab.script(CHECK, path=OTHER)
-    kills = count = 0
+    count = 0
     for _ in range(40 if long_run else 8):
         lab.produce([value(number) for number in range(count, count + 3000)], partitions=3)
         count += 3000
-        process = lab.start("--until-end")
+        process = lab.start()
         time.sleep(rng.uniform(0.003, 0.06))  # any moment
-        kills += process.is_running()
         process.kill()
         process.wait()
     lab.run()
     assert set(letters(lab)) == rejects(lab)
     assert len(letters(lab)) == count // 10
-    assert kills > 0
     lab.audit()
 
 
