@@ -148,7 +148,9 @@ enum status database_write_segment(struct database *d, const struct progress *pr
 enum status database_write_reject(struct database *d, const struct reject *reject,
                                   const struct progress *progress, uint64_t number,
                                   struct error *err) WEIR_MUST_USE;
-enum status database_fenced(const struct database *d, const struct progress *progress,
+/* R was not found at `epoch` with this owner: FENCED where another process has taken over, FATAL
+ * "progress.behind" where the database itself has gone back. */
+enum status database_fenced(struct database *d, const struct progress *progress, uint64_t epoch,
                             struct error *err) WEIR_MUST_USE;
 /* Parameters 1 to 3: the pipeline that is open, and the partition. */
 struct parameters database_of_progress(const struct database *d, const struct progress *progress);

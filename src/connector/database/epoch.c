@@ -93,7 +93,7 @@ static enum status ask_epoch(struct database *d, const struct progress *progress
         *out_epoch = (uint64_t)d->ops->integer(answer, 0, 0);
         *out_mine = (uint64_t)d->ops->integer(answer, 0, 1) == progress->owner;
     } else {
-        status = database_fenced(d, progress, err);
+        status = database_fenced(d, progress, progress->epoch, err);
     }
     d->ops->free(answer);
     return status;
@@ -112,7 +112,7 @@ enum status database_resolve(struct database *d, const struct epoch *epoch,
         if (status == STATUS_OK && is_mine && stored_epoch == progress->epoch + 1) {
             done++;
         } else if (status == STATUS_OK && (!is_mine || stored_epoch != progress->epoch)) {
-            status = database_fenced(d, progress, err);
+            status = database_fenced(d, progress, progress->epoch, err);
         }
     }
     d->ops->roll_back(d);

@@ -258,14 +258,47 @@ enum status database_begin(struct system *system, const struct progress *progres
     return end_transaction(d, status, err);
 }
 
-enum status database_fenced(const struct database *d, const struct progress *progress,
+/* R went back: a standby that had not got everything was promoted, or a backup was restored. */
+static enum status gone_back(const struct database *d, const struct progress *progress,
+                             uint64_t epoch, int64_t stored_epoch, struct error *err)
+{
+    char stands[64];
+    if (stored_epoch < 0) {
+        snprintf(stands, sizeof stands, "is not there");
+    } else {
+        snprintf(stands, sizeof stands, "is at epoch %lld", (long long)stored_epoch);
+    }
+    return error_set(err, STATUS_FATAL, "progress.behind",
+                     "%s has lost commits: the progress record of '%s' [%s] %s, and epoch %llu had "
+                     "been committed; a standby that had not got everything was promoted, or an "
+                     "older backup was restored. Bring the server back that has them; if it shall "
+                     "stay as it is, start weir again: rows and record went back together, and "
+                     "what was lost is written again from the source",
+                     d->place, progress->topic, progress->partition, stands,
+                     (unsigned long long)epoch);
+}
+
+enum status database_fenced(struct database *d, const struct progress *progress, uint64_t epoch,
                             struct error *err)
 {
+    struct parameters parameters = database_of_progress(d, progress);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d,
+                                     "SELECT epoch FROM weir_progress WHERE pipeline = $1"
+                                     " AND topic = $2 AND \"partition\" = $3",
+                                     &parameters, "look at the progress record in", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    int64_t stored = d->ops->row_count(answer) == 1 ? d->ops->integer(answer, 0, 0) : -1;
+    d->ops->free(answer);
+    if (stored < 0 || (uint64_t)stored < epoch) {
+        return gone_back(d, progress, epoch, stored, err);
+    }
     return error_set(err, STATUS_FENCED, "progress.fenced",
                      "%s: the progress record of '%s' [%s] is not at epoch %llu with this owner "
                      "any more: another process has taken over this pipeline",
-                     d->place, progress->topic, progress->partition,
-                     (unsigned long long)progress->epoch);
+                     d->place, progress->topic, progress->partition, (unsigned long long)epoch);
 }
 
 static enum status swap_owner(struct database *d, const struct progress *progress, uint64_t owner,
@@ -281,7 +314,9 @@ static enum status swap_owner(struct database *d, const struct progress *progres
                        "UPDATE weir_progress SET owner = $4 WHERE pipeline = $1 AND topic = $2"
                        " AND \"partition\" = $3 AND owner = $5 AND epoch = $6",
                        &parameters, "take over", &changed, err);
-    return status == STATUS_OK && changed != 1 ? database_fenced(d, progress, err) : status;
+    return status == STATUS_OK && changed != 1
+               ? database_fenced(d, progress, progress->epoch, err)
+               : status;
 }
 
 enum status database_take_over(struct system *system, const struct progress *progresses,
@@ -316,7 +351,9 @@ enum status database_write_progress(struct database *d, const struct progress *p
                        " AND \"partition\" = $3 AND owner = $4 AND epoch = $14",
                        &parameters, "commit progress to", &changed, err);
     buffer_fini(&form);
-    return status == STATUS_OK && changed != 1 ? database_fenced(d, progress, err) : status;
+    return status == STATUS_OK && changed != 1
+               ? database_fenced(d, progress, progress->epoch - 1, err)
+               : status;
 }
 
 /* Adds to the ledger what is stored of the segment. */

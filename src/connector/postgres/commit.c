@@ -3,7 +3,8 @@
 
 #include "connector/postgres/table.h"
 
-/* A stage that was made in a transaction that is gone is gone too. */
+/* A stage that was made in a transaction that is gone is gone too; one of an earlier transaction is
+ * still there, and made only if it is not. */
 static void forget_stages(struct postgres_system *s)
 {
     for (uint32_t i = 0; i < s->db.system.sink_count; i++) {

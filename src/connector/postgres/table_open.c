@@ -298,8 +298,9 @@ static void write_statements(struct postgres_table *t)
     if (t->base.keys.is_upsert) {
         t->stage = arena_printf(arena, "pg_temp.weir_stage_%u", t->base.sink.index);
         t->make_stage = arena_printf(
-            arena, "CREATE TEMP TABLE weir_stage_%u ON COMMIT DELETE ROWS AS SELECT %s FROM %s"
-                   " WITH NO DATA",
+            arena,
+            "CREATE TEMP TABLE IF NOT EXISTS weir_stage_%u ON COMMIT DELETE ROWS AS SELECT %s"
+            " FROM %s WITH NO DATA",
             t->base.sink.index, buffer_string(&columns), t->quoted);
         struct buffer sql = {0};
         write_take_stage(t, &sql);
