@@ -30,8 +30,8 @@ class Database:
     def dsn(self):
         return self.server.dsn.replace("dbname=postgres", f"dbname={self.name}")
 
-    def connect(self, database=None):
-        connection = driver().connect(user="postgres", host="127.0.0.1", port=self.server.port,
+    def connect(self, database=None, user="postgres"):
+        connection = driver().connect(user=user, host="127.0.0.1", port=self.server.port,
                                       database=database or self.name)
         connection.autocommit = True
         return connection

@@ -1,8 +1,13 @@
 """examples/iot.yaml with its table in PostgreSQL, over a workload of `weir gen`."""
 import json
+import os
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
+
+import pytest
 
 from checker import content, judge
 from checker.log import Topic
@@ -41,8 +46,8 @@ class Pipeline:
         assert done.returncode == status, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout, done.stderr
 
-    def start(self):
-        return Weir(self.weir, "run", "iot.yaml", "--until-end", cwd=self.folder)
+    def start(self, until_end=True):
+        return Weir(self.weir, "run", "iot.yaml", *["--until-end"] * until_end, cwd=self.folder)
 
     def finish(self):
         return self.run("run", "iot.yaml", "--until-end")
@@ -88,3 +93,21 @@ def check_table(pipeline, database, missing=()):
             time == newest and one.get("temperature") == row[1] and
             one.get("humidity") == row[2] and one.get("battery") == row[3]
             for time, one in expected[message_id]), (row, expected[message_id])
+
+
+def freeze(process, database, phase):
+    """SIGSTOP, until its session is in that phase of a transaction."""
+    def is_there():
+        return phase == "anywhere" or database.ask(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'weir-%%' AND datname ="
+            " current_database() AND (state = %s OR (state = 'active' AND query LIKE %s))",
+            phase, phase + "%")
+    for _ in range(2000):
+        process.process.send_signal(signal.SIGSTOP)
+        if is_there():
+            return
+        os.kill(process.process.pid, signal.SIGCONT)
+        time.sleep(0.002)
+        if not process.is_running():
+            break
+    pytest.skip(f"the run was never seen in {phase!r}")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from postgres.pipeline import Pipeline, check_table
+from postgres.pipeline import Pipeline, check_table, freeze
 from postgres.proxy import Proxy, every_second
 
 
@@ -25,24 +25,6 @@ def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     pipeline.edit(f"port={proxy.port}", f"port={server.port}")
     valid = database.ask("SELECT sum(valid)::bigint, sum(records)::bigint FROM weir_progress")[0]
     assert valid[1] == 60000
-
-
-def freeze(process, database, phase):
-    """SIGSTOP, until its session is in that phase of a transaction."""
-    def is_there():
-        return phase == "anywhere" or database.ask(
-            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'weir-%%' AND datname ="
-            " current_database() AND (state = %s OR (state = 'active' AND query LIKE %s))",
-            phase, phase + "%")
-    for _ in range(2000):
-        process.process.send_signal(signal.SIGSTOP)
-        if is_there():
-            return
-        os.kill(process.process.pid, signal.SIGCONT)
-        time.sleep(0.002)
-        if not process.is_running():
-            break
-    pytest.skip(f"the run was never seen in {phase!r}")
 
 
 @pytest.mark.parametrize("phase", ["anywhere", "idle in transaction", "COPY"])
