@@ -105,7 +105,7 @@ def test_no_connection_is_left(build_dir, weir, tmp_path):
         database.ask("CREATE ROLE loader LOGIN")
         database.ask("GRANT ALL ON SCHEMA public TO loader")
         pipeline = Pipeline(tmp_path, weir, database.dsn.replace("user=postgres", "user=loader"),
-                            records=200000, more="retry: {initial: 300ms, max: 300ms}\n")
+                            records=120000, more="retry: {initial: 300ms, max: 300ms}\n")
         pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
         process = pipeline.start()
         wait_until(is_under_way(database, epoch=0), process)
@@ -178,7 +178,7 @@ def test_the_disk_of_the_table_is_full(own_server, build_dir, weir, tmp_path):
 
 
 def test_a_server_that_becomes_read_only(database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=200000)
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=120000)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     process = pipeline.start()
     wait_until(is_under_way(database), process)
