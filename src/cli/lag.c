@@ -98,13 +98,28 @@ static void print_text(const struct lag *lag)
         cli_table_cell(&table, "%s", headings[i]);
     }
     uint64_t behind = 0;
+    uint64_t hidden = 0;
     for (uint32_t p = 0; p < lag->partition_count; p++) {
+        hidden += (uint64_t)lag->partitions[p].hidden;
         print_partition(&table, &lag->partitions[p]);
         behind += (uint64_t)lag->partitions[p].behind;
     }
     cli_table_print(&table, stdout);
     char text[27];
     printf("%s %s behind in all\n", cli_count(behind, text), lag->in_bytes ? "bytes" : "records");
+    if (hidden > 0) {
+        printf("%s more may not be read yet: a producer's transaction is open\n",
+               cli_count(hidden, text));
+    }
+    if (lag->processes > 0) {
+        printf("%u process%s, %u partition%s to share", lag->processes,
+               lag->processes == 1 ? "" : "es", lag->partition_count,
+               lag->partition_count == 1 ? "" : "s");
+        if (lag->processes_wanted > 0) {
+            printf("; %u would keep up", lag->processes_wanted);
+        }
+        printf("\n");
+    }
 }
 
 /* --- for programs --- */
@@ -136,7 +151,8 @@ static void write_partition(const struct lag_partition *partition, struct buffer
     buffer_printf(out, ",\"partition\":\"%s\",\"committed_offset\":%lld,\"end_offset\":%lld",
                   partition->label, (long long)partition->committed_offset,
                   (long long)partition->end_offset);
-    buffer_printf(out, ",\"behind\":%lld", (long long)partition->behind);
+    buffer_printf(out, ",\"behind\":%lld,\"hidden\":%lld", (long long)partition->behind,
+                  (long long)partition->hidden);
     write_time("oldest_timestamp", partition->oldest_us, out);
     write_number("behind_seconds", (double)partition->age_us / 1e6,
                  partition->behind == 0 || partition->oldest_us > TIME_NEVER, out);
@@ -172,7 +188,13 @@ static void print_json(const char *pipeline, const struct lag *lag)
         write_partition(&lag->partitions[p], &out);
         behind += (uint64_t)lag->partitions[p].behind;
     }
-    buffer_printf(&out, "],\"behind\":%llu}", (unsigned long long)behind);
+    buffer_printf(&out, "],\"behind\":%llu,\"processes_wanted\":", (unsigned long long)behind);
+    if (lag->processes_wanted > 0) {
+        buffer_printf(&out, "%u", lag->processes_wanted);
+    } else {
+        buffer_append_string(&out, "null");
+    }
+    buffer_append_byte(&out, '}');
     printf("%s\n", buffer_string(&out));
     buffer_fini(&out);
 }
@@ -214,7 +236,9 @@ const struct cli_verb verb_lag = {
         "Per partition: what is committed in all systems, where the source ends, how much is\n"
         "between the two, how old the oldest record of it is, how fast it comes and is done, and\n"
         "when it is caught up at this pace. Looks only, while the pipeline runs or not. Of files\n"
-        "the unit is bytes, and the age is not known: their lines have no timestamps.",
+        "the unit is bytes, and the age is not known: their lines have no timestamps. Of brokers\n"
+        "offsets are counted up to the last stable one, as their tools do; what is behind an open\n"
+        "transaction is told apart.",
     .options = options,
     .least = 1,
     .most = 1,

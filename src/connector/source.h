@@ -36,6 +36,7 @@ struct source_partition {
 
 /* What a source keeps; 0: no limit of that kind. */
 struct source_retention {
+    bool is_known; /* false: the system does not tell */
     int64_t age_us;
     int64_t bytes;
 };
@@ -79,6 +80,10 @@ struct source_ops {
     /* The offset behind the last record that is there now. */
     enum status (*end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                               struct error *err);
+    /* The same with what is there and may not be read yet: records of open transactions, and behind
+     * them. NULL where there is no such thing. */
+    enum status (*open_end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
+                                   struct error *err);
     /* The first record whose timestamp is not before `time_us`; the end where there is none. NULL where
      * a start cannot be given as a time. */
     enum status (*offset_at)(struct source *source, uint32_t partition, int64_t time_us,
@@ -115,6 +120,9 @@ struct source_ops {
      * NULL where all are always ours. What guards commits then is a system that knows the source
      * (system_ops.meet_source). */
     enum status (*join)(struct source *source, const char *group, struct error *err);
+    /* How many processes share it now. NULL where `join` is. */
+    enum status (*count_members)(struct source *source, const char *group, uint32_t *out,
+                                 struct error *err);
     /* What has changed, and waits for an answer; never waits itself. To be called again and again:
      * the group takes who is silent for dead. */
     void (*poll_assignment)(struct source *source, struct source_assignment *out);

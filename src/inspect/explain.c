@@ -89,7 +89,10 @@ static enum status explain_retention(struct explaining *explaining, struct error
         return status;
     }
     duration_text(horizon_us, horizon);
-    if (retention.age_us == 0 && retention.bytes == 0) {
+    if (!retention.is_known) {
+        say(explaining, EXPLAIN_NOTE, "retention", "",
+            "what the source keeps is not told; state reaches back %s of event time", horizon);
+    } else if (retention.age_us == 0 && retention.bytes == 0) {
         say(explaining, EXPLAIN_FINE, "retention", "",
             "the source keeps everything: state, which reaches back %s, can always be rebuilt",
             horizon_us >= TIME_UNLIMITED ? "to the beginning" : horizon);

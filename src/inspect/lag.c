@@ -9,6 +9,7 @@ struct look {
     int64_t slowest_offset;
     int64_t fastest_offset;
     int64_t end_offset;
+    int64_t open_end_offset; /* with what may not be read yet */
     int64_t event_time_us;
     const char *slowest; /* the system's name; NULL when no system has R */
 };
@@ -76,6 +77,18 @@ static enum status look_at_systems(struct measure *measure, uint32_t p, struct l
     return status;
 }
 
+static enum status look_at_end(struct source *source, uint32_t p, struct look *look,
+                               struct error *err)
+{
+    enum status status = STATUS_OK;
+    /* First, so that what is committed meanwhile does not look hidden. */
+    if (source->ops->open_end_offset != NULL) {
+        status = source->ops->open_end_offset(source, p, &look->open_end_offset, err);
+    }
+    return status == STATUS_OK ? source->ops->end_offset(source, p, &look->end_offset, err)
+                               : status;
+}
+
 static enum status look_at_all(struct measure *measure, struct look *looks, struct error *err)
 {
     struct pipeline *pipeline = &measure->pipeline;
@@ -86,7 +99,7 @@ static enum status look_at_all(struct measure *measure, struct look *looks, stru
         status = look_at_systems(measure, p, look, err);
         if (status == STATUS_OK) {
             /* After R, so that it is not behind it. */
-            status = pipeline->source->ops->end_offset(pipeline->source, p, &look->end_offset, err);
+            status = look_at_end(pipeline->source, p, look, err);
         }
         if (look->slowest == NULL) {
             look->slowest_offset = pipeline->partitions[p].source->first_offset;
@@ -95,27 +108,30 @@ static enum status look_at_all(struct measure *measure, struct look *looks, stru
     return status;
 }
 
-/* The timestamp of the first record that is not committed. */
+/* The timestamp of the first record that is not committed. Offsets may have gaps: where no record
+ * is below the end, only the marks of transactions are, and nothing is behind. */
 static enum status read_oldest(struct measure *measure, uint32_t p, struct lag_partition *out,
-                               struct error *err)
+                               bool *out_expired, struct error *err)
 {
     struct pipeline *pipeline = &measure->pipeline;
     struct source *source = pipeline->source;
-    if (out->behind == 0 || source->ops->timestamp_kind == TIMESTAMP_NONE) {
+    if (out->behind == 0 || source->ops->offsets_are_bytes) {
         return STATUS_OK;
     }
     struct error failure = {0};
     enum status status = source->ops->seek(source, p, out->committed_offset, &failure);
     struct batch *batch = batch_new(pipeline->plan->stage.layout);
     if (status == STATUS_OK) {
-        status = source->ops->read(source, p, batch, out->committed_offset + 1, &failure);
+        status = source->ops->read(source, p, batch, out->end_offset, &failure);
     }
     if (status == STATUS_OK && batch->row_count > 0) {
         out->oldest_us = batch->records[0].timestamp_us;
+    } else if (status == STATUS_OK) {
+        out->behind = 0;
     }
     batch_free(batch);
     if (status == STATUS_CONFIG && strstr(failure.code, "expired") != NULL) {
-        out->bound = LAG_EXPIRED;
+        *out_expired = true;
         return STATUS_OK;
     }
     if (status != STATUS_OK) {
@@ -176,6 +192,9 @@ static enum status conclude(struct measure *measure, struct lag *lag, struct err
             .committed_offset = last->slowest_offset,
             .end_offset = last->end_offset,
             .behind = behind < 0 ? 0 : behind,
+            .hidden = last->open_end_offset > last->end_offset
+                          ? last->open_end_offset - last->end_offset
+                          : 0,
             .oldest_us = TIME_NEVER,
             .event_time_us = last->event_time_us,
             .arrived = -1,
@@ -186,11 +205,12 @@ static enum status conclude(struct measure *measure, struct lag *lag, struct err
             out->arrived = (double)(last->end_offset - first->end_offset) / lag->seconds;
             out->committed = (double)(last->slowest_offset - first->slowest_offset) / lag->seconds;
         }
+        bool is_expired = false;
+        status = read_oldest(measure, p, out, &is_expired, err);
         out->catch_up_us = catch_up_us(lag, out);
-        out->bound = judge(lag, out, last);
+        out->bound = is_expired ? LAG_EXPIRED : judge(lag, out, last);
         out->system =
             out->bound == LAG_SYSTEM ? arena_copy_string(lag->arena, last->slowest) : NULL;
-        status = read_oldest(measure, p, out, err);
         if (out->oldest_us > TIME_NEVER) {
             int64_t age_us = clock_realtime_us() - out->oldest_us;
             out->age_us = age_us < 0 ? 0 : age_us;
@@ -199,8 +219,32 @@ static enum status conclude(struct measure *measure, struct lag *lag, struct err
     return status;
 }
 
-static void look_for_owner(const struct pipeline *pipeline, struct lag *lag)
+/* As those that run do at this pace; more than partitions do not help. */
+static uint32_t processes_wanted(const struct lag *lag)
 {
+    double arrived = 0;
+    double committed = 0;
+    for (uint32_t p = 0; p < lag->partition_count && lag->seconds > 0; p++) {
+        arrived += lag->partitions[p].arrived;
+        committed += lag->partitions[p].committed;
+    }
+    if (lag->processes == 0 || committed <= 0 || arrived <= committed) {
+        return 0;
+    }
+    const double wanted = arrived / committed * lag->processes + 1;
+    return wanted < lag->partition_count ? (uint32_t)wanted : lag->partition_count;
+}
+
+static enum status look_for_owner(const struct pipeline *pipeline, struct lag *lag,
+                                  struct error *err)
+{
+    struct source *source = pipeline->source;
+    if (source->ops->count_members != NULL) {
+        enum status status =
+            source->ops->count_members(source, pipeline->plan->name, &lag->processes, err);
+        lag->owner = lag->processes > 0 ? LAG_OWNER_THERE : LAG_OWNER_NONE;
+        return status;
+    }
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         struct system *system = pipeline->plan->systems[s];
         if (system->ops->is_owned == NULL) {
@@ -208,10 +252,11 @@ static void look_for_owner(const struct pipeline *pipeline, struct lag *lag)
         }
         if (system->ops->is_owned(system, pipeline->plan->name)) {
             lag->owner = LAG_OWNER_THERE;
-            return;
+            return STATUS_OK;
         }
         lag->owner = LAG_OWNER_NONE;
     }
+    return STATUS_OK;
 }
 
 enum status lag_measure(struct plan *plan, int64_t duration_us, struct lag *out, struct error *err)
@@ -238,8 +283,11 @@ enum status lag_measure(struct plan *plan, int64_t duration_us, struct lag *out,
         out->seconds = (double)(clock_monotonic_us() - begin_us) / 1e6;
     }
     if (status == STATUS_OK) {
-        look_for_owner(&measure.pipeline, out);
+        status = look_for_owner(&measure.pipeline, out, err);
+    }
+    if (status == STATUS_OK) {
         status = conclude(&measure, out, err);
+        out->processes_wanted = processes_wanted(out);
     }
     pipeline_close(&measure.pipeline);
     return status;

@@ -32,6 +32,8 @@ struct lag_partition {
     int64_t committed_offset; /* of the slowest system; the first offset where none has begun */
     int64_t end_offset;
     int64_t behind;        /* records; bytes in a file */
+    int64_t hidden;        /* records behind it that nobody may read yet: of open transactions, and
+                            * what came after; 0 where there are none */
     int64_t oldest_us;     /* timestamp of the record that comes next; TIME_NEVER: none */
     int64_t event_time_us; /* the greatest that is committed; TIME_NEVER: none */
     int64_t age_us;        /* of `oldest_us` by the clock; 0 when nothing is behind */
@@ -51,6 +53,8 @@ struct lag {
     double seconds; /* between the two looks; 0: there was one */
     struct lag_partition *partitions;
     uint32_t partition_count;
+    uint32_t processes;        /* that share the source now; 0: none, or a source that is not shared */
+    uint32_t processes_wanted; /* that would keep up; 0: unknown, or no more than there are */
 };
 
 /* `duration_us` 0: one look. A stop cuts the wait short. lag_fini() also after a failure. */

@@ -5,6 +5,7 @@
  * batch's arena holds on to the messages until it is reset, so nothing is copied.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/time.h"
@@ -147,6 +148,35 @@ static enum status end_offset(struct source *source, uint32_t partition, int64_t
     return kafka_bounds(s->client, s->topic_name, partition, &first, out_offset, err);
 }
 
+static enum status open_end_offset(struct source *source, uint32_t partition, int64_t *out_offset,
+                                   struct error *err)
+{
+    struct kafka_source *s = self(source);
+    return kafka_high_watermark(s->client, s->topic_name, partition, out_offset, err);
+}
+
+/* A limit of the topic; −1, as Kafka writes none, and 0 are none. */
+static bool read_limit(struct kafka_source *s, const char *setting, int64_t *out)
+{
+    char text[32];
+    const bool is_known = kafka_topic_setting(s->client, s->topic_name, setting, text, sizeof text);
+    const int64_t limit = is_known ? strtoll(text, NULL, 10) : 0;
+    *out = limit > 0 ? limit : 0;
+    return is_known;
+}
+
+static enum status read_retention(struct source *source, struct source_retention *out,
+                                  struct error *err)
+{
+    (void)err; /* Who may not ask, or asks a service that does not tell, gets no answer. */
+    struct kafka_source *s = self(source);
+    int64_t age_ms = 0;
+    out->is_known = read_limit(s, "retention.ms", &age_ms) &&
+                    read_limit(s, "retention.bytes", &out->bytes);
+    out->age_us = age_ms > INT64_MAX / 1000 ? 0 : age_ms * 1000;
+    return STATUS_OK;
+}
+
 static enum status offset_at(struct source *source, uint32_t partition, int64_t time_us,
                              int64_t *out_offset, struct error *err)
 {
@@ -280,6 +310,12 @@ static enum status write_group(struct source *source, const char *group, const i
 
 /* --- the group --- */
 
+static enum status count_members(struct source *source, const char *group, uint32_t *out,
+                                 struct error *err)
+{
+    return kafka_group_members(self(source)->client, group, out, err);
+}
+
 static enum status join(struct source *source, const char *group, struct error *err)
 {
     struct kafka_source *s = self(source);
@@ -331,8 +367,9 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
 #define KAFKA_SOURCE_OPS                                                                          \
     .grammar = source_fields, .can_replay = true, .has_keys = true,                               \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
-    .partitions = partitions, .end_offset = end_offset, .offset_at = offset_at, .seek = seek, .read = read_batch,         \
-    .read_group = read_group, .write_group = write_group, .join = join,                           \
+    .partitions = partitions, .end_offset = end_offset,                                           \
+    .open_end_offset = open_end_offset, .retention = read_retention, .offset_at = offset_at, .seek = seek, .read = read_batch,         \
+    .read_group = read_group, .write_group = write_group, .join = join, .count_members = count_members,                           \
     .poll_assignment = poll_assignment, .answer_assignment = answer_assignment,                   \
     .is_finished = is_finished,                                                                   \
     .wait = wait_for_more

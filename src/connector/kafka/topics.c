@@ -154,10 +154,11 @@ enum status kafka_topic_make(struct kafka_client *client, const char *name, uint
     return status;
 }
 
-int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name)
+bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
+                         char *out_text, size_t size)
 {
     struct question question;
-    int64_t limit = 0;
+    bool found = false;
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, &question);
@@ -168,16 +169,26 @@ int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name)
             rd_kafka_event_DescribeConfigs_result(question.answer), &count);
         const rd_kafka_ConfigEntry_t **entries =
             rd_kafka_ConfigResource_configs(results[0], &count);
-        for (size_t i = 0; i < count; i++) {
+        for (size_t i = 0; i < count && !found; i++) {
             const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-            if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), "max.message.bytes") == 0 &&
-                value != NULL) {
-                limit = strtoll(value, NULL, 10);
+            found = strcmp(rd_kafka_ConfigEntry_name(entries[i]), setting) == 0 && value != NULL;
+            if (found) {
+                (void)snprintf(out_text, size, "%s", value);
             }
         }
     }
     end_question(&question);
     rd_kafka_ConfigResource_destroy(resource);
+    return found;
+}
+
+int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name)
+{
+    char text[32];
+    int64_t limit = 0;
+    if (kafka_topic_setting(client, name, "max.message.bytes", text, sizeof text)) {
+        limit = strtoll(text, NULL, 10);
+    }
     return limit > 0 ? limit : DEFAULT_RECORD_LIMIT;
 }
 
@@ -194,6 +205,38 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
     }
     rd_kafka_poll(client->rk, 0);
     (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] begins and ends", topic, partition);
+    return kafka_error(client, code, doing, err);
+}
+
+enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
+                                 uint32_t partition, int64_t *out, struct error *err)
+{
+    struct question question;
+    char doing[320];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition)->offset =
+        RD_KAFKA_OFFSET_SPEC_LATEST;
+    ask(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &question);
+    rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
+        question.options, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
+    check(refused == NULL);
+    rd_kafka_ListOffsets(client->rk, list, question.options, question.queue);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_ListOffsetsResultInfo_t **results = rd_kafka_ListOffsets_result_infos(
+            rd_kafka_event_ListOffsets_result(question.answer), &count);
+        const rd_kafka_topic_partition_t *entry =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(results[0]);
+        code = entry->err;
+        *out = entry->offset;
+    }
+    end_question(&question);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] ends", topic, partition);
     return kafka_error(client, code, doing, err);
 }
 
@@ -298,4 +341,43 @@ enum status kafka_group_note(struct kafka_client *client, const char *group, con
     rd_kafka_topic_partition_list_destroy(list);
     (void)snprintf(doing, sizeof doing, "note how far group '%s' has come", group);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : kafka_error(client, code, doing, err);
+}
+
+static rd_kafka_resp_err_t describe_group(struct kafka_client *client, const char *group,
+                                          uint32_t *out)
+{
+    struct question question;
+    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, &question);
+    rd_kafka_DescribeConsumerGroups(client->rk, &group, 1, question.options, question.queue);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    *out = 0;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_ConsumerGroupDescription_t **groups =
+            rd_kafka_DescribeConsumerGroups_result_groups(
+                rd_kafka_event_DescribeConsumerGroups_result(question.answer), &count);
+        code = rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(groups[0]));
+        *out = (uint32_t)rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
+    }
+    end_question(&question);
+    return code;
+}
+
+enum status kafka_group_members(struct kafka_client *client, const char *group, uint32_t *out,
+                                struct error *err)
+{
+    char doing[320];
+    const int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
+    rd_kafka_resp_err_t code = describe_group(client, group, out);
+    /* Its coordinator has just begun to be it. */
+    while (code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS &&
+           clock_monotonic_us() < end_us) {
+        clock_sleep_us(APPEAR_STEP_US);
+        code = describe_group(client, group, out);
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "ask who is in group '%s'", group);
+    return kafka_error(client, code, doing, err);
 }

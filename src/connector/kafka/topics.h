@@ -24,9 +24,16 @@ enum status kafka_topic_make(struct kafka_client *client, const char *name, uint
                              const char *const *settings, struct error *err) WEIR_MUST_USE;
 /* max.message.bytes; brokers that do not tell have the default. */
 int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name);
+/* One setting of a topic, and whether the brokers tell it. `out_text` is a copy, at most `size`. */
+bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
+                         char *out_text, size_t size);
 /* Of the records that can be read: the first that is there, and the end of what is committed. */
 enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
                          int64_t *out_first, int64_t *out_end, struct error *err) WEIR_MUST_USE;
+/* The end with the records of open transactions: the high watermark. */
+enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
+                                 uint32_t partition, int64_t *out, struct error *err)
+    WEIR_MUST_USE;
 /* The first committed record whose timestamp is not before `time_ms`, if there is one. */
 enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,
                             int64_t time_ms, int64_t *out_offset, bool *out_found,
@@ -36,6 +43,9 @@ enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint
 enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
                                uint32_t partition, int64_t *out_offset, struct buffer *metadata,
                                bool *out_found, struct error *err) WEIR_MUST_USE;
+/* A group that is not there has none. */
+enum status kafka_group_members(struct kafka_client *client, const char *group, uint32_t *out,
+                                struct error *err) WEIR_MUST_USE;
 /* The group must have no members. */
 enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
                              const int64_t *offsets, uint32_t count, struct error *err)

@@ -216,7 +216,7 @@ static enum status read_retention(struct source *source, struct source_retention
     struct locallog_retention kept = {0};
     enum status status = locallog_retention_read(s->log, &s->topic, &kept, err);
     if (status == STATUS_OK) {
-        *out = (struct source_retention){.age_us = kept.age_us, .bytes = kept.bytes};
+        *out = (struct source_retention){.is_known = true, .age_us = kept.age_us, .bytes = kept.bytes};
     }
     return status;
 }

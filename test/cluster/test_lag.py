@@ -1,0 +1,101 @@
+"""weir lag and explain on a topic of brokers, beside what Kafka's own tool says."""
+import json
+import re
+
+import pytest
+
+from checker.kafka_topic import client
+from cluster.lab import Lab, records, until
+
+
+@pytest.fixture
+def lab(broker, weir, tmp_path):
+    return Lab(broker, weir, tmp_path)
+
+
+def lag(lab, file, *options):
+    return json.loads(lab("lag", file, "--json", "--for", "0s", *options).stdout)
+
+
+def of_kafka(lab, group):
+    """Partition → (committed, end, lag), by kafka-consumer-groups."""
+    _, text = lab.tool("consumer.group.ConsumerGroupCommand", "--bootstrap-server",
+                       lab.broker.bootstrap, "--describe", "--group", group)
+    found = re.findall(rf"^{group}\s+\S+\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", text, re.MULTILINE)
+    return {int(partition): tuple(map(int, rest)) for partition, *rest in found}
+
+
+def open_transaction(lab, topic, count):
+    producer = client().KafkaProducer(bootstrap_servers=lab.broker.bootstrap,
+                                      transactional_id=f"open-{topic}", acks="all")
+    producer.init_transactions()
+    producer.begin_transaction()
+    for _ in range(count):
+        producer.send(topic, b'{"id":"held","n":1}', partition=0)
+    producer.flush()
+    return producer
+
+
+def test_lag_agrees_with_the_tool_of_kafka(lab):
+    lab.topic("lagging", 2)
+    lab.send("lagging", records(20))
+    file = lab.write("lags", {"topic": "lagging"}, {"out": {"topic": "lags-out"}})
+    found = lag(lab, file)
+    assert found["behind"] == 20 and found["running"] is False
+    lab.run(file)
+    lab.send("lagging", records(8, 20))
+    found = lag(lab, file)
+    tool = until(lambda: of_kafka(lab, "lags"))
+    for number, partition in enumerate(found["partitions"]):
+        assert (partition["committed_offset"], partition["end_offset"],
+                partition["behind"]) == tool[number]
+        assert partition["behind"] == 4 and 0 <= partition["behind_seconds"] < 60
+        assert partition["bound_by"] == "not_running"
+    process = lab.start(file)
+    until(lambda: lag(lab, file)["behind"] == 0)
+    found = lag(lab, file)
+    assert found["running"] is True and found["partitions"][0]["bound_by"] == "caught_up"
+    assert "1 process, 2 partitions to share" in lab("lag", file, "--for", "0s").stdout
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+def test_what_an_open_transaction_hides_is_told_apart(lab):
+    lab.topic("hiding", 1)
+    lab.send("hiding", records(5))
+    file = lab.write("hides", {"topic": "hiding"}, {"out": {"topic": "hides-out"}})
+    lab.run(file)
+    producer = open_transaction(lab, "hiding", 3)
+    lab.send("hiding", records(2, 5))
+    [partition] = lag(lab, file)["partitions"]
+    assert (partition["behind"], partition["hidden"], partition["bound_by"]) == (0, 5, "caught_up")
+    assert "5 more may not be read yet" in lab("lag", file, "--for", "0s").stdout
+    producer.abort_transaction()
+    producer.close()
+    [partition] = lag(lab, file)["partitions"]
+    assert partition["hidden"] == 0 and partition["behind"] == 6  # with the mark of the abort
+    lab.run(file)
+
+
+def test_marks_of_transactions_are_no_records(lab):
+    """Kafka's tool shows one behind for ever where a transaction's mark is the last offset."""
+    lab.topic("marked", 1)
+    lab.send("marked", records(3))
+    producer = open_transaction(lab, "marked", 1)
+    producer.commit_transaction()
+    producer.close()
+    file = lab.write("marks", {"topic": "marked"}, {"out": {"topic": "marks-out"}})
+    lab.run(file)
+    [partition] = lag(lab, file)["partitions"]
+    assert partition["bound_by"] == "caught_up"
+    assert partition["behind"] == 0 and partition["behind_seconds"] == 0
+
+
+@pytest.mark.parametrize("keeps,said", [({"retention.ms": "604800000"}, "the source keeps 7d"),
+                                        ({"retention.ms": "-1"}, "the source keeps everything")])
+def test_explain_tells_what_the_topic_keeps(lab, keeps, said):
+    name = "kept" + keeps["retention.ms"].strip("-")
+    lab.topic(name, 1, **keeps)
+    file = lab.write(f"explains-{name}", {"topic": name}, {"out": {"topic": f"{name}-out"}},
+                     dedup={"key": "id", "window": "10m"})
+    assert said in lab("explain", file).stdout
