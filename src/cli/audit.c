@@ -49,7 +49,7 @@ static void print_json(const struct audit_result *result, const struct findings 
         json_write_string(&out, bytes_of_string(line));
     }
     buffer_append_string(&out, "],\"ledger\":");
-    ledger_write_json(&result->ledger, &out);
+    ledger_print_json(&result->ledger, &result->forwarded, &out);
     printf("%s}\n", buffer_string(&out));
     buffer_fini(&out);
 }
@@ -58,7 +58,7 @@ static void print_text(const struct audit_result *result)
 {
     char a[27];
     char b[27];
-    ledger_print(&result->ledger, stdout);
+    ledger_print(&result->ledger, &result->forwarded, stdout);
     printf("audited %s records against %s rows: ", cli_count(result->records, a),
            cli_count(result->rows, b));
     printf("missing %llu · doubled %llu · altered %llu · foreign %llu · ledger differences %llu · ",

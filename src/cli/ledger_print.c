@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "cli/cli.h"
+#include "codec/json.h"
 
 static void print_verdicts(const struct ledger *ledger, FILE *stream)
 {
@@ -46,7 +47,23 @@ static void print_sinks(const struct ledger *ledger, FILE *stream)
     }
 }
 
-void ledger_print(const struct ledger *ledger, FILE *stream)
+void ledger_print_json(const struct ledger *ledger, const struct refused_list *forwarded,
+                       struct buffer *out)
+{
+    ledger_write_json(ledger, out);
+    if (forwarded->count == 0) {
+        return;
+    }
+    out->size--; /* the last '}' */
+    for (uint32_t i = 0; i < forwarded->count; i++) {
+        buffer_append_string(out, i == 0 ? ",\"forwarded\":{" : ",");
+        json_write_string(out, bytes_of_string(forwarded->items[i].sink));
+        buffer_printf(out, ":%" PRIu64, forwarded->items[i].count);
+    }
+    buffer_append_string(out, "}}");
+}
+
+void ledger_print(const struct ledger *ledger, const struct refused_list *forwarded, FILE *stream)
 {
     print_verdicts(ledger, stream);
     if (ledger->lost > 0) {
@@ -57,6 +74,10 @@ void ledger_print(const struct ledger *ledger, FILE *stream)
     print_repairs(ledger, stream);
     print_sinks(ledger, stream);
     char text[27];
+    for (uint32_t i = 0; i < forwarded->count; i++) {
+        fprintf(stream, "dlq: forwarded %s of rows that %s refused\n",
+                cli_count(forwarded->items[i].count, text), forwarded->items[i].sink);
+    }
     for (uint32_t i = 0; i < ledger->warning_count; i++) {
         fprintf(stream, "warned: %s %s\n", ledger->warnings[i].name,
                 cli_count(ledger->warnings[i].count, text));

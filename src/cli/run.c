@@ -56,7 +56,7 @@ static void print_result(const struct run_result *result, bool json)
 {
     if (json) {
         struct buffer out = {0};
-        ledger_write_json(&result->ledger, &out);
+        ledger_print_json(&result->ledger, &result->forwarded, &out);
         printf("%s\n", buffer_string(&out));
         buffer_fini(&out);
         return;
@@ -67,7 +67,7 @@ static void print_result(const struct run_result *result, bool json)
     fprintf(stderr, "%s records in %.2f s (%s/s)\n", cli_count(result->records, count), seconds,
             cli_count(seconds > 0 ? (uint64_t)((double)result->records / seconds) : 0, speed));
     fprintf(stderr, "state: %s bytes in memory\n", cli_count(result->state_bytes, count));
-    ledger_print(&result->ledger, stdout);
+    ledger_print(&result->ledger, &result->forwarded, stdout);
 }
 
 static enum status run(const struct cli_arguments *arguments, struct error *err)

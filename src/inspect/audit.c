@@ -13,6 +13,7 @@
 void audit_result_fini(struct audit_result *result)
 {
     ledger_fini(&result->ledger);
+    refused_fini(&result->forwarded);
 }
 
 void audit_find(struct audit *audit, const char *format, ...)
@@ -446,7 +447,7 @@ enum status audit_pipeline(struct plan *plan, const struct run_observer *observe
         status = scan_place(&audit, &audit.places[i], err);
     }
     if (status == STATUS_OK) {
-        pipeline_sum_up(&audit.pipeline, &result->ledger);
+        pipeline_sum_up(&audit.pipeline, &result->ledger, &result->forwarded);
         audit_check_reject_counts(&audit);
         if (compare_sums(&audit)) {
             status = compare_rows_in_passes(&audit, err);

@@ -30,6 +30,8 @@ struct audit_result {
     uint64_t lost;          /* of the input, deleted before it was read, in some system */
     uint64_t unverifiable;  /* things that cannot be checked any more: each is named */
     struct ledger ledger;   /* as committed */
+    /* dead letters of rows that sinks of other systems refused, by sink, as committed */
+    struct refused_list forwarded;
 };
 void audit_result_fini(struct audit_result *result);
 

@@ -71,6 +71,13 @@ void refused_join(struct refused_list *to, const struct refused_list *delta)
     }
 }
 
+void refused_count(struct refused_list *to, const struct refused_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        refused_of(to, list->items[i].sink)->count += list->items[i].count;
+    }
+}
+
 void refused_write(const struct refused_list *list, struct buffer *out)
 {
     buffer_append_u32(out, list->count);

@@ -41,6 +41,9 @@ void refused_add(struct refused_list *list, const char *sink, int64_t offset,
 /* Those that come behind what is counted. */
 void refused_join(struct refused_list *to, const struct refused_list *delta);
 
+/* Counts alone, of another partition. */
+void refused_count(struct refused_list *to, const struct refused_list *list);
+
 void refused_write(const struct refused_list *list, struct buffer *out);
 /* Into an empty list; a broken form sets in->failed, and the list holds what had been read. */
 void refused_read(struct refused_list *list, struct reader *in);

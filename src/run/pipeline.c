@@ -186,7 +186,8 @@ const struct progress *pipeline_taken(const struct pipeline *pipeline, uint32_t 
     return pipeline_progress(pipeline, s, p);
 }
 
-void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
+void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out,
+                     struct refused_list *out_forwarded)
 {
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         if (!pipeline->partitions[p].is_mine) {
@@ -203,6 +204,7 @@ void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out)
             const struct ledger *ledger = &pipeline->progresses[s][p].ledger;
             struct ledger sinks_only = {.sinks = ledger->sinks, .sink_count = ledger->sink_count};
             ledger_add(out, s == most ? ledger : &sinks_only);
+            refused_count(out_forwarded, &pipeline->progresses[s][p].forwarded);
         }
     }
 }

@@ -60,8 +60,10 @@ enum status pipeline_open_reader(struct pipeline *pipeline, struct error *err) W
 /* Nobody else can commit for this pipeline any more, before R is loaded. */
 enum status pipeline_claim(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 void pipeline_close(struct pipeline *pipeline);
-/* Adds up R's ledgers: verdicts once, sinks of every system. */
-void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out);
+/* Adds up R's ledgers: verdicts once, sinks of every system; and forwarded dead letters, by the sink
+ * that refused their rows. */
+void pipeline_sum_up(const struct pipeline *pipeline, struct ledger *out,
+                     struct refused_list *out_forwarded);
 
 static inline struct progress *pipeline_progress(const struct pipeline *pipeline, uint32_t system,
                                                  uint32_t partition)

@@ -13,6 +13,7 @@
 void run_result_fini(struct run_result *result)
 {
     ledger_fini(&result->ledger);
+    refused_fini(&result->forwarded);
 }
 
 /* R of the system that takes the dead letters of another's refused rows. */
@@ -132,7 +133,7 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
     } while (status == STATUS_OK && is_ready && !outcome->needs_align &&
              pipeline.reassigned != ASSIGNMENT_SAME);
     if (status == STATUS_OK && !outcome->needs_align) {
-        pipeline_sum_up(&pipeline, &result->ledger);
+        pipeline_sum_up(&pipeline, &result->ledger, &result->forwarded);
         result->state_bytes = atomic_load(&pipeline.budget.used_bytes);
     }
     pipeline_close(&pipeline);

@@ -61,6 +61,8 @@ struct run_result {
     uint64_t state_bytes;    /* what was remembered took in memory in the end */
     /* cumulative over all partitions, of the system that has come furthest; sinks of all systems */
     struct ledger ledger;
+    /* how many dead letters of rows that sinks of other systems refused, by sink */
+    struct refused_list forwarded;
 };
 void run_result_fini(struct run_result *result);
 

@@ -51,6 +51,8 @@ def test_dead_letters_of_refused_rows_go_to_another_system(lab):
     sums = {name: (sink["routed"], sink["written"], sink["rejected"])
             for name, sink in ledger["sinks"].items()}
     assert sums == {"out": (4, 4, 0), "rows": (4, 2, 2), "dlq": (0, 0, 0)}
+    assert ledger["forwarded"] == {"rows": 2}
+    assert "dlq: forwarded 2 of rows that rows refused\n" in lab.run().out
     found = lab.letters()
     assert sorted(found) == [1, 3]
     assert found[1][:2] == (None, value(3)) and found[3][:2] == (b"\xff", value(13))
