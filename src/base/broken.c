@@ -17,6 +17,8 @@ static const char *const names[] = {
     "ready-first",    /* a part gets its name before its R is there */
     "snapshot-early", /* snapshots are of state that is not committed */
     "reject-dropped", /* rows that a table refuses have no dead letter */
+    "letters-unbooked", /* rows whose dead letters another system writes are not booked as due */
+    "letters-again",  /* R forgets which dead letters of other systems' refused rows it has taken */
     "replay-again",   /* a dead letter is replayed however often it was before */
     "purge-early",    /* keys are forgotten after half of their time */
     "fill-feeds",     /* a filled value fills others */

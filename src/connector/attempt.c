@@ -1,5 +1,6 @@
 #include "connector/attempt.h"
 
+#include "base/broken.h"
 #include "connector/reject.h"
 
 void attempt_init(struct attempt *attempt, const struct epoch *epoch,
@@ -115,7 +116,7 @@ void attempt_book_rejects(struct attempt *attempt)
             sink->rejected++;
             sink->sum = hash_sub(sink->sum, reject->hash);
         }
-        if (reject->sink->system->forwards_rejects) {
+        if (reject->sink->system->forwards_rejects && !BROKEN("letters-unbooked")) {
             refused_add(&books.progress->due, reject->sink->name, reject->record.offset,
                         (struct hash128){0, 0});
         }

@@ -399,6 +399,9 @@ static enum status prepare(struct audit *audit, struct error *err)
     audit->forwarded = arena_alloc_zero(
         audit->pipeline.arena, size_mul(plan->system_count, audit->pipeline.partition_count) + 1,
         sizeof *audit->forwarded);
+    audit->due = arena_alloc_zero(
+        audit->pipeline.arena, size_mul(plan->system_count, audit->pipeline.partition_count) + 1,
+        sizeof *audit->due);
     rank_partitions(audit);
     status = look_for_left_partitions(audit, err);
     if (status != STATUS_OK) {
@@ -421,6 +424,7 @@ static void finish(struct audit *audit)
     uint32_t lists = audit->pipeline.plan->system_count * audit->pipeline.partition_count;
     for (uint32_t i = 0; i < lists && audit->forwarded != NULL; i++) {
         refused_fini(&audit->forwarded[i]);
+        refused_fini(&audit->due[i]);
     }
     audit_rejects_fini(&audit->rejects);
     audit_sums_free(audit->sums);

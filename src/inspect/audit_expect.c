@@ -195,6 +195,27 @@ static void expect_letter(void *context, const struct batch *batch, uint32_t row
                .hash = hash, .offset = batch->records[row].offset, .partition = batch->partition});
 }
 
+/* Rows that a sink refused, and whose dead letters were another system's to write. */
+static void expect_due(struct audit *audit, const struct plan *plan, uint32_t number,
+                       const struct batch *batch)
+{
+    const struct sink *sink = plan->sinks[number];
+    if (audit->collects || plan->dlq == NULL || !plan->dlq->takes_rejects ||
+        plan->dlq->system == sink->system) {
+        return;
+    }
+    uint32_t home = audit_sums_home(audit->sums, plan, sink);
+    for (uint32_t row = 0; home != UINT32_MAX && row < batch->row_count; row++) {
+        int64_t offset = batch->records[row].offset;
+        if ((batch->routes[row] >> number & 1) != 0 &&
+            audit_rejects_find(&audit->rejects, sink->name, batch->partition, offset) != NULL) {
+            refused_add(&audit->due[(size_t)home * audit->pipeline.partition_count +
+                                    batch->partition],
+                        sink->name, offset, (struct hash128){0, 0});
+        }
+    }
+}
+
 void audit_expect_batch(struct audit *audit, const struct plan *plan, const struct batch *batch)
 {
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
@@ -206,7 +227,8 @@ void audit_expect_batch(struct audit *audit, const struct plan *plan, const stru
         }
     }
     struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan, plan->dlq);
-    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+    for (uint32_t i = 0; audit->rejects.count > 0 && i < plan->stage.sink_count; i++) {
+        expect_due(audit, plan, i, batch);
         if (dlq != NULL && plan->dlq->takes_rejects) {
             expect_reject_letters(audit, dlq, plan, i, batch);
         }

@@ -249,11 +249,46 @@ static void check_forwarded(struct audit *audit, uint32_t s, uint32_t p,
     }
 }
 
+/* Rows that R counts as due, against those that are kept. */
+static void check_due(struct audit *audit, uint32_t s, uint32_t p, const char *sink)
+{
+    const struct progress *progress = &audit->pipeline.progresses[s][p];
+    const struct refused *stored = refused_find(&progress->due, sink);
+    const struct refused *kept = refused_find(
+        &audit->due[(size_t)s * audit->pipeline.partition_count + p], sink);
+    uint64_t counts[2] = {stored == NULL ? 0 : stored->count, kept == NULL ? 0 : kept->count};
+    if (counts[0] != counts[1]) {
+        struct buffer difference = {0};
+        buffer_printf(&difference,
+                      "%llu rows that %s refused are counted for dead letters elsewhere, and %llu "
+                      "are kept in weir_rejects",
+                      (unsigned long long)counts[0], sink, (unsigned long long)counts[1]);
+        audit_differ(audit, audit->pipeline.plan->systems[s]->name, p, "due", &difference);
+        buffer_fini(&difference);
+    }
+}
+
+static void check_all_due(struct audit *audit, uint32_t s, uint32_t p)
+{
+    const struct refused_list *stored = &audit->pipeline.progresses[s][p].due;
+    const struct refused_list *kept =
+        &audit->due[(size_t)s * audit->pipeline.partition_count + p];
+    for (uint32_t i = 0; i < stored->count; i++) {
+        check_due(audit, s, p, stored->items[i].sink);
+    }
+    for (uint32_t i = 0; i < kept->count; i++) {
+        if (refused_find(stored, kept->items[i].sink) == NULL) {
+            check_due(audit, s, p, kept->items[i].sink);
+        }
+    }
+}
+
 void audit_check_forwarded(struct audit *audit, uint32_t p)
 {
     const struct pipeline *pipeline = &audit->pipeline;
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
         const struct progress *progress = &pipeline->progresses[s][p];
+        check_all_due(audit, s, p);
         for (uint32_t i = 0; i < progress->forwarded.count; i++) {
             check_forwarded(audit, s, p, &progress->forwarded.items[i]);
         }

@@ -53,6 +53,7 @@ struct audit {
     uint32_t place_count;
     struct audit_rejects rejects;
     struct refused_list *forwarded; /* see audit_forwarded() */
+    struct refused_list *due;       /* the same of the sinks' systems: rows they should count as due */
     struct audit_sums *sums;
     struct hash_secret secret;
     struct audit_result *result;

@@ -123,6 +123,22 @@ def test_refused_rows_that_somebody_deleted(lab):
     assert "5 dead letters of rows that rows refused were forwarded, and 4 are kept" in out
 
 
+@pytest.mark.parametrize("name, word", [("letters-unbooked", "counted for dead letters elsewhere"),
+                                        ("letters-again", "dlq: ")])
+def test_a_broken_forwarding_is_caught(lab, weir, weir_break, monkeypatch, name, word):
+    """By the audit of the sound build: letters that are lost, letters that come twice."""
+    apart(lab).produce([value(number) for number in range(50)])
+    lab.script(CHECK, path=OTHER)
+    monkeypatch.setenv("WEIR_BREAK", name)
+    lab.program = weir_break
+    lab.run()
+    lab.run()
+    monkeypatch.delenv("WEIR_BREAK")
+    lab.program = weir
+    assert len(lab.letters_of_all()) == {"letters-unbooked": 0, "letters-again": 10}[name]
+    assert word in lab.audit(status=1)
+
+
 @pytest.mark.parametrize("seed_step", range(3))
 def test_kills_between_commit_and_forwarding(lab, seed, seed_step, long_run):
     """kill -9 at any moment: no dead letter is lost or doubled."""
