@@ -201,6 +201,15 @@ typedef void kept_reject_visitor(void *context, const struct kept_reject *reject
 #define KEPT_REJECT_BYTES (1u << 20)
 #define KEPT_REJECT_ROWS 1000u
 
+/* One sentence about a system; texts live until the visitor returns. */
+struct system_finding {
+    bool is_weak;       /* less is kept safe than could be */
+    const char *about;  /* "sink readings", "transactions" */
+    const char *what;
+    const char *remedy; /* "" where there is nothing to do */
+};
+typedef void system_finding_visitor(void *context, const struct system_finding *finding);
+
 struct system_ops {
     const char *kind;
     /* Commits an epoch that has dead letters of other systems' refused rows, and no offsets. */
@@ -287,6 +296,10 @@ struct system_ops {
      * disk and for "stop.requested". */
     enum status (*copy)(struct system *system, const char *to,
                         const struct copy_observer *observer, struct error *err);
+    /* For explain: what only the system can tell about how safely it keeps rows and R. A session must
+     * be open. NULL: there is no more to say. */
+    enum status (*examine)(struct system *system, system_finding_visitor *visit, void *context,
+                           struct error *err);
     void (*close)(struct system *system); /* frees system and sinks */
 };
 

@@ -196,6 +196,31 @@ static enum status explain_dedup(struct explaining *explaining, struct error *er
     return STATUS_OK;
 }
 
+/* --- systems --- */
+
+static void say_finding(void *context, const struct system_finding *finding)
+{
+    struct explaining *explaining = context;
+    say(explaining,
+        finding->is_weak             ? EXPLAIN_WEAK
+        : finding->remedy[0] != '\0' ? EXPLAIN_NOTE
+                                     : EXPLAIN_FINE,
+        finding->about, finding->remedy, "%s", finding->what);
+}
+
+static enum status explain_systems(struct explaining *explaining, struct error *err)
+{
+    const struct plan *plan = explaining->pipeline.plan;
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK && explaining->has_run; s++) {
+        struct system *system = plan->systems[s];
+        if (system->ops->examine != NULL) {
+            status = system->ops->examine(system, say_finding, explaining, err);
+        }
+    }
+    return status;
+}
+
 /* --- sinks --- */
 
 static void explain_sink(struct explaining *explaining, const struct sink *sink)
@@ -401,6 +426,9 @@ enum status explain_pipeline(struct plan *plan,
     }
     if (status == STATUS_OK) {
         explain_sinks(&explaining);
+        status = explain_systems(&explaining, err);
+    }
+    if (status == STATUS_OK) {
         status = explain_start(&explaining, err);
     }
     if (status == STATUS_OK) {

@@ -4,7 +4,7 @@
  *
  * It says lines: about what ("source", "sink readings", "dedup"), how good that is, a sentence, and
  * what to do. Connectors bring what only they know through their ports (sink_ops.why,
- * source_ops.retention).
+ * source_ops.retention, system_ops.examine).
  */
 #ifndef WEIR_INSPECT_EXPLAIN_H
 #define WEIR_INSPECT_EXPLAIN_H

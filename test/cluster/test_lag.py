@@ -99,3 +99,25 @@ def test_explain_tells_what_the_topic_keeps(lab, keeps, said):
     file = lab.write(f"explains-{name}", {"topic": name}, {"out": {"topic": f"{name}-out"}},
                      dedup={"key": "id", "window": "10m"})
     assert said in lab("explain", file).stdout
+
+
+def test_explain_examines_the_cluster(lab):
+    lab.topic("examined", 1)
+    lab.topic("examined-out", 1, **{"cleanup.policy": "compact",
+                                    "message.timestamp.type": "LogAppendTime"})
+    file = lab.write("examines", {"topic": "examined"}, {"out": {"topic": "examined-out"}},
+                     dlq={"topic": "examined-dlq"})
+    assert "transactions" not in lab("explain", file).stdout  # Nothing is there before the first start.
+    lab.run(file)
+    said = lab("explain", file).stdout
+    assert "transactions work: one was begun" in said
+    for line in ("weak  progress: topic weir.progress.examines: 1 replica",
+                 "note  sink out: topic examined-out has cleanup.policy=compact",
+                 "note  sink out: topic examined-out stamps rows anew",
+                 "weak  dlq: topic examined-dlq: 1 replica"):
+        assert line in said, said
+    # The trial leaves no group, and nothing that a start would wait for.
+    _, groups = lab.tool("consumer.group.ConsumerGroupCommand", "--bootstrap-server",
+                         lab.broker.bootstrap, "--list")
+    assert "weir.explain" not in groups
+    lab.run(file)

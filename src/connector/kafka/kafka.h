@@ -11,6 +11,7 @@
  *   sink.c      a topic as a sink
  *   store.c     what the topic weir.progress.NAME holds
  *   system.c    sessions, first start, taking over
+ *   examine.c   what explain asks of it
  *   commit.c    one epoch in one transaction
  *
  * It is a module (connector/registry.h): this symbol is all that the program sees of it.

@@ -139,6 +139,11 @@ static inline struct kafka_outbox *kafka_outbox(struct outbox *outbox)
     return (struct kafka_outbox *)outbox;
 }
 
+/* --- examine.c --- */
+
+enum status kafka_examine(struct system *system, system_finding_visitor *visit, void *context,
+                          struct error *err);
+
 /* --- outbox.c --- */
 
 struct outbox *kafka_outbox_new(struct sink *sink);

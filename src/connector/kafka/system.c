@@ -706,5 +706,6 @@ const struct system_ops kafka_system_ops = {
     .load_plan = load_plan,
     .load_segments = load_segments,
     .scan_rejects = scan_rejects,
+    .examine = kafka_examine,
     .close = close_system,
 };

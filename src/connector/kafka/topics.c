@@ -66,8 +66,15 @@ static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer,
     if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return rd_kafka_error_code(error);
     }
-    (void)rd_kafka_TopicDescription_partitions(topics[0], &count);
+    const rd_kafka_TopicPartitionInfo_t **partitions =
+        rd_kafka_TopicDescription_partitions(topics[0], &count);
     out->partition_count = (uint32_t)count;
+    out->replicas = count == 0 ? 0 : UINT32_MAX;
+    for (size_t i = 0; i < count; i++) {
+        size_t replicas = 0;
+        (void)rd_kafka_TopicPartitionInfo_replicas(partitions[i], &replicas);
+        out->replicas = replicas < out->replicas ? (uint32_t)replicas : out->replicas;
+    }
     const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topics[0]);
     (void)snprintf(out->id, sizeof out->id, "%s",
                    id == NULL ? "" : rd_kafka_Uuid_base64str(id));

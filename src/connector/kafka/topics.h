@@ -13,6 +13,7 @@
 struct kafka_topic {
     char id[32]; /* KIP-516, base64; another one after the topic was deleted and made anew */
     uint32_t partition_count;
+    uint32_t replicas; /* of the partition that has the fewest */
 };
 
 enum status kafka_topic_find(struct kafka_client *client, const char *name,
