@@ -1,5 +1,7 @@
 """The table of examples/iot.yaml in a real PostgreSQL: exactly what was delivered, through kill -9."""
+import json
 import random
+import subprocess
 import time
 
 from postgres.database import Database
@@ -47,7 +49,7 @@ def test_kill_9_at_random_times(database, weir, tmp_path, seed, long_run):
     pipeline = Pipeline(tmp_path, weir, database.dsn, records=60000, seed=seed % 1000)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
     kills = 0
-    for _ in range(100 if long_run else 15):
+    for _ in range(100 if long_run else 12):
         process = pipeline.start()
         time.sleep(rng.uniform(0, 0.5))
         process.kill()
@@ -59,14 +61,14 @@ def test_kill_9_at_random_times(database, weir, tmp_path, seed, long_run):
     pipeline.audit()
 
 
-def test_the_server_is_killed(own_server, weir, tmp_path, seed):
+def test_the_server_is_killed(own_server, weir, tmp_path, seed, long_run):
     rng = random.Random(seed)
     database = Database(own_server, "iot")
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=100000, seed=seed % 1000)
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=400000 if long_run else 100000, seed=seed % 1000)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 20ms")
     process = pipeline.start()
     assert process.wait_for("first start")
-    for _ in range(4):
+    for _ in range(10 if long_run else 3):
         time.sleep(rng.uniform(0.05, 0.4))
         own_server.kill()
         own_server.start()
@@ -74,3 +76,43 @@ def test_the_server_is_killed(own_server, weir, tmp_path, seed):
     pipeline.judge_topics()
     check_table(pipeline, database)
     pipeline.audit()
+
+
+EVOLVING = """
+version: 1
+name: evolving
+source:
+  file: {{path: in.ndjson}}
+  format: json
+schema: {{type: object, properties: {{{fields}}}}}
+sinks:
+  rows:
+    postgres: {{dsn: "{dsn}", table: rows, evolve: {evolve}}}
+"""
+
+
+def test_a_schema_that_grows_or_changes(database, weir, tmp_path):
+    def run(fields, evolve, status=0, row=None):
+        (tmp_path / "p.yaml").write_text(EVOLVING.format(fields=fields, evolve=evolve,
+                                                         dsn=database.dsn))
+        if row is not None:
+            with open(tmp_path / "in.ndjson", "a") as file:
+                file.write(json.dumps(row) + "\n")
+        done = subprocess.run([weir, "run", "p.yaml", "--until-end"], cwd=tmp_path,
+                              capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        return done.stderr
+
+    run("id: {type: integer}", "refuse", row={"id": 1})
+    grown = "id: {type: integer}, note: {type: string}"
+    errors = run(grown, "refuse", status=2, row={"id": 2, "note": "x"})
+    assert 'ALTER TABLE "rows" ADD COLUMN "note" text' in errors
+    run(grown, "add_columns")
+    assert database.ask("SELECT id, note FROM rows ORDER BY id") == [(1, None), (2, "x")]
+    errors = run(grown.replace("integer", "string"), "add_columns", status=2)
+    mend = 'ALTER TABLE "rows" ALTER COLUMN "id" TYPE text USING "id"::text'
+    assert mend in errors
+    database.ask(mend)
+    run(grown.replace("integer", "string"), "add_columns", row={"id": "3", "note": "y"})
+    assert database.ask("SELECT id, note FROM rows ORDER BY id")[-1] == ("3", "y")
+    assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
