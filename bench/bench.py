@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import kafka_bench
+import postgres_bench
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/bench"
@@ -27,7 +28,7 @@ DATA = OUT / "data"
 EXPECTED = ROOT / "bench/expected.json"
 # How much more a ratio may be before --check calls it slower: a busy machine moves them so far.
 NOISE = 1.35
-NAMES = ["decode", "stages", "state", "log", "producers", "job", "start", "kafka"]
+NAMES = ["decode", "stages", "state", "log", "producers", "job", "start", "kafka", "postgres"]
 
 
 class Run:
@@ -53,6 +54,7 @@ class Bench:
         self.weir = weir
         self.measure_program = measure
         self.kafka_program = measure.with_name("kafka")
+        self.names = []  # what was asked for by name
         self.asked = False  # whether kafka was named, so that it may not be left out
         self.samples = defaultdict(list)
         self.references = {}  # name -> names of its references
@@ -244,6 +246,11 @@ def bench_start(bench):
 
 def bench_kafka(bench):
     if not kafka_bench.measure(bench, Run, DATA) and bench.asked:
+        raise SystemExit(1)
+
+
+def bench_postgres(bench):
+    if not postgres_bench.measure(bench, Run, DATA) and bench.names == ["postgres"]:
         raise SystemExit(1)
 
 
@@ -441,6 +448,7 @@ def main():
     weir, measure = build(options.build)
     bench = Bench(options.quick, weir, measure)
     bench.asked = "kafka" in options.names
+    bench.names = options.names
     write_pipelines(DATA)
     if options.instructions:
         bench_instructions(bench)

@@ -2,9 +2,10 @@
  * Rows of an outbox into their table, and which of them the table refuses.
  *
  * All rows are tried at once under a savepoint. If the server finds fault with a row, rows go in
- * chunks: COPY says which line it was, and the chunk is sent again without it. Where it does not say
- * (foreign keys, the statement of an upsert), or in a chunk with many such rows, the chunk is halved
- * until the row stands alone.
+ * chunks: COPY says which line it was, so the rows before it are sent again and then those behind it.
+ * Where it does not say (foreign keys, the statement of an upsert) the chunk is halved until the row
+ * stands alone. What is sent behind a faulty row is sent in vain, so chunks are smaller where there
+ * are many.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,7 @@
 #include "connector/postgres/table.h"
 
 #define CHUNK_ROWS 2000u
-/* Faults with a line in one chunk, before it is halved. */
-#define FAULTS_BY_LINE 16u
+#define CHUNK_ROWS_LEAST 64u
 #define COPY_BYTES (64u * 1024u)
 
 /* The fault that the server found with a row. */
@@ -180,17 +180,15 @@ static enum status try_rows(struct writer *w, size_t first, size_t end, struct f
 
 /* --- looking for the rows to blame --- */
 
-/* The row of a COPY's line; NULL when there is none. */
-static struct table_row *row_of_line(const struct writer *w, size_t first, size_t end,
-                                     uint64_t line)
+/* The index of the row of a COPY's line; `end` when there is none. */
+static size_t index_of_line(const struct writer *w, size_t first, size_t end, uint64_t line)
 {
     for (size_t i = first; i < end && line > 0; i++) {
-        struct table_row *row = row_at(w, i);
-        if (row->mark == TABLE_ROW_UNMARKED && --line == 0) {
-            return row;
+        if (row_at(w, i)->mark == TABLE_ROW_UNMARKED && --line == 0) {
+            return i;
         }
     }
-    return NULL;
+    return end;
 }
 
 static size_t count_unmarked(const struct writer *w, size_t first, size_t end)
@@ -224,19 +222,42 @@ static enum status write_halves(struct writer *w, size_t first, size_t end,
 /* Rows that no table takes are marked; all others are in the table. */
 static enum status write_range(struct writer *w, size_t first, size_t end, struct error *err)
 {
-    for (uint32_t faults = 0; count_unmarked(w, first, end) > 0; faults++) {
+    while (count_unmarked(w, first, end) > 0) {
         struct fault fault;
         enum status status = try_rows(w, first, end, &fault, err);
         if (status != STATUS_OK || !fault.found) {
             return status;
         }
-        struct table_row *row = row_of_line(w, first, end, fault.line);
-        if (row == NULL || faults >= FAULTS_BY_LINE) {
+        size_t at = index_of_line(w, first, end, fault.line);
+        if (at == end) {
             return write_halves(w, first, end, &fault, err);
         }
-        mark(w, row, &fault);
+        mark(w, row_at(w, at), &fault);
+        status = write_range(w, first, at, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        first = at + 1;
     }
     return STATUS_OK;
+}
+
+/* In chunks that are smaller the more rows are refused. */
+static enum status write_chunks(struct writer *w, size_t count, struct error *err)
+{
+    enum status status = STATUS_OK;
+    size_t chunk = CHUNK_ROWS;
+    for (size_t first = 0; first < count && status == STATUS_OK;) {
+        size_t end = count - first > chunk ? first + chunk : count;
+        uint32_t marked = w->outbox->mark_count;
+        status = write_range(w, first, end, err);
+        bool is_clean = w->outbox->mark_count == marked;
+        chunk = is_clean ? chunk * 2 : chunk / 2;
+        chunk = chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk;
+        chunk = chunk < CHUNK_ROWS_LEAST ? CHUNK_ROWS_LEAST : chunk;
+        first = end;
+    }
+    return status;
 }
 
 static enum status write_all(struct writer *w, struct error *err)
@@ -247,14 +268,7 @@ static enum status write_all(struct writer *w, struct error *err)
     }
     struct fault fault;
     enum status status = try_rows(w, 0, count, &fault, err);
-    if (status != STATUS_OK || !fault.found) {
-        return status;
-    }
-    for (size_t first = 0; first < count && status == STATUS_OK; first += CHUNK_ROWS) {
-        size_t end = count - first > CHUNK_ROWS ? first + CHUNK_ROWS : count;
-        status = write_range(w, first, end, err);
-    }
-    return status;
+    return status != STATUS_OK || !fault.found ? status : write_chunks(w, count, err);
 }
 
 /* --- the outbox --- */
