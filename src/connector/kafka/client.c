@@ -354,8 +354,10 @@ static void set_connection(struct settings *settings, enum kafka_role role)
 /* Before the properties, which may choose otherwise. */
 static void set_suggestions(struct settings *settings, enum kafka_role role)
 {
-    /* Of every partition that is read: memory is bounded by these. */
-    static const char *const fetch[] = {"queued.max.messages.kbytes", "1024",
+    /* Of every partition that is read: memory is bounded by these. Whom a topic's partitions belong
+     * to is asked at once: librdkafka waits so long before it asks, then ever longer. */
+    static const char *const fetch[] = {"topic.metadata.refresh.fast.interval.ms", "10",
+                                        "queued.max.messages.kbytes", "1024",
                                         "queued.min.messages", "5000",
                                         "fetch.message.max.bytes", "262144",
                                         "fetch.max.bytes", "4194304",
@@ -363,7 +365,8 @@ static void set_suggestions(struct settings *settings, enum kafka_role role)
                                         "fetch.wait.max.ms", "100", NULL};
     static const char *const member[] = {"session.timeout.ms", "10000", "heartbeat.interval.ms",
                                          "2000", "max.poll.interval.ms", "300000", NULL};
-    static const char *const produce[] = {"transaction.timeout.ms", "10000", "linger.ms", "5",
+    static const char *const produce[] = {"topic.metadata.refresh.fast.interval.ms", "10",
+                                          "transaction.timeout.ms", "10000", "linger.ms", "5",
                                           "compression.type", "lz4", "retry.backoff.ms", "20",
                                           "queue.buffering.max.messages", "100000",
                                           "queue.buffering.max.kbytes", "65536", NULL};

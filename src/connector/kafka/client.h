@@ -23,6 +23,9 @@
 /* Older ones can lose or double records under exactly-once: 2.13.2. */
 #define KAFKA_OLDEST_VERSION 0x020d02ff
 #define KAFKA_TIMEOUT_MS 15000
+/* Settings of a client that asks and reads a little, then nothing for long: brokers answer the
+ * requests of a connection in turn, so each would wait behind a fetch that waits for records. */
+#define KAFKA_ASK_QUICKLY "fetch.wait.max.ms", "5"
 
 extern const struct connection_kind kafka_connection_kind;
 extern const struct connection_kind event_hubs_connection_kind;

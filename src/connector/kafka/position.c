@@ -126,7 +126,8 @@ static bool read_metadata(struct bytes text, struct kafka_position *out)
 
 static enum status open_exact(struct kafka_system *s, struct error *err)
 {
-    static const char *const settings[] = {"isolation.level", "read_uncommitted", NULL};
+    static const char *const settings[] = {"isolation.level", "read_uncommitted",
+                                           KAFKA_ASK_QUICKLY, NULL};
     if (s->exact != NULL) {
         return STATUS_OK;
     }
@@ -152,6 +153,9 @@ static enum status read_record(struct kafka_system *s, const struct kafka_positi
     }
     if (status == STATUS_OK) {
         status = kafka_reader_take(s->exact, offset + 1, &message, 1, &count, NULL, NULL, err);
+    }
+    if (s->exact != NULL) {
+        kafka_reader_rest(s->exact);
     }
     *out_is_it = false;
     if (count == 0) {

@@ -87,6 +87,11 @@ static void stop_fetching(struct kafka_reader *reader)
     }
 }
 
+void kafka_reader_rest(struct kafka_reader *reader)
+{
+    stop_fetching(reader);
+}
+
 void kafka_reader_free(struct kafka_reader *reader)
 {
     if (reader == NULL) {

@@ -48,6 +48,10 @@ enum status kafka_reader_take(struct kafka_reader *reader, int64_t limit_offset,
                               enum status (*while_waiting)(void *context, struct error *err),
                               void *context, struct error *err) WEIR_MUST_USE;
 
+/* Fetches nothing more until the next read, and forgets what it has not handed out: before that, seek
+ * again. */
+void kafka_reader_rest(struct kafka_reader *reader);
+
 /* Calls `message` for every committed record of a partition that is there now, in order; anything
  * but OK ends it. A message is valid during the call. */
 enum status kafka_scan(struct kafka_client *client, const char *topic, uint32_t partition,

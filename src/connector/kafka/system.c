@@ -16,6 +16,8 @@
 #include "os/random.h"
 
 #define BATCH_BYTES_MOST 1000000
+/* Between two epochs the brokers have nothing to do until answers have come and gone. */
+#define EPOCH_BYTES (8u * 1024u * 1024u)
 
 static const char *place_of(const struct system *system)
 {
@@ -66,8 +68,9 @@ static enum status open_session(struct system *system, const char *pipeline, str
     s->arena = arena_new(1024);
     s->pipeline = memory_copy_string(pipeline);
     s->progress_topic = kafka_progress_topic(s->arena, pipeline);
+    static const char *const quick[] = {KAFKA_ASK_QUICKLY, NULL};
     enum status status =
-        kafka_client_open(s->config, s->folder, KAFKA_FETCH, NULL, NULL, &s->client, err);
+        kafka_client_open(s->config, s->folder, KAFKA_FETCH, NULL, quick, &s->client, err);
     if (status == STATUS_OK) {
         char *cluster = NULL;
         status = kafka_cluster_id(s->client, &cluster, err);
@@ -690,6 +693,7 @@ const struct system_ops kafka_system_ops = {
     .kind = "kafka",
     .takes_forwarded = true,
     .is_remote = true,
+    .epoch_bytes = EPOCH_BYTES,
     .plans_place = "topic weir.progress.NAME",
     .place = place_of,
     .open_session = open_session,
