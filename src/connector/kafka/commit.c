@@ -157,6 +157,23 @@ enum status kafka_transaction_put_progress(struct kafka_system *s,
     return status;
 }
 
+/* Why rows were not delivered. Where the brokers refused the transaction, reports only say that rows
+ * were thrown away; the client says why when it is asked to commit, which it never does after a
+ * failed delivery. */
+static rd_kafka_resp_err_t cause_of_failure(struct kafka_client *producer)
+{
+    rd_kafka_resp_err_t code = producer->failure;
+    if (kafka_status(code) != STATUS_RETRY) {
+        return code;
+    }
+    rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, COMMIT_STEP_MS);
+    rd_kafka_resp_err_t cause = rd_kafka_error_code(error);
+    if (error != NULL) {
+        rd_kafka_error_destroy(error);
+    }
+    return kafka_status(cause) == STATUS_CONFIG ? cause : code;
+}
+
 /* Until everything that was produced is delivered. */
 static enum status deliver(struct kafka_system *s, struct error *err)
 {
@@ -170,7 +187,7 @@ static enum status deliver(struct kafka_system *s, struct error *err)
         return STATUS_OK;
     }
     rd_kafka_resp_err_t code =
-        producer->failed > 0 ? producer->failure : RD_KAFKA_RESP_ERR__TIMED_OUT;
+        producer->failed > 0 ? cause_of_failure(producer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     return fail_code(s, code, "deliver rows", err);
 }
 
@@ -221,9 +238,10 @@ enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
             rd_kafka_resp_err_t code = rd_kafka_error_code(error);
             rd_kafka_error_destroy(error);
             struct error found = {0};
-            (void)kafka_error(s->producer, code, "commit", &found);
+            status = kafka_error(s->producer, code, "commit", &found);
             doubt(s);
-            status = error_set(err, STATUS_RETRY, found.code, "%s", found.message);
+            status = error_set(err, status == STATUS_CONFIG ? status : STATUS_RETRY, found.code,
+                               "%s", found.message);
         }
     }
     return status;

@@ -15,6 +15,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #define PRODUCE 0
+#define ADD_PARTITIONS 24
 #define END_TXN 26
 
 struct bench {
@@ -134,6 +135,77 @@ static void test_a_fatal_error_leaves_doubt(void **state)
     bench_fini(&bench);
 }
 
+/* What the table of docs/kafka.md says of an error within a transaction. */
+struct injected {
+    int request;
+    rd_kafka_resp_err_t error;
+    enum { WORKS, AGAIN, STOPS } end; /* within itself; the epoch is sent again; the run ends */
+    const char *code;                 /* of the error; NULL: any */
+};
+
+static const struct injected table[] = {
+    /* of no use any more */
+    {END_TXN, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, AGAIN, NULL},
+    {END_TXN, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, AGAIN, NULL},
+    {END_TXN, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, AGAIN, NULL},
+    {END_TXN, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING, AGAIN, NULL},
+    {ADD_PARTITIONS, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH, AGAIN, NULL},
+    {ADD_PARTITIONS, RD_KAFKA_RESP_ERR_PRODUCER_FENCED, AGAIN, NULL},
+    /* later */
+    {END_TXN, RD_KAFKA_RESP_ERR_NOT_COORDINATOR, WORKS, NULL},
+    {END_TXN, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, WORKS, NULL},
+    {ADD_PARTITIONS, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS, WORKS, NULL},
+    {ADD_PARTITIONS, RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, WORKS, NULL},
+    {PRODUCE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, WORKS, NULL},
+    {PRODUCE, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, WORKS, NULL},
+    {PRODUCE, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, WORKS, NULL},
+    /* the operator's */
+    {PRODUCE, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, STOPS, "kafka.not_allowed"},
+    {ADD_PARTITIONS, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, STOPS, "kafka.not_allowed"},
+    {ADD_PARTITIONS, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, STOPS,
+     "kafka.not_allowed"},
+    {END_TXN, RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, STOPS,
+     "kafka.not_allowed"},
+};
+
+static void try_injected(const struct injected *injected)
+{
+    struct bench bench;
+    struct error err = {0};
+    bench_init(&bench);
+    rd_kafka_mock_push_request_errors(bench.cluster, (int16_t)injected->request, 1,
+                                      injected->error);
+    enum status status = transact(&bench, &err);
+    print_message("%s in %d: %s %s\n", rd_kafka_err2name(injected->error), injected->request,
+                  status_name(status), err.code);
+    if (injected->end == WORKS) {
+        assert_int_equal(status, STATUS_OK);
+    } else if (injected->end == STOPS) {
+        assert_int_equal(status, STATUS_CONFIG);
+        assert_string_equal(err.code, injected->code);
+    } else {
+        assert_true(status == STATUS_RETRY || status == STATUS_ABORT);
+        assert_true(bench.system.in_doubt);
+    }
+    /* The next one works, by this producer, or by a new one: of this run, or of the next. */
+    assert_int_equal(bench.system.in_doubt, bench.system.producer == NULL);
+    error_clear(&err);
+    if (bench.system.in_doubt || injected->end == STOPS) {
+        assert_int_equal(kafka_make_producer(&bench.system, &err), STATUS_OK);
+        bench.system.in_doubt = false;
+    }
+    assert_int_equal(transact(&bench, &err), STATUS_OK);
+    bench_fini(&bench);
+}
+
+static void test_every_error_is_what_the_table_says(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        try_injected(&table[i]);
+    }
+}
+
 static void test_a_value_comes_back_and_damage_is_seen(void **state)
 {
     (void)state;
@@ -171,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_a_retriable_error_is_repeated_within),
         cmocka_unit_test(test_a_failed_delivery_aborts),
         cmocka_unit_test(test_a_fatal_error_leaves_doubt),
+        cmocka_unit_test(test_every_error_is_what_the_table_says),
         cmocka_unit_test(test_a_value_comes_back_and_damage_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
