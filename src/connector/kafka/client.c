@@ -390,9 +390,7 @@ static void set_owned(struct settings *settings, enum kafka_role role, const cha
     set(settings, "auto.offset.reset", "error");
     set(settings, "enable.partition.eof", "true");
     set(settings, "allow.auto.create.topics", "false");
-    if (role == KAFKA_MEMBER) {
-        set(settings, "group.id", name);
-    }
+    set(settings, "group.id", name);
 }
 
 /* --- callbacks --- */

@@ -16,6 +16,7 @@ struct kafka_source {
     const char *topic_name;
     char *cluster_id;
     struct kafka_client *client;
+    struct kafka_client *group;  /* asks for a group's offsets; NULL until then */
     struct kafka_member *member; /* NULL: all partitions are ours */
     struct kafka_topic topic;
     struct source_partition *partitions;

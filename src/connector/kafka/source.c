@@ -42,6 +42,7 @@ static void close_source(struct source *source)
     for (uint32_t p = 0; s->readers != NULL && p < s->topic.partition_count; p++) {
         kafka_reader_free(s->readers[p]);
     }
+    kafka_client_close(s->group);
     kafka_client_close(s->client);
     kafka_signal_fini(&s->signal);
     memory_free(s->cluster_id);
@@ -294,8 +295,12 @@ static enum status read_group(struct source *source, const char *group, uint32_t
                               int64_t *out_offset, bool *out_found, struct error *err)
 {
     struct kafka_source *s = self(source);
-    return kafka_group_offset(s->client, group, s->topic_name, partition, out_offset, NULL,
-                              out_found, err);
+    enum status status = s->group != NULL ? STATUS_OK
+                                          : kafka_client_open(s->config, s->folder, KAFKA_FETCH,
+                                                              group, NULL, &s->group, err);
+    return status == STATUS_OK ? kafka_group_offset(s->group, group, s->topic_name, partition,
+                                                    out_offset, NULL, out_found, err)
+                               : status;
 }
 
 /* Where rows go to the same cluster their transactions carry the offsets. */

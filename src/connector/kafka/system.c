@@ -70,7 +70,7 @@ static enum status open_session(struct system *system, const char *pipeline, str
     s->progress_topic = kafka_progress_topic(s->arena, pipeline);
     static const char *const quick[] = {KAFKA_ASK_QUICKLY, NULL};
     enum status status =
-        kafka_client_open(s->config, s->folder, KAFKA_FETCH, NULL, quick, &s->client, err);
+        kafka_client_open(s->config, s->folder, KAFKA_FETCH, pipeline, quick, &s->client, err);
     if (status == STATUS_OK) {
         char *cluster = NULL;
         status = kafka_cluster_id(s->client, &cluster, err);

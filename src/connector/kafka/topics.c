@@ -8,6 +8,7 @@
 
 #define DEFAULT_RECORD_LIMIT 1048588
 #define APPEAR_STEP_US 50000
+#define GROUP_STEP_MS 1000
 
 /* --- asking --- */
 
@@ -270,53 +271,30 @@ enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint
     return kafka_error(client, code, doing, err);
 }
 
-/* The answer's list of one group; NULL with an error. */
-static const rd_kafka_topic_partition_list_t *
-group_partitions(rd_kafka_event_t *answer, bool altered, rd_kafka_resp_err_t *out_code)
-{
-    size_t count = 0;
-    const rd_kafka_group_result_t **groups =
-        altered ? rd_kafka_AlterConsumerGroupOffsets_result_groups(
-                      rd_kafka_event_AlterConsumerGroupOffsets_result(answer), &count)
-                : rd_kafka_ListConsumerGroupOffsets_result_groups(
-                      rd_kafka_event_ListConsumerGroupOffsets_result(answer), &count);
-    *out_code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
-    return *out_code == RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_group_result_partitions(groups[0])
-                                                   : NULL;
-}
-
+/* By the consumer's own request, which waits until the offset is stable. The admin client's one for
+ * it (ListConsumerGroupOffsets) ends the process when the coordinator's connection breaks just then
+ * (librdkafka's pull request 5397). */
 enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
                                uint32_t partition, int64_t *out_offset, struct buffer *metadata,
                                bool *out_found, struct error *err)
 {
-    struct question question;
     char doing[320];
+    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
-    rd_kafka_ListConsumerGroupOffsets_t *request =
-        rd_kafka_ListConsumerGroupOffsets_new(group, list);
-    ask(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &question);
-    rd_kafka_error_t *refused =
-        rd_kafka_AdminOptions_set_require_stable_offsets(question.options, 1);
-    check(refused == NULL);
-    rd_kafka_ListConsumerGroupOffsets(client->rk, &request, 1, question.options, question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
-    *out_found = false;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        const rd_kafka_topic_partition_list_t *found =
-            group_partitions(question.answer, false, &code);
-        if (found != NULL && found->cnt > 0) {
-            const rd_kafka_topic_partition_t *entry = &found->elems[0];
-            code = entry->err;
-            *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
-            *out_offset = entry->offset;
-            if (*out_found && metadata != NULL && entry->metadata != NULL) {
-                buffer_append(metadata, entry->metadata, entry->metadata_size);
-            }
-        }
+    rd_kafka_topic_partition_t *entry =
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
+    rd_kafka_resp_err_t code;
+    do {
+        code = rd_kafka_committed(client->rk, list, GROUP_STEP_MS);
+        code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? entry->err : code;
+        rd_kafka_poll(client->rk, 0);
+    } while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && clock_monotonic_us() < end_us &&
+             !stop_requested());
+    *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
+    *out_offset = entry->offset;
+    if (*out_found && metadata != NULL && entry->metadata != NULL) {
+        buffer_append(metadata, entry->metadata, entry->metadata_size);
     }
-    end_question(&question);
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
         return STATUS_OK;
@@ -341,7 +319,10 @@ enum status kafka_group_note(struct kafka_client *client, const char *group, con
                                        question.queue);
     rd_kafka_resp_err_t code = answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        (void)group_partitions(question.answer, true, &code);
+        size_t groups = 0;
+        const rd_kafka_group_result_t **results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+            rd_kafka_event_AlterConsumerGroupOffsets_result(question.answer), &groups);
+        code = rd_kafka_error_code(rd_kafka_group_result_error(results[0]));
     }
     end_question(&question);
     rd_kafka_AlterConsumerGroupOffsets_destroy(request);
