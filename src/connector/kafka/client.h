@@ -60,7 +60,8 @@ enum status kafka_check_connection(const struct doc *config, struct error *err) 
 char *kafka_place(struct arena *arena, const struct doc *config);
 
 /* `name` is the group of a KAFKA_MEMBER, the transactional id of a KAFKA_PRODUCE, and of a KAFKA_FETCH
- * the group whose offsets it may be asked for, or NULL. `settings` are further pairs of key and value, NULL-terminated; they come last. */
+ * the group whose offsets it may be asked for, or NULL. `settings` are further pairs of key and
+ * value, NULL-terminated; they come last. */
 enum status kafka_client_open(const struct doc *config, const char *folder, enum kafka_role role,
                               const char *name, const char *const *settings,
                               struct kafka_client **out, struct error *err) WEIR_MUST_USE;

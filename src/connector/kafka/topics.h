@@ -39,8 +39,8 @@ enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
 enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,
                             int64_t time_ms, int64_t *out_offset, bool *out_found,
                             struct error *err) WEIR_MUST_USE;
-/* How far the client's own group has come, by its commits; `metadata` gets what stands beside the offset, and
- * may be NULL. RETRY while a transaction that commits it is being ended. */
+/* How far the client's own group has come, by its commits; `metadata` gets what stands beside the
+ * offset, and may be NULL. RETRY while a transaction that commits it is being ended. */
 enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
                                uint32_t partition, int64_t *out_offset, struct buffer *metadata,
                                bool *out_found, struct error *err) WEIR_MUST_USE;
