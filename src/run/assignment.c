@@ -125,6 +125,13 @@ enum status assignment_forgive(struct pipeline *pipeline, struct error *failure)
         pipeline->reassigned = ASSIGNMENT_SAME;
         return STATUS_OK;
     }
+    if (pipeline->is_shared && stop_requested() &&
+        strcmp(failure->code, "assignment.changed") == 0) {
+        /* The group is being shared out anew: whom the partition goes to does again what was open. */
+        error_clear(failure);
+        pipeline->reassigned = ASSIGNMENT_SAME;
+        return STATUS_OK;
+    }
     if (!pipeline->is_shared || failure->status != STATUS_FENCED) {
         return failure->status;
     }

@@ -45,9 +45,27 @@ class KafkaTopic:
             raise Broken(f"{place} has no topic {name}")
         self.partitions = len(partitions)
 
-    def consumer(self):
+    def settle(self, patience_s=PATIENCE_S):
+        """Waits until all that is there now is committed or aborted: what a process that was killed
+        had open hides what others wrote behind it, until the coordinator ends it by its age."""
+        every, committed = self.consumer("read_uncommitted"), self.consumer("read_committed")
+        try:
+            where = [self.kafka.TopicPartition(self.name, p) for p in range(self.partitions)]
+            ends = every.end_offsets(where)
+            deadline = time.monotonic() + patience_s
+            while any(end < ends[one] for one, end in committed.end_offsets(where).items()):
+                if time.monotonic() > deadline:
+                    raise Broken(f"{self.name}: a transaction stays open")
+                time.sleep(0.1)
+        finally:
+            every.close()
+            committed.close()
+        return self
+
+    def consumer(self, isolation=None):
         return self.kafka.KafkaConsumer(
-            bootstrap_servers=self.brokers, isolation_level=self.isolation, group_id=None,
+            bootstrap_servers=self.brokers, isolation_level=isolation or self.isolation,
+            group_id=None,
             enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=20000,
             fetch_max_bytes=64 << 20, max_partition_fetch_bytes=16 << 20)
 

@@ -59,6 +59,7 @@ class Lab:
             text = text.replace("path: iot.db, table", f"path: {table}, table")
         (folder / "p.yaml").write_text(text)
         outputs = self.place if table is None else folder / table
+        self.written = [] if table else [f"{name}-validated", f"{name}-dlq"]
         self.places = judge.Places(
             self.log if source else self.place, outputs, outputs,
             None if table is None else outputs,
@@ -112,6 +113,8 @@ class Lab:
 
     def judge(self):
         """Against the truth, and by weir's own audit."""
+        for topic in self.written:
+            KafkaTopic(self.place, topic).settle()
         result = judge.judge(self.places, self.truth)
         assert result.is_clean(), (result.line(), result.findings, self.said()[-3000:])
         audited = run_weir(self.weir, self.folder, "audit", "p.yaml").stdout

@@ -584,7 +584,7 @@ static const char *code_name(enum status status, rd_kafka_resp_err_t code)
     default:
         return status == STATUS_RETRY      ? "kafka.away"
                : status == STATUS_IN_DOUBT ? "kafka.in_doubt"
-               : status == STATUS_ABORT    ? "kafka.rebalance"
+               : status == STATUS_ABORT    ? "assignment.changed"
                                            : "kafka.error";
     }
 }

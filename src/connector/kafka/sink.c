@@ -215,9 +215,12 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
     struct scan scan = {.sink = sink, .secret = secret, .row = row, .context = context,
                         .arena = arena_new(16 * 1024)};
     for (uint32_t p = 0; status == STATUS_OK && found && p < topic.partition_count; p++) {
+        struct kafka_client *client = kafka_system(sink->system)->client;
         (void)snprintf(scan.label, sizeof scan.label, "%u", p);
-        status = kafka_scan(kafka_system(sink->system)->client, kafka_sink(sink)->topic_name, p,
-                            scan_message, &scan, err);
+        status = kafka_await_committed(client, kafka_sink(sink)->topic_name, p, err);
+        if (status == STATUS_OK) {
+            status = kafka_scan(client, kafka_sink(sink)->topic_name, p, scan_message, &scan, err);
+        }
     }
     buffer_fini(&scan.scratch);
     arena_free(scan.arena);

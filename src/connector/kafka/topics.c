@@ -9,6 +9,8 @@
 #define DEFAULT_RECORD_LIMIT 1048588
 #define APPEAR_STEP_US 50000
 #define GROUP_STEP_MS 1000
+/* Those of weir live 10 s, and brokers look for old ones every 10 s. */
+#define OPEN_TRANSACTION_US INT64_C(30000000)
 
 /* --- asking --- */
 
@@ -246,6 +248,31 @@ enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
     }
     (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] ends", topic, partition);
     return kafka_error(client, code, doing, err);
+}
+
+enum status kafka_await_committed(struct kafka_client *client, const char *topic,
+                                  uint32_t partition, struct error *err)
+{
+    int64_t aim = 0;
+    int64_t first = 0;
+    int64_t end = -1;
+    const int64_t until_us = clock_monotonic_us() + OPEN_TRANSACTION_US;
+    enum status status = kafka_high_watermark(client, topic, partition, &aim, err);
+    while (status == STATUS_OK && end < aim) {
+        status = kafka_bounds(client, topic, partition, &first, &end, err);
+        if (status != STATUS_OK || end >= aim) {
+            break;
+        }
+        if (stop_requested() || clock_monotonic_us() > until_us) {
+            return error_set(err, STATUS_RETRY, "kafka.open_transaction",
+                             "a transaction on '%s' [%u] is open, and hides what stands behind it: "
+                             "wait until it times out, or end it (kafka-transactions.sh), and ask "
+                             "again",
+                             topic, partition);
+        }
+        clock_sleep_us(APPEAR_STEP_US);
+    }
+    return status;
 }
 
 enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,

@@ -35,6 +35,11 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
 enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
                                  uint32_t partition, int64_t *out, struct error *err)
     WEIR_MUST_USE;
+/* Waits until all that is there now is committed or aborted: what a process that was killed had open
+ * hides what others wrote behind it, until it is ended for its age. RETRY "kafka.open_transaction"
+ * when that takes long. */
+enum status kafka_await_committed(struct kafka_client *client, const char *topic,
+                                  uint32_t partition, struct error *err) WEIR_MUST_USE;
 /* The first committed record whose timestamp is not before `time_ms`, if there is one. */
 enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,
                             int64_t time_ms, int64_t *out_offset, bool *out_found,
