@@ -57,7 +57,7 @@ def test_dead_letters_of_a_table_go_to_kafka(broker, database, weir, tmp_path, s
                           cwd=tmp_path, timeout=60)
     assert done.returncode == 0, done
     letters = Counter()
-    topic = KafkaTopic(place, "forward-dead")
+    topic = KafkaTopic(place, "forward-dead").settle()
     for partition in range(topic.partitions):
         for _, records in topic.batches(partition):
             for _, value, headers in records:
