@@ -68,19 +68,25 @@ static bool is_in_place(const struct audit *audit, const struct place *place,
 }
 
 static void expect_reject_letter(struct audit *audit, struct place *dlq, const struct plan *plan,
-                                 uint32_t number, const struct batch *batch, uint32_t row,
+                                 const struct batch *batch, uint32_t row,
                                  const struct audit_reject *reject)
 {
     struct hash128 hash =
         audit_rejects_letter(reject, plan, audit->pipeline.partitions[batch->partition].source,
                              batch, row, dlq->outbox, &audit->secret);
-    int64_t offset = batch->records[row].offset;
-    if (!audit->collects && plan->dlq->system != plan->sinks[number]->system) {
-        refused_add(audit_forwarded(audit, dlq->system, batch->partition), reject->sink, offset,
-                    hash);
-    }
     expect(audit, dlq,
-           (struct audit_row){.hash = hash, .offset = offset, .partition = batch->partition});
+           (struct audit_row){.hash = hash,
+                              .offset = batch->records[row].offset,
+                              .partition = batch->partition});
+}
+
+/* Whether R of a system says that the dead letter of a refused row was forwarded to it. */
+static bool is_forwarded(const struct audit *audit, uint32_t system, const struct sink *sink,
+                         const struct batch *batch, uint32_t row)
+{
+    const struct refused *taken = refused_find(
+        &audit->pipeline.progresses[system][batch->partition].forwarded, sink->name);
+    return taken != NULL && batch->records[row].offset < taken->next_offset;
 }
 
 /* Whether the place of dead letters has that of a row which sink `number` refused: in the sink's own
@@ -91,10 +97,7 @@ static bool has_letter(const struct audit *audit, const struct place *dlq, const
     if (plan->dlq->system == plan->sinks[number]->system) {
         return is_in_place(audit, dlq, batch);
     }
-    const struct refused *taken =
-        refused_find(&audit->pipeline.progresses[dlq->system][batch->partition].forwarded,
-                     plan->sinks[number]->name);
-    return taken != NULL && batch->records[row].offset < taken->next_offset;
+    return is_forwarded(audit, dlq->system, plan->sinks[number], batch, row);
 }
 
 /* Of the rows that a sink refused. */
@@ -108,7 +111,7 @@ static void expect_reject_letters(struct audit *audit, struct place *dlq, const 
                 : audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
                                      batch->records[row].offset);
         if (reject != NULL && has_letter(audit, dlq, plan, number, batch, row)) {
-            expect_reject_letter(audit, dlq, plan, number, batch, row, reject);
+            expect_reject_letter(audit, dlq, plan, batch, row, reject);
         }
     }
     dlq->sink->ops->outbox_clear(dlq->outbox);
@@ -216,6 +219,34 @@ static void expect_due(struct audit *audit, const struct plan *plan, uint32_t nu
     }
 }
 
+/* What R of the dead letters' system counts as forwarded, wherever in it an older plan put them. */
+static void expect_forwarded(struct audit *audit, const struct plan *plan, uint32_t number,
+                             const struct batch *batch)
+{
+    const struct sink *sink = plan->sinks[number];
+    if (audit->collects || plan->dlq == NULL || !plan->dlq->takes_rejects ||
+        plan->dlq->system == sink->system) {
+        return;
+    }
+    const uint32_t home = audit_sums_home(audit->sums, plan, plan->dlq);
+    for (uint32_t row = 0; home != UINT32_MAX && row < batch->row_count; row++) {
+        const struct audit_reject *reject =
+            (batch->routes[row] >> number & 1) == 0
+                ? NULL
+                : audit_rejects_find(&audit->rejects, sink->name, batch->partition,
+                                     batch->records[row].offset);
+        if (reject != NULL && is_forwarded(audit, home, sink, batch, row)) {
+            struct outbox *outbox = audit_sums_outbox(audit->sums, plan->dlq);
+            struct hash128 hash = audit_rejects_letter(
+                reject, plan, audit->pipeline.partitions[batch->partition].source, batch, row,
+                outbox, &audit->secret);
+            plan->dlq->ops->outbox_clear(outbox);
+            refused_add(audit_forwarded(audit, home, batch->partition), reject->sink,
+                        batch->records[row].offset, hash);
+        }
+    }
+}
+
 void audit_expect_batch(struct audit *audit, const struct plan *plan, const struct batch *batch)
 {
     for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
@@ -229,6 +260,7 @@ void audit_expect_batch(struct audit *audit, const struct plan *plan, const stru
     struct place *dlq = plan->dlq == NULL ? NULL : place_of(audit, plan, plan->dlq);
     for (uint32_t i = 0; audit->rejects.count > 0 && i < plan->stage.sink_count; i++) {
         expect_due(audit, plan, i, batch);
+        expect_forwarded(audit, plan, i, batch);
         if (dlq != NULL && plan->dlq->takes_rejects) {
             expect_reject_letters(audit, dlq, plan, i, batch);
         }

@@ -117,7 +117,7 @@ uint32_t audit_sums_home(struct audit_sums *sums, const struct plan *plan, const
     return sums->homes[sums->home_count++].system;
 }
 
-static struct outbox *outbox_of(struct audit_sums *sums, struct sink *sink)
+struct outbox *audit_sums_outbox(struct audit_sums *sums, struct sink *sink)
 {
     for (uint32_t i = 0; i < sums->box_count; i++) {
         if (sums->boxes[i].sink == sink) {
@@ -169,7 +169,7 @@ static void count_rejects(struct audit_sums *sums, const struct plan *plan, uint
         struct ledger_sink one = {0};
         out.row = row;
         out.value = batch->outputs[row];
-        sink->ops->append_row(sink, outbox_of(sums, sink), &out, sums->secret, &one);
+        sink->ops->append_row(sink, audit_sums_outbox(sums, sink), &out, sums->secret, &one);
         struct ledger_sink *of = ledger_sink(ledger, sink->name);
         of->written--;
         of->rejected++;
@@ -177,7 +177,7 @@ static void count_rejects(struct audit_sums *sums, const struct plan *plan, uint
         if (plan->dlq != NULL && plan->dlq->takes_rejects && plan->dlq->system == sink->system) {
             struct hash128 letter =
                 audit_rejects_letter(reject, plan, origin, batch, row,
-                                     outbox_of(sums, plan->dlq), sums->secret);
+                                     audit_sums_outbox(sums, plan->dlq), sums->secret);
             of = ledger_sink(ledger, plan->dlq->name);
             of->routed++;
             of->written++;
@@ -200,12 +200,12 @@ static void count_system(struct audit_sums *sums, uint32_t system,
         if (sink->ops->look_through != NULL) {
             sink->ops->look_through(sink, sink);
         }
-        accounting_append_rows(sink, i, outbox_of(sums, sink), origin, batch, sums->secret,
+        accounting_append_rows(sink, i, audit_sums_outbox(sums, sink), origin, batch, sums->secret,
                                ledger_sink(ledger, sink->name));
         count_rejects(sums, plan, i, batch, ledger);
     }
     if (plan->dlq != NULL && audit_sums_home(sums, plan, plan->dlq) == system) {
-        accounting_append_dead_letters(plan, outbox_of(sums, plan->dlq), origin, batch,
+        accounting_append_dead_letters(plan, audit_sums_outbox(sums, plan->dlq), origin, batch,
                                        sums->secret, ledger_sink(ledger, plan->dlq->name));
     }
 }

@@ -21,6 +21,9 @@ void audit_sums_free(struct audit_sums *sums);
 uint32_t audit_sums_home(struct audit_sums *sums, const struct plan *plan,
                          const struct sink *sink);
 
+/* A box for rows of a sink of any plan, whose hashes alone matter; the caller clears it. */
+struct outbox *audit_sums_outbox(struct audit_sums *sums, struct sink *sink);
+
 /* Rows that `plan` judged. Systems that had not begun, or have not come so far, do not count
  * them. */
 void audit_sums_add(struct audit_sums *sums, const struct plan *plan, const struct batch *batch);

@@ -202,6 +202,21 @@ def test_the_plan_of_before_forwards_what_it_owes(lab, dlq):
     if dlq is not None:
         place = dlq["local"]
         assert lab.letters_of_all(place["topic"], path=place["path"]) == [53]
+    lab.audit()
+
+
+def test_audit_after_the_dlq_got_another_name(lab):
+    apart(lab, dlq=local("dead", path="dead.db", partitions=1))
+    lab.produce([value(number) for number in range(50)])
+    lab.script(CHECK, path=OTHER)
+    lab.run()
+    lab.audit()
+    lab.write(dlq=local("dead2", path="dead.db", partitions=1))
+    lab.produce([value(number) for number in range(50, 60)])
+    lab.run()
+    lab.audit()
+    lab.sql("UPDATE weir_rejects SET message = 'another'", path=OTHER)
+    assert "forwarded" in lab.audit(status=1)
 
 
 def test_owed_letters_where_all_systems_stand_at_one_offset(lab):
