@@ -1,6 +1,6 @@
 /*
  * A database behind a connection as a system: what is the same whichever server it is. A module
- * (postgres, mysql) brings the session, struct database_ops; here are R, plans, segments and refused
+ * (postgres) brings the session, struct database_ops; here are R, plans, segments and refused
  * rows in its tables, and how an epoch is committed. Where the servers' SQL differs, the module has
  * the statement (struct database_statements).
  *
