@@ -239,7 +239,7 @@ def mutate_value(rng, value):
         members = json.loads(value)
         members[rng.choice(list(members))] = rng.choice(HOSTILE_VALUES)
         return json.dumps(members).encode()
-    except (ValueError, TypeError, IndexError):  # A dead letter that is no JSON.
+    except (ValueError, TypeError, IndexError, RecursionError):  # No JSON, or nested without end.
         return value + b"x"
 
 
