@@ -640,6 +640,10 @@ static enum status verify_record(struct pipeline *pipeline, const struct judge *
     if (status != STATUS_OK) {
         return status;
     }
+    if (judge->batch->row_count == 0 && stop_requested()) {
+        /* A source that waits for its records waits no longer: nothing was seen. */
+        return error_set(err, STATUS_RETRY, "stop.requested", "a stop was asked for");
+    }
     bool is_same = judge->batch->row_count > 0 && judge->batch->records[0].offset == offset &&
                    hash_equal(record_hash(stage_runner_secret(judge->runner),
                                           &judge->batch->records[0]),
