@@ -106,10 +106,7 @@ static void expect_reject_letters(struct audit *audit, struct place *dlq, const 
 {
     for (uint32_t row = 0; audit->rejects.count > 0 && row < batch->row_count; row++) {
         const struct audit_reject *reject =
-            (batch->routes[row] >> number & 1) == 0
-                ? NULL
-                : audit_rejects_find(&audit->rejects, plan->sinks[number]->name, batch->partition,
-                                     batch->records[row].offset);
+            audit_rejects_of_row(&audit->rejects, plan, number, batch, row);
         if (reject != NULL && has_letter(audit, dlq, plan, number, batch, row)) {
             expect_reject_letter(audit, dlq, plan, batch, row, reject);
         }
@@ -198,23 +195,26 @@ static void expect_letter(void *context, const struct batch *batch, uint32_t row
                .hash = hash, .offset = batch->records[row].offset, .partition = batch->partition});
 }
 
+/* Whether the dead letters of rows that the sink refuses are another system's to write. */
+static bool has_letters_elsewhere(const struct plan *plan, const struct sink *sink)
+{
+    return plan->dlq != NULL && plan->dlq->takes_rejects && plan->dlq->system != sink->system;
+}
+
 /* Rows that a sink refused, and whose dead letters were another system's to write. */
 static void expect_due(struct audit *audit, const struct plan *plan, uint32_t number,
                        const struct batch *batch)
 {
     const struct sink *sink = plan->sinks[number];
-    if (audit->collects || plan->dlq == NULL || !plan->dlq->takes_rejects ||
-        plan->dlq->system == sink->system) {
+    if (audit->collects || !has_letters_elsewhere(plan, sink)) {
         return;
     }
     uint32_t home = audit_sums_home(audit->sums, plan, sink);
     for (uint32_t row = 0; home != UINT32_MAX && row < batch->row_count; row++) {
-        int64_t offset = batch->records[row].offset;
-        if ((batch->routes[row] >> number & 1) != 0 &&
-            audit_rejects_find(&audit->rejects, sink->name, batch->partition, offset) != NULL) {
+        if (audit_rejects_of_row(&audit->rejects, plan, number, batch, row) != NULL) {
             refused_add(&audit->due[(size_t)home * audit->pipeline.partition_count +
                                     batch->partition],
-                        sink->name, offset, (struct hash128){0, 0});
+                        sink->name, batch->records[row].offset, (struct hash128){0, 0});
         }
     }
 }
@@ -224,17 +224,13 @@ static void expect_forwarded(struct audit *audit, const struct plan *plan, uint3
                              const struct batch *batch)
 {
     const struct sink *sink = plan->sinks[number];
-    if (audit->collects || plan->dlq == NULL || !plan->dlq->takes_rejects ||
-        plan->dlq->system == sink->system) {
+    if (audit->collects || !has_letters_elsewhere(plan, sink)) {
         return;
     }
     const uint32_t home = audit_sums_home(audit->sums, plan, plan->dlq);
     for (uint32_t row = 0; home != UINT32_MAX && row < batch->row_count; row++) {
         const struct audit_reject *reject =
-            (batch->routes[row] >> number & 1) == 0
-                ? NULL
-                : audit_rejects_find(&audit->rejects, sink->name, batch->partition,
-                                     batch->records[row].offset);
+            audit_rejects_of_row(&audit->rejects, plan, number, batch, row);
         if (reject != NULL && is_forwarded(audit, home, sink, batch, row)) {
             struct outbox *outbox = audit_sums_outbox(audit->sums, plan->dlq);
             struct hash128 hash = audit_rejects_letter(

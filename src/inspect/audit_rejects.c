@@ -96,6 +96,16 @@ const struct audit_reject *audit_rejects_find(const struct audit_rejects *reject
     return NULL;
 }
 
+const struct audit_reject *audit_rejects_of_row(const struct audit_rejects *rejects,
+                                                const struct plan *plan, uint32_t number,
+                                                const struct batch *batch, uint32_t row)
+{
+    return (batch->routes[row] >> number & 1) == 0
+               ? NULL
+               : audit_rejects_find(rejects, plan->sinks[number]->name, batch->partition,
+                                    batch->records[row].offset);
+}
+
 struct hash128 audit_rejects_letter(const struct audit_reject *reject, const struct plan *plan,
                                     const struct source_partition *origin,
                                     const struct batch *batch, uint32_t row,

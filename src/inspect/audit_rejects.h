@@ -28,6 +28,11 @@ void audit_rejects_fini(struct audit_rejects *rejects);
 const struct audit_reject *audit_rejects_find(const struct audit_rejects *rejects,
                                               const char *sink, uint32_t partition,
                                               int64_t offset);
+/* Of a row of a batch that `plan` judged, and its sink `number`: NULL also where the row was not routed
+ * there. */
+const struct audit_reject *audit_rejects_of_row(const struct audit_rejects *rejects,
+                                                const struct plan *plan, uint32_t number,
+                                                const struct batch *batch, uint32_t row);
 /* The hash of the row's dead letter, as the plan's dlq stores it; the letter itself goes to the
  * outbox, which is the caller's to clear. */
 struct hash128 audit_rejects_letter(const struct audit_reject *reject, const struct plan *plan,

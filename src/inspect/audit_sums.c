@@ -159,10 +159,7 @@ static void count_rejects(struct audit_sums *sums, const struct plan *plan, uint
     struct output_row out = {.batch = batch, .origin = origin};
     for (uint32_t row = 0; sums->rejects->count > 0 && row < batch->row_count; row++) {
         const struct audit_reject *reject =
-            (batch->routes[row] >> number & 1) == 0
-                ? NULL
-                : audit_rejects_find(sums->rejects, sink->name, batch->partition,
-                                     batch->records[row].offset);
+            audit_rejects_of_row(sums->rejects, plan, number, batch, row);
         if (reject == NULL) {
             continue;
         }
