@@ -8,7 +8,6 @@
 #include "cli/lines.h"
 #include "codec/json.h"
 #include "codec/json_items.h"
-#include "connector/source.h"
 #include "locallog/locallog.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 30)
@@ -172,9 +171,11 @@ static enum part part_of_header(struct bytes name)
 }
 
 /* weir's own headers stand behind the original ones; of two with one name the last is weir's. */
-static enum status visit_record(struct reading *reading, struct arena *arena,
-                                const struct record *record, struct error *err)
+static enum status visit_record(void *context, const struct record *record, uint32_t partition,
+                                struct arena *arena, bool *out_done, struct error *err)
 {
+    (void)partition;
+    struct reading *reading = context;
     struct bytes parts[PART_COUNT] = {{0}};
     struct dead_letter letter;
     struct record_header *headers =
@@ -197,53 +198,8 @@ static enum status visit_record(struct reading *reading, struct arena *arena,
     letter.value = record->value;
     letter.headers = headers + (record->header_count - count);
     letter.header_count = count;
-    return visit(reading, &letter, err);
-}
-
-static enum status read_partition(struct reading *reading, struct source *source,
-                                  uint32_t partition, int64_t limit_offset, struct batch *batch,
-                                  struct error *err)
-{
-    uint32_t count = 0;
-    enum status status = source->ops->seek(
-        source, partition, source->ops->partitions(source, &count)[partition].first_offset, err);
-    do {
-        batch_reset(batch, partition, 0);
-        status = status == STATUS_OK
-                     ? source->ops->read(source, partition, batch, limit_offset, err)
-                     : status;
-        for (uint32_t row = 0; row < batch->row_count && status == STATUS_OK && !reading->is_done;
-             row++) {
-            status = visit_record(reading, batch->arena, &batch->records[row], err);
-        }
-    } while (status == STATUS_OK && batch->row_count > 0 && !reading->is_done);
-    return status;
-}
-
-/* Where the partitions end now: what a pipeline adds while letters are replayed is not replayed at
- * once again. */
-static enum status read_topic(struct reading *reading, const struct place *place,
-                              struct error *err)
-{
-    static const struct layout no_columns = {0};
-    struct source *source = NULL;
-    uint32_t count = 0;
-    enum status status = place_open_source(place, &source, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    (void)source->ops->partitions(source, &count);
-    int64_t *ends = memory_alloc_zero(count, sizeof *ends);
-    struct batch *batch = batch_new(&no_columns);
-    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = source->ops->end_offset(source, i, &ends[i], err);
-    }
-    for (uint32_t i = 0; i < count && status == STATUS_OK && !reading->is_done; i++) {
-        status = read_partition(reading, source, i, ends[i], batch, err);
-    }
-    batch_free(batch);
-    memory_free(ends);
-    source->ops->close(source);
+    enum status status = visit(reading, &letter, err);
+    *out_done = reading->is_done;
     return status;
 }
 
@@ -475,7 +431,7 @@ enum status letters_each(const struct place *place, letters_visitor *visitor, vo
     switch (place->kind) {
     case PLACE_TOPIC:
     case PLACE_REMOTE:
-        status = read_topic(&reading, place, err);
+        status = place_each_record(place, visit_record, &reading, err);
         break;
     case PLACE_TABLE:
         status = read_table(&reading, place, err);

@@ -69,7 +69,15 @@ struct source;
 enum status place_open_source(const struct place *place, struct source **out,
                               struct error *err) WEIR_MUST_USE;
 
-/* place_rows.c: every row of a place but standard input, as connector/rows.h hands it out. */
+/* place_rows.c: every record of a topic up to where its partitions end now, one partition after the
+ * other; what is added meanwhile is left out. `memory` is emptied between batches. *out_done ends it. */
+struct record;
+typedef enum status place_record_visitor(void *context, const struct record *record,
+                                         uint32_t partition, struct arena *memory, bool *out_done,
+                                         struct error *err);
+enum status place_each_record(const struct place *place, place_record_visitor *visit, void *context,
+                              struct error *err) WEIR_MUST_USE;
+/* The same file: every row of a place but standard input, as connector/rows.h hands it out. */
 enum status place_each_row(const struct place *place, place_row_visitor *visit, void *context,
                            struct error *err) WEIR_MUST_USE;
 
