@@ -69,11 +69,11 @@ static bool fraction_parse(const uint8_t **at, const uint8_t *end, unsigned *out
         unsigned scale = 100000;
         unsigned wrong = 0;
         /* Microseconds are what most clocks write. */
-        if (end - p >= 6) {
-            us = six_digits(p, &wrong);
-            p += wrong == 0 ? 6 : 0;
-            us = wrong == 0 ? us : 0;
-            scale = wrong == 0 ? 0 : scale;
+        const unsigned six = end - p >= 6 ? six_digits(p, &wrong) : 0;
+        if (end - p >= 6 && wrong == 0) {
+            us = six;
+            p += 6;
+            scale = 0;
         }
         for (; p < end && (unsigned)*p - '0' <= 9; p++) {
             us += ((unsigned)*p - '0') * scale;
