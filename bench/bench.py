@@ -136,13 +136,16 @@ def bench_decode(bench):
     records = 200_000 if bench.quick else 1_000_000
     slow = 65_536 if bench.quick else 131_072
     pipeline = DATA / "iot.yaml"
-    jansson = bench.has("decode-jansson")
+    jansson, simdjson = bench.has("decode-jansson"), bench.has("decode-simdjson")
     for _ in range(2 if bench.quick else 5):
         bench.measure("decode + contract", "decode", records, pipeline=pipeline)
         bench.measure("memcpy of the input", "decode-memcpy", records)
         if jansson:
             bench.measure("jansson", "decode-jansson", slow)
-    bench.references["decode + contract"] = ["memcpy of the input"] + ["jansson"] * jansson
+        if simdjson:
+            bench.measure("simdjson On-Demand", "decode-simdjson", records)
+    bench.references["decode + contract"] = (
+        ["memcpy of the input"] + ["jansson"] * jansson + ["simdjson On-Demand"] * simdjson)
 
 
 def bench_stages(bench):

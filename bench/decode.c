@@ -1,6 +1,7 @@
 /*
  * Decoding and the contract alone: json_decode() and the schema's checks, on records in memory that
- * are all right. Beside them: copying the same bytes, and jansson's parser, which builds a tree.
+ * are all right. Beside them: copying the same bytes, jansson's parser, which builds a tree, and
+ * simdjson's, which takes out the same fields and judges nothing.
  */
 #include <string.h>
 
@@ -11,6 +12,9 @@
 
 #ifdef HAVE_JANSSON
 #include <jansson.h>
+#endif
+#ifdef HAVE_SIMDJSON
+#include "simdjson_reader.h"
 #endif
 
 /* What a thing does with some records. */
@@ -127,11 +131,36 @@ static enum status measure_jansson(const struct arguments *arguments, struct mea
 }
 #endif
 
+#ifdef HAVE_SIMDJSON
+static enum status take(void *context, const struct input *input, struct error *err)
+{
+    for (uint32_t i = 0; i < input->count; i++) {
+        struct bytes value = input->records[i].value;
+        if (!simdjson_reader_take(context, value.data, value.size, i)) {
+            return error_set(err, STATUS_FATAL, "bench.dirty", "simdjson does not take a record.");
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status measure_simdjson(const struct arguments *arguments, struct measurement *out,
+                                    struct error *err)
+{
+    struct simdjson_reader *reader = simdjson_reader_new();
+    enum status status = repeat(arguments, take, reader, out, err);
+    simdjson_reader_free(reader);
+    return status;
+}
+#endif
+
 const struct thing decode_things[] = {
     {"decode", measure_decode},
     {"decode-memcpy", measure_memcpy},
 #ifdef HAVE_JANSSON
     {"decode-jansson", measure_jansson},
+#endif
+#ifdef HAVE_SIMDJSON
+    {"decode-simdjson", measure_simdjson},
 #endif
     {0},
 };
