@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
+import growth
 import kafka_bench
 import postgres_bench
 
@@ -416,7 +417,7 @@ def bench_instructions(bench):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES) + "; growth, alone")
     parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--json", type=Path, help="also write the result there")
     parser.add_argument("--instructions", action="store_true",
@@ -426,8 +427,10 @@ def parse_arguments():
     parser.add_argument("--build", type=Path, help="measure this build folder, and build nothing")
     options = parser.parse_args()
     for name in options.names:
-        if name not in NAMES:
-            parser.error(f"nothing is called '{name}': {', '.join(NAMES)}")
+        if name not in [*NAMES, "growth"]:
+            parser.error(f"nothing is called '{name}': {', '.join(NAMES)}, growth")
+    if "growth" in options.names and len(options.names) > 1:
+        parser.error("growth is measured alone")
     return options
 
 
@@ -456,6 +459,8 @@ def main():
     if options.instructions:
         bench_instructions(bench)
         return 0
+    if options.names == ["growth"]:
+        return 1 if growth.measure(bench, Run, DATA, ROOT) and options.check else 0
     for name in NAMES:
         if name in (options.names or NAMES):
             print(f"measuring: {name}", file=sys.stderr, flush=True)
