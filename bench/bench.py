@@ -22,6 +22,7 @@ from statistics import median
 import growth
 import kafka_bench
 import postgres_bench
+import service_bench
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build/bench"
@@ -29,7 +30,8 @@ DATA = OUT / "data"
 EXPECTED = ROOT / "bench/expected.json"
 # How much more a ratio may be before --check calls it slower: a busy machine moves them so far.
 NOISE = 1.35
-NAMES = ["decode", "stages", "state", "log", "producers", "job", "start", "kafka", "postgres"]
+NAMES = ["decode", "stages", "state", "log", "producers", "job", "start", "service",
+         "kafka", "postgres"]
 
 
 class Run:
@@ -248,6 +250,10 @@ def bench_start(bench):
     remove_database(DATA / "input.db")
 
 
+def bench_service(bench):
+    service_bench.measure(bench, Run, DATA, lambda: remove_database(DATA / service_bench.LOG))
+
+
 def bench_kafka(bench):
     if not kafka_bench.measure(bench, Run, DATA) and bench.asked:
         raise SystemExit(1)
@@ -306,7 +312,7 @@ def print_table(bench, results, last):
               f"{r['peak_rss_bytes'] / 2**20:6.0f} M"
               f"{format(r['state_bytes'] / 2**20, '11.0f') + ' M' if 'state_bytes' in r else '':>13}  "
               f"{change(results, last, name, 'cpu_seconds_per_million'):>9}")
-    starts = {name: r for name, r in results.items() if r["records"] == 1}
+    starts = {name: r for name, r in results.items() if r["records"] == 1 and "idle_percent" not in r}
     if starts:
         print(f"\n{'':28}{'ms':>10}  (min, max)")
     for name, r in starts.items():
@@ -318,6 +324,8 @@ def print_table(bench, results, last):
     for name, r in results.items():
         if "longest_ms" in r:
             print(f"{name}: {r['longest_ms']:.1f} ms is the longest that the flow waited")
+        if "idle_percent" in r:
+            print(f"{name}: {r['idle_percent']:.2f} % of a core")
         if name.startswith("keys inserted"):
             print(f"{name}: {r['state_bytes'] / r['records']:.0f} bytes a key")
     for ratio in ratios(bench, results):
