@@ -5,6 +5,11 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "codec/lz4_follow.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define LZ4_FRAME_MAGIC UINT32_C(0x184D2204)
 #define LZ4_BLOCK_IS_PLAIN UINT32_C(0x80000000)
 
@@ -22,6 +27,12 @@ enum {
     /* No byte of an lz4 block stands for more bytes than this. */
     LZ4_RATIO_MAX = 255,
     LZ4_RATIO_SLACK_BYTES = 64,
+    /* Magic, flags, block size, content size, checksum of these; behind them the block's size. */
+    LZ4_FRAME_HEAD_BYTES = 15,
+    LZ4_BLOCK_HEAD_BYTES = 4,
+    LZ4_END_MARK_BYTES = 4,
+    /* Of fewer bytes LZ4's own packer makes less, and quickly. */
+    LZ4_FOLLOW_MIN_BYTES = 4096,
 };
 
 static const char text_too_large[] = "it unpacks to more bytes than a batch may have";
@@ -40,6 +51,63 @@ static LZ4F_preferences_t lz4_preferences(size_t raw_size)
     };
 }
 
+static void store_u32(uint8_t *at, uint32_t value)
+{
+    value = htole32(value);
+    memcpy(at, &value, sizeof value);
+}
+
+/* As LZ4F_compressFrame() begins one, with the smallest block that holds the content. */
+static void lz4_write_head(uint8_t *at, size_t raw_size)
+{
+    unsigned block_size_id = 4;
+    while ((size_t)1 << (8 + 2 * block_size_id) < raw_size) {
+        block_size_id++;
+    }
+    store_u32(at, LZ4_FRAME_MAGIC);
+    at[4] = LZ4_VERSION | LZ4_FLAG_INDEPENDENT | LZ4_FLAG_CONTENT_SIZE;
+    at[5] = (uint8_t)(block_size_id << 4);
+    uint64_t content_size = htole64(raw_size);
+    memcpy(at + 6, &content_size, sizeof content_size);
+    at[14] = (uint8_t)(XXH32(at + 4, 10, 0) >> 8);
+}
+
+/* A frame of one block. 0 where the bytes are not of the kind that is packed so. */
+static size_t lz4_follow_frame(struct bytes raw, uint8_t *at)
+{
+    if (raw.size < LZ4_FOLLOW_MIN_BYTES || raw.size > LZ4_FOLLOW_MAX_BYTES) {
+        return 0;
+    }
+    uint8_t *block = at + LZ4_FRAME_HEAD_BYTES + LZ4_BLOCK_HEAD_BYTES;
+    size_t size = lz4_follow_pack(raw, block);
+    if (size == 0 || size >= raw.size) {
+        return 0;
+    }
+    lz4_write_head(at, raw.size);
+    store_u32(at + LZ4_FRAME_HEAD_BYTES, (uint32_t)size);
+    store_u32(block + size, 0);
+    return LZ4_FRAME_HEAD_BYTES + LZ4_BLOCK_HEAD_BYTES + size + LZ4_END_MARK_BYTES;
+}
+
+static size_t lz4_pack(struct bytes raw, struct buffer *out)
+{
+    LZ4F_preferences_t preferences = lz4_preferences(raw.size);
+    size_t bound = LZ4F_compressFrameBound(raw.size, &preferences);
+    if (raw.size <= LZ4_FOLLOW_MAX_BYTES) {
+        /* A block may become larger than what it holds, before that is seen. */
+        size_t block_bound = (size_t)LZ4_compressBound((int)raw.size) + LZ4_FRAME_HEAD_BYTES +
+                             LZ4_BLOCK_HEAD_BYTES + LZ4_END_MARK_BYTES + LZ4_FOLLOW_SLACK_BYTES;
+        bound = bound > block_bound ? bound : block_bound;
+    }
+    uint8_t *at = buffer_reserve(out, bound);
+    size_t size = lz4_follow_frame(raw, at);
+    if (size == 0) {
+        size = LZ4F_compressFrame(at, bound, raw.data, raw.size, &preferences);
+        check(!LZ4F_isError(size));
+    }
+    return size;
+}
+
 bool compression_pack(enum compression compression, struct bytes raw, struct buffer *out)
 {
     if (compression == COMPRESSION_NONE) {
@@ -47,11 +115,7 @@ bool compression_pack(enum compression compression, struct bytes raw, struct buf
     }
     size_t size;
     if (compression == COMPRESSION_LZ4) {
-        LZ4F_preferences_t preferences = lz4_preferences(raw.size);
-        size_t bound = LZ4F_compressFrameBound(raw.size, &preferences);
-        size =
-            LZ4F_compressFrame(buffer_reserve(out, bound), bound, raw.data, raw.size, &preferences);
-        check(!LZ4F_isError(size));
+        size = lz4_pack(raw, out);
     } else {
         check(compression == COMPRESSION_ZSTD);
         size_t bound = ZSTD_compressBound(raw.size);
