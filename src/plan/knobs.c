@@ -33,7 +33,7 @@ static void read_delivery(struct plan_maker *maker)
     plan->guarantee =
         strcmp(guarantee, "exactly_once") == 0 ? GUARANTEE_EXACTLY_ONCE : GUARANTEE_AT_LEAST_ONCE;
     plan->commit_interval_us = grammar_duration_us(delivery, "commit_interval", 100 * 1000);
-    plan->max_behind_bytes = grammar_size_bytes(delivery, "max_behind", UINT64_C(16) << 20);
+    plan->max_behind_bytes = grammar_size_bytes(delivery, "max_behind", 0);
 }
 
 static enum status read_state(struct plan_maker *maker, struct error *err)

@@ -76,7 +76,8 @@ struct plan {
 
     enum guarantee guarantee;
     int64_t commit_interval_us;     /* of systems whose sinks say nothing else (sink.h) */
-    uint64_t max_behind_bytes;      /* of closed epochs that one system has not committed */
+    /* Of closed epochs that a system has not committed; 0: as it needs. */
+    uint64_t max_behind_bytes;
     uint64_t state_memory_bytes;
     int64_t snapshot_interval_us;   /* 0: only at a clean stop */
     const char *state_folder;       /* for snapshots; NULL: none are kept */

@@ -10,6 +10,11 @@
 
 /* How soon a stop is noticed in a pause. */
 #define SLICE_US (250 * INT64_C(1000))
+/* Rows of one epoch, where the system does not ask for more. */
+#define EPOCH_BYTES ((size_t)4 * 1024 * 1024)
+/* While one epoch is filled, one is committed and one waits: memory that was touched once serves
+ * again. What a longer line needed is given back. */
+#define SPARES_KEPT 2u
 /* A system that works and fails in turns is spoken of so often. */
 #define QUIET_US (10 * TIME_US_PER_SECOND)
 
@@ -43,7 +48,8 @@ struct committer {
     int64_t *cursors;
     uint64_t max_behind_bytes;
     struct slot *open;  /* which the worker fills */
-    struct slot *spare; /* empty, with memory for the next; under the mutex */
+    struct slot *spares; /* empty, with memory for the next ones; under the mutex */
+    uint32_t spare_count;
     uint64_t epochs_closed;
     int64_t wait_quiet_until_us;
 
@@ -340,8 +346,10 @@ static void forget_answered(struct committer *committer)
     committer->closed = done->next;
     committer->closed_bytes -= done->size_bytes;
     done->next = NULL;
-    if (committer->spare == NULL) {
-        committer->spare = done;
+    if (committer->spare_count < SPARES_KEPT) {
+        done->next = committer->spares;
+        committer->spares = done;
+        committer->spare_count++;
     } else {
         slot_free(done, committer->system, committer->partition_count);
     }
@@ -377,6 +385,18 @@ static void committer_thread(void *context)
 
 /* --- the worker's side --- */
 
+size_t committer_epoch_bytes(const struct system *system)
+{
+    return system->ops->epoch_bytes == 0 ? EPOCH_BYTES : system->ops->epoch_bytes;
+}
+
+/* Two epochs, which are closed when they have become a little larger than they should. */
+static uint64_t behind_unless_set(const struct system *system)
+{
+    uint64_t epoch_bytes = committer_epoch_bytes(system);
+    return 2 * epoch_bytes + epoch_bytes / 2;
+}
+
 struct committer *committer_start(struct system *system, struct progress *progresses,
                                   uint32_t partition_count, const struct plan *plan,
                                   const struct progress *taken,
@@ -388,7 +408,8 @@ struct committer *committer_start(struct system *system, struct progress *progre
     committer->progresses = progresses;
     committer->partition_count = partition_count;
     committer->policy = &plan->retry;
-    committer->max_behind_bytes = plan->max_behind_bytes;
+    committer->max_behind_bytes =
+        plan->max_behind_bytes == 0 ? behind_unless_set(system) : plan->max_behind_bytes;
     committer->observer = observer;
     committer->telemetry = telemetry;
     committer->system_number = system_number;
@@ -417,6 +438,15 @@ void committer_set_waiting(struct committer *committer, void (*waiting)(void *co
     committer->waiting_context = context;
 }
 
+static void slots_free(const struct committer *committer, struct slot *slot)
+{
+    while (slot != NULL) {
+        struct slot *next = slot->next;
+        slot_free(slot, committer->system, committer->partition_count);
+        slot = next;
+    }
+}
+
 void committer_stop(struct committer *committer)
 {
     if (committer == NULL) {
@@ -427,14 +457,10 @@ void committer_stop(struct committer *committer)
     condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);
     thread_join(&committer->thread);
-    while (committer->closed != NULL) {
-        struct slot *slot = committer->closed;
-        committer->closed = slot->next;
-        slot_free(slot, committer->system, committer->partition_count);
-    }
+    slots_free(committer, committer->closed);
+    slots_free(committer, committer->spares);
+    slots_free(committer, committer->open);
     forwarding_free(committer->forwarding);
-    slot_free(committer->open, committer->system, committer->partition_count);
-    slot_free(committer->spare, committer->system, committer->partition_count);
     condition_fini(&committer->changed);
     mutex_fini(&committer->mutex);
     memory_free(committer->cursors);
@@ -586,10 +612,13 @@ static void enqueue_open(struct committer *committer)
     }
     *end = slot;
     committer->closed_bytes += slot->size_bytes;
-    committer->open = committer->spare;
-    committer->spare = NULL;
+    committer->open = committer->spares;
     if (committer->open == NULL) {
         committer->open = slot_new(committer->system, committer->partition_count);
+    } else {
+        committer->spares = committer->open->next;
+        committer->open->next = NULL;
+        committer->spare_count--;
     }
     condition_broadcast(&committer->changed);
 }

@@ -14,7 +14,6 @@
 #include "run/snapshots.h"
 #include "run/telemetry.h"
 
-#define EPOCH_BYTES (4u * 1024u * 1024u)
 #define PROGRESS_INTERVAL_US (100 * INT64_C(1000))
 #define WAIT_US (250 * INT64_C(1000))
 
@@ -148,15 +147,10 @@ static void forward(void *context, uint32_t p, const char *sink, const struct ke
     committer_extend(committer, p, committer_cursor(committer, p));
 }
 
-static size_t epoch_bytes(const struct system *system)
-{
-    return system->ops->epoch_bytes == 0 ? EPOCH_BYTES : system->ops->epoch_bytes;
-}
-
 static bool has_room_for_letters(const struct worker *worker)
 {
     return committer_size_bytes(worker->pipeline->committers[worker->dlq_system]) <
-           epoch_bytes(worker->pipeline->plan->systems[worker->dlq_system]);
+           committer_epoch_bytes(worker->pipeline->plan->systems[worker->dlq_system]);
 }
 
 /* Those that are there now, into the open epoch of the dead letters' system. */
@@ -221,7 +215,7 @@ static bool is_full(struct committer *committer, const struct system *system)
             return true;
         }
     }
-    return committer_size_bytes(committer) >= epoch_bytes(system);
+    return committer_size_bytes(committer) >= committer_epoch_bytes(system);
 }
 
 /* Whether the open epoch of a system is to be closed now, if that needs no waiting. */
