@@ -169,20 +169,13 @@ static void judge_row(struct sieve *sieve, uint32_t row)
     }
 }
 
-static void judge_block(struct sieve *sieve, uint32_t first)
-{
-    uint32_t row_count = sieve->batch->row_count;
-    uint32_t end = first + BLOCK_ROWS < row_count ? first + BLOCK_ROWS : row_count;
-    for (uint32_t row = first; row < end; row++) {
-        judge_row(sieve, row);
-    }
-}
-
+/* Where a block has one value outside, most of its rows are still fine: those outside are judged. */
 static void sift_integer_range(struct sieve *sieve)
 {
     const int64_t low = sieve->constraints->integer_low;
     const int64_t high = sieve->constraints->integer_high;
-    for (uint32_t first = 0; first < sieve->batch->row_count; first += BLOCK_ROWS) {
+    const uint32_t row_count = sieve->batch->row_count;
+    for (uint32_t first = 0; first < row_count; first += BLOCK_ROWS) {
         const uint8_t *cells = sieve->column->cells + first;
         const int64_t *values = sieve->column->integers + first;
         int64_t suspicious = 0;
@@ -190,8 +183,10 @@ static void sift_integer_range(struct sieve *sieve)
             suspicious |= (int64_t)(cells[i] == CELL_VALUE) &
                           ((int64_t)(values[i] < low) | (int64_t)(values[i] > high));
         }
-        if (suspicious != 0) {
-            judge_block(sieve, first);
+        for (uint32_t i = 0; suspicious != 0 && i < BLOCK_ROWS && first + i < row_count; i++) {
+            if (values[i] < low || values[i] > high) {
+                judge_row(sieve, first + i);
+            }
         }
     }
 }
@@ -200,7 +195,8 @@ static void sift_real_range(struct sieve *sieve)
 {
     const double low = sieve->constraints->real_low;
     const double high = sieve->constraints->real_high;
-    for (uint32_t first = 0; first < sieve->batch->row_count; first += BLOCK_ROWS) {
+    const uint32_t row_count = sieve->batch->row_count;
+    for (uint32_t first = 0; first < row_count; first += BLOCK_ROWS) {
         const uint8_t *cells = sieve->column->cells + first;
         const double *values = sieve->column->reals + first;
         int64_t suspicious = 0;
@@ -208,8 +204,10 @@ static void sift_real_range(struct sieve *sieve)
             suspicious |= (int64_t)(cells[i] == CELL_VALUE) &
                           ((int64_t)(values[i] < low) | (int64_t)(values[i] > high));
         }
-        if (suspicious != 0) {
-            judge_block(sieve, first);
+        for (uint32_t i = 0; suspicious != 0 && i < BLOCK_ROWS && first + i < row_count; i++) {
+            if (values[i] < low || values[i] > high) {
+                judge_row(sieve, first + i);
+            }
         }
     }
 }
