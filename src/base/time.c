@@ -30,13 +30,18 @@ static inline int64_t days_of_date(int64_t year, unsigned month, unsigned day)
     return (int64_t)days - INT64_C(146097) * CYCLE_COUNT - 719468;
 }
 
-bool time_days_from_civil(int year, unsigned month, unsigned day, int64_t *out_days)
+static inline bool date_is_there(int year, unsigned month, unsigned day)
 {
     static const uint8_t month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     if (month - 1 > 11 || day - 1 > 30) {
         return false;
     }
-    if (day > month_days[month - 1] && !(month == 2 && day == 29 && year_is_leap(year))) {
+    return day <= month_days[month - 1] || (month == 2 && day == 29 && year_is_leap(year));
+}
+
+bool time_days_from_civil(int year, unsigned month, unsigned day, int64_t *out_days)
+{
+    if (!date_is_there(year, month, day)) {
         return false;
     }
     *out_days = days_of_date(year, month, day);
@@ -131,6 +136,31 @@ static inline unsigned byte_of(uint64_t value, unsigned index)
     return (unsigned)(value >> (8 * index)) & 0xFF;
 }
 
+/* days_of_date() of the years 0 to 9999, which fits in 32 bits. */
+static inline int64_t days_of_short_date(unsigned year, unsigned month, unsigned day)
+{
+    uint32_t march_year = year + 400 - (month <= 2);
+    uint32_t march_month = month > 2 ? month - 3 : month + 9;
+    uint32_t days = march_year * 365 + march_year / 4 - march_year / 100 + march_year / 400 +
+                    (153 * march_month + 2) / 5 + day - 1;
+    return (int64_t)days - 146097 - 719468;
+}
+
+/* ".123456Z", which is what most clocks write, at once. False, and nothing done, for all else. */
+static inline bool six_digits_utc_parse(const uint8_t *at, const uint8_t *end, unsigned *out_us)
+{
+    if (end - at != 8 || at[0] != '.' || at[7] != 'Z') {
+        return false;
+    }
+    uint64_t wrong = 0;
+    uint64_t pairs = digit_pairs(at, BYTE_AT(0xFF, 0) | BYTE_AT(0xFF, 7), &wrong);
+    if (wrong != 0) {
+        return false;
+    }
+    *out_us = byte_of(pairs, 1) * 10000 + byte_of(pairs, 3) * 100 + byte_of(pairs, 5);
+    return true;
+}
+
 bool time_parse_any_rfc3339(struct bytes text, int64_t *out_us)
 {
     if (text.size < 20) {
@@ -152,17 +182,18 @@ bool time_parse_any_rfc3339(struct bytes text, int64_t *out_us)
              (unsigned)(p[16] != ':') | (unsigned)((p[10] | 0x20) != 't' && p[10] != ' ') |
              (unsigned)(hour > 23) | (unsigned)(minute > 59) | (unsigned)(second > 60) |
              wrong_second;
-    int64_t days;
-    unsigned fraction_us;
-    int64_t offset_seconds;
+    unsigned fraction_us = 0;
+    int64_t offset_seconds = 0;
     p += 19;
-    if (wrong || !time_days_from_civil((int)year, month, day, &days) ||
-        !fraction_parse(&p, end, &fraction_us) || !offset_parse(p, end, &offset_seconds)) {
+    if (wrong || !date_is_there((int)year, month, day) ||
+        (!six_digits_utc_parse(p, end, &fraction_us) &&
+         (!fraction_parse(&p, end, &fraction_us) || !offset_parse(p, end, &offset_seconds)))) {
         return false;
     }
     if (second == 60) {
         fraction_us = 0;
     }
+    int64_t days = days_of_short_date(year, month, day);
     int64_t seconds = days * SECONDS_PER_DAY + (int64_t)(hour * 3600 + minute * 60 + second);
     *out_us = (seconds - offset_seconds) * TIME_US_PER_SECOND + fraction_us;
     return true;

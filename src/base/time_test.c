@@ -166,6 +166,29 @@ static void parse_checks_every_byte(void **state)
     }
 }
 
+/* Six digits and a Z are read at once, with a z one by one: any byte changed, both say the same. */
+static void parse_of_microseconds_has_one_answer(void **state)
+{
+    (void)state;
+    static const char good[] = "2026-01-11T12:34:56.104729Z";
+    enum { SIZE = sizeof good - 1 };
+    for (size_t at = 0; at < SIZE - 1; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            char text[SIZE];
+            memcpy(text, good, SIZE);
+            text[at] = (char)byte;
+            int64_t at_once_us = 0;
+            int64_t one_by_one_us = 0;
+            bool at_once = time_parse_any_rfc3339(bytes_of(text, SIZE), &at_once_us);
+            text[SIZE - 1] = 'z';
+            bool one_by_one = time_parse_any_rfc3339(bytes_of(text, SIZE), &one_by_one_us);
+            assert_int_equal(at_once, one_by_one);
+            assert_int_equal(at_once_us, one_by_one_us);
+            assert_true(!at_once || at != 20 || at_once_us % 1000000 / 100000 == (int)byte - '0');
+        }
+    }
+}
+
 static void days_agree_with_the_calendar(void **state)
 {
     (void)state;
@@ -453,6 +476,7 @@ int main(void)
         cmocka_unit_test(parse_refuses),
         cmocka_unit_test(parse_any_goes_further),
         cmocka_unit_test(parse_checks_every_byte),
+        cmocka_unit_test(parse_of_microseconds_has_one_answer),
         cmocka_unit_test(days_agree_with_the_calendar),
         cmocka_unit_test(format_agrees_with_the_c_library),
         cmocka_unit_test(format_has_room_for_everything),

@@ -2,6 +2,8 @@
  * Repairs that look at one cell alone: words that stand for null, and numbers that came as text.
  * Both work column by column, before event time and constraints; every changed cell is counted.
  */
+#include <math.h>
+
 #include "codec/json_number.h"
 #include "stage/stage_private.h"
 
@@ -49,19 +51,29 @@ static void null_misfits(const struct stage_plan *plan, struct batch *batch, uin
     column->misfit_count = kept;
 }
 
+static bool is_null_text(const struct stage_plan *plan, struct bytes text)
+{
+    const struct value value = {.type = VALUE_TEXT, .text = text};
+    return is_null_value(plan, &value);
+}
+
+/* Most texts are longer than every word, which is all that is asked of them. */
 static void null_texts(const struct stage_plan *plan, struct batch *batch, uint32_t field)
 {
     const struct column *column = &batch->columns[field];
+    bool any = false;
+    size_t longest_bytes = 0;
     for (uint32_t i = 0; i < plan->null_value_count; i++) {
-        if (plan->null_values[i].type != VALUE_TEXT) {
-            continue;
+        const struct value *word = &plan->null_values[i];
+        if (word->type == VALUE_TEXT) {
+            any = true;
+            longest_bytes = word->text.size > longest_bytes ? word->text.size : longest_bytes;
         }
-        struct bytes word = plan->null_values[i].text;
-        for (uint32_t row = 0; row < batch->row_count; row++) {
-            if (column->cells[row] == CELL_VALUE && column->texts[row].size == word.size &&
-                memcmp(column->texts[row].data, word.data, word.size) == 0) {
-                make_null(batch, field, row);
-            }
+    }
+    for (uint32_t row = 0; any && row < batch->row_count; row++) {
+        if (column->texts[row].size <= longest_bytes && column->cells[row] == CELL_VALUE &&
+            is_null_text(plan, column->texts[row])) {
+            make_null(batch, field, row);
         }
     }
 }
@@ -77,6 +89,34 @@ static void null_reals(const struct stage_plan *plan, struct batch *batch, uint3
         double real = word->type == VALUE_DOUBLE ? word->real : (double)word->integer;
         for (uint32_t row = 0; row < batch->row_count; row++) {
             if (column->reals[row] == real && column->cells[row] == CELL_VALUE) {
+                make_null(batch, field, row);
+            }
+        }
+    }
+}
+
+/* False where no integer equals the word. */
+static bool integer_of_word(const struct value *word, int64_t *out)
+{
+    if (word->type == VALUE_DOUBLE && word->real >= -0x1p63 && word->real < 0x1p63 &&
+        word->real == trunc(word->real)) {
+        *out = (int64_t)word->real;
+        return true;
+    }
+    *out = word->type == VALUE_INT64 ? word->integer : 0;
+    return word->type == VALUE_INT64;
+}
+
+static void null_integers(const struct stage_plan *plan, struct batch *batch, uint32_t field)
+{
+    const struct column *column = &batch->columns[field];
+    for (uint32_t i = 0; i < plan->null_value_count; i++) {
+        int64_t integer;
+        if (!integer_of_word(&plan->null_values[i], &integer)) {
+            continue;
+        }
+        for (uint32_t row = 0; row < batch->row_count; row++) {
+            if (column->integers[row] == integer && column->cells[row] == CELL_VALUE) {
                 make_null(batch, field, row);
             }
         }
@@ -115,10 +155,12 @@ void stage_null_values(struct stage_runner *runner, struct batch *batch)
         case COLUMN_DOUBLE:
             null_reals(plan, batch, field);
             break;
+        case COLUMN_INT64:
+            null_integers(plan, batch, field);
+            break;
         case COLUMN_OBJECT:
             break;
         case COLUMN_BOOL:
-        case COLUMN_INT64:
         case COLUMN_JSON:
             null_others(plan, batch, field);
             break;
