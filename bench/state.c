@@ -43,10 +43,10 @@ static enum status insert_keys(struct seen_store *store, uint64_t from, uint64_t
     enum status status = STATUS_OK;
     for (uint64_t i = from; i < from + count && status == STATUS_OK; i++) {
         seen_store_prefetch(store, key_of(i + AHEAD));
-        struct hash128 key = key_of(i);
-        if (seen_store_find(store, key, 0) == NULL) {
-            status = seen_store_insert(store, key, (struct seen_entry){0, (int64_t)i}, 0, err);
-        }
+        bool is_known;
+        struct seen_entry known;
+        status = seen_store_see(store, key_of(i), (struct seen_entry){0, (int64_t)i}, 0, &is_known,
+                                &known, err);
     }
     return status;
 }

@@ -79,15 +79,20 @@ static enum status dedup_row(struct stage_runner *runner, struct stage_state *st
                         stage_has_route(runner, batch, row);
     const struct seen_entry sighting = {.event_time_us = event_time_us,
                                         .offset = batch->records[row].offset};
-    const struct seen_entry *known = seen_store_find(state->seen, key, watermark_us);
-    if (known != NULL) {
-        int64_t witness = known->offset;
-        if (counts) {
-            seen_store_refresh(state->seen, known, sighting);
+    bool is_known;
+    struct seen_entry known;
+    if (counts) {
+        enum status status = seen_store_see(state->seen, key, sighting, watermark_us, &is_known,
+                                            &known, err);
+        if (status != STATUS_OK) {
+            return status;
         }
-        return decide_duplicate(runner->plan, batch, row, witness, err);
+    } else {
+        const struct seen_entry *found = seen_store_find(state->seen, key, watermark_us);
+        is_known = found != NULL;
+        known = is_known ? *found : sighting;
     }
-    return counts ? seen_store_insert(state->seen, key, sighting, watermark_us, err) : STATUS_OK;
+    return is_known ? decide_duplicate(runner->plan, batch, row, known.offset, err) : STATUS_OK;
 }
 
 enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,

@@ -233,15 +233,31 @@ static void test_keys_by_type(void **state)
     plan_dedup(&plan, "k", 30);
     run_open(&run, &plan);
     static const char *const different[] = {
-        "1", "\"1\"", "true", "\"true\"", "1.5", "\"1.5\"", "{}", "9007199254740992",
-        "9007199254740993", "12345678901234567890", "12345678901234567891", "1e400",
+        "1",
+        "\"1\"",
+        "true",
+        "\"true\"",
+        "1.5",
+        "\"1.5\"",
+        "{}",
+        "9007199254740992",
+        "9007199254740993",
+        "12345678901234567890",
+        "12345678901234567891",
+        "1e400",
     };
     static const struct {
         const char *json;
         int of;
     } same[] = {
-        {"1", 0}, {"1.0", 0}, {"10e-1", 0}, {"\"\\u0031\"", 1}, {"1.50", 4},
-        {"9007199254740993.0", 8}, {"12345678901234567890", 9}, {" {}", 6},
+        {"1", 0},
+        {"1.0", 0},
+        {"10e-1", 0},
+        {"\"\\u0031\"", 1},
+        {"1.50", 4},
+        {"9007199254740993.0", 8},
+        {"12345678901234567890", 9},
+        {" {}", 6},
     };
     char text[80];
     for (int i = 0; i < (int)(sizeof different / sizeof different[0]); i++) {
@@ -375,8 +391,13 @@ static void test_witness_must_lie_before(void **state)
     /* A state that does not belong to this log. */
     struct value key = value_of_text("a");
     struct hash128 hash = value_hash(stage_runner_secret(run.runner), &key, 1);
-    const struct seen_entry *seen = seen_store_find(run.state->seen, hash, FIXTURE_EPOCH_US);
-    seen_store_refresh(run.state->seen, seen, (struct seen_entry){FIXTURE_EPOCH_US, 501});
+    struct seen_entry seen;
+    bool is_known = false;
+    assert_int_equal(seen_store_see(run.state->seen, hash,
+                                    (struct seen_entry){FIXTURE_EPOCH_US, 501}, FIXTURE_EPOCH_US,
+                                    &is_known, &seen, &err),
+                     STATUS_OK);
+    assert_true(is_known);
     run_add(&run, "{\"id\":\"a\",\"at\":\"@0@\"}");
     assert_int_equal(run_try(&run, &err), STATUS_FATAL);
     assert_string_equal(err.code, "state.witness");

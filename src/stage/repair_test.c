@@ -48,6 +48,8 @@ static void test_null_values_of_each_type(void **state)
     plan_null_value(&plan, value_of_text(""));
     plan_null_value(&plan, value_of_integer(-999));
     plan_null_value(&plan, value_of_real(0.5));
+    plan_null_value(&plan, value_of_real(7));
+    plan_null_value(&plan, value_of_real(0x1p63));
     plan_null_value(&plan, (struct value){.type = VALUE_BOOL, .boolean = false});
     static const struct repair_case cases[] = {
         {"{\"text\": \"N/A\"}", "VALID", "null_value(text)", "{}"},
@@ -63,6 +65,9 @@ static void test_null_values_of_each_type(void **state)
         {"{\"real\": -999.0000001}", "VALID", "", "{\"real\": -999.0000001}"},
         {"{\"whole\": -999}", "VALID", "null_value(whole)", "{}"},
         {"{\"whole\": -999.0}", "VALID", "null_value(whole)", "{}"},
+        {"{\"whole\": 7}", "VALID", "null_value(whole)", "{}"},
+        {"{\"whole\": 8}", "VALID", "", "{\"whole\": 8}"},
+        {"{\"whole\": 9223372036854775807}", "VALID", "", "{\"whole\": 9223372036854775807}"},
         {"{\"flag\": false}", "VALID", "null_value(flag)", "{}"},
         {"{\"flag\": true}", "VALID", "", "{\"flag\": true}"},
         /* Misfits: words where a number should be. */

@@ -121,6 +121,13 @@ static inline struct keyed_head *keyed_probe(const struct keyed_table *table, si
     }
 }
 
+/* Whether the slot that keyed_probe() gave is the key's own. */
+static inline bool keyed_is_taken(const struct keyed_table *table, const struct keyed_head *slot,
+                                  struct hash128 key)
+{
+    return keyed_is_zero(key) ? table->has_zero_key : !keyed_is_zero(slot->key);
+}
+
 /* The entry of the key, remembered or not; NULL when there is none. */
 static inline struct keyed_head *keyed_find(const struct keyed_table *table, size_t slot_bytes,
                                             struct hash128 key)
@@ -129,8 +136,7 @@ static inline struct keyed_head *keyed_find(const struct keyed_table *table, siz
         return NULL;
     }
     struct keyed_head *slot = keyed_probe(table, slot_bytes, key);
-    bool found = keyed_is_zero(key) ? table->has_zero_key : !keyed_is_zero(slot->key);
-    return found ? slot : NULL;
+    return keyed_is_taken(table, slot, key) ? slot : NULL;
 }
 
 /* Walks over all entries: `for (size_t i = 0; (slot = keyed_next(table, size, &i)) != NULL;)`. */
@@ -309,12 +315,17 @@ static inline enum status keyed_grow(struct keyed_table *table, size_t slot_byte
     return STATUS_OK;
 }
 
-/* Room for one more entry. */
+static inline bool keyed_is_full(const struct keyed_table *table)
+{
+    size_t most = table->copy == NULL ? table->capacity / 4 * 3 : table->capacity / 8 * 7;
+    return table->count >= most;
+}
+
+/* Room for one more entry. Where the table was full, entries move. */
 static inline enum status keyed_make_room(struct keyed_table *table, size_t slot_bytes,
                                           int64_t watermark_us, struct error *err)
 {
-    size_t most = table->copy == NULL ? table->capacity / 4 * 3 : table->capacity / 8 * 7;
-    if (table->count < most) {
+    if (!keyed_is_full(table)) {
         return STATUS_OK;
     }
     if (table->capacity == 0) {
@@ -345,19 +356,27 @@ static inline bool keyed_has_room(const struct keyed_table *table)
     return table->count < table->capacity / 4 * 3;
 }
 
+/* Gives the slot that keyed_probe() found for the key, and that is not taken, to it. The caller fills
+ * what is behind the key. */
+static inline void keyed_claim(struct keyed_table *table, size_t slot_bytes,
+                               struct keyed_head *slot, struct hash128 key)
+{
+    keyed_touch(table, slot_bytes, slot);
+    slot->key = key;
+    table->has_zero_key = table->has_zero_key || keyed_is_zero(key);
+    table->count++;
+}
+
 /* The slot of a key that has none yet, NULL where it has; there must be room. The caller fills what
  * is behind the key. */
 static inline struct keyed_head *keyed_add_new(struct keyed_table *table, size_t slot_bytes,
                                                struct hash128 key)
 {
     struct keyed_head *slot = keyed_probe(table, slot_bytes, key);
-    if (keyed_is_zero(key) ? table->has_zero_key : !keyed_is_zero(slot->key)) {
+    if (keyed_is_taken(table, slot, key)) {
         return NULL;
     }
-    keyed_touch(table, slot_bytes, slot);
-    slot->key = key;
-    table->has_zero_key = table->has_zero_key || keyed_is_zero(key);
-    table->count++;
+    keyed_claim(table, slot_bytes, slot, key);
     return slot;
 }
 

@@ -302,19 +302,20 @@ static struct outcome world_judge(struct world *world, int64_t offset, const str
     if (row->key != NONE) {
         struct hash128 key = hash_of(row->key);
         seen_store_prefetch(world->seen, key);
-        const struct seen_entry *seen = seen_store_find(world->seen, key, watermark);
-        if (seen != NULL) {
-            struct outcome outcome = {DUPLICATE, seen->offset};
-            if (!late) {
-                seen_store_refresh(world->seen, seen,
-                                   (struct seen_entry){row->event_time, offset});
-            }
-            return outcome;
+        const struct seen_entry sighting = {row->event_time, offset};
+        struct seen_entry seen;
+        bool is_known = false;
+        if (late) {
+            const struct seen_entry *found = seen_store_find(world->seen, key, watermark);
+            is_known = found != NULL;
+            seen = is_known ? *found : sighting;
+        } else {
+            assert_int_equal(
+                seen_store_see(world->seen, key, sighting, watermark, &is_known, &seen, &err),
+                STATUS_OK);
         }
-        if (!late) {
-            struct seen_entry entry = {row->event_time, offset};
-            assert_int_equal(seen_store_insert(world->seen, key, entry, watermark, &err),
-                             STATUS_OK);
+        if (is_known) {
+            return (struct outcome){DUPLICATE, seen.offset};
         }
     }
     return (struct outcome){late ? LATE : VALID, value};

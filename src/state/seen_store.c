@@ -60,36 +60,52 @@ const struct seen_entry *seen_store_find(const struct seen_store *store, struct 
     return &seen_slot_of(head)->entry;
 }
 
-void seen_store_refresh(struct seen_store *store, const struct seen_entry *found,
-                        struct seen_entry sighting)
+/* The slot of a key, which has an entry or gets an empty one: *out_is_new. One look, but where the
+ * table must make room. */
+static inline enum status take_slot(struct keyed_table *table, struct hash128 key,
+                                    int64_t watermark_us, struct seen_slot **out, bool *out_is_new,
+                                    struct error *err)
 {
-    struct seen_slot *slot =
-        (struct seen_slot *)(void *)(store->table.slots + ((const uint8_t *)found -
-                                                           store->table.slots) -
-                                     offsetof(struct seen_slot, entry));
-    keyed_touch(&store->table, SLOT_BYTES, slot);
-    if (sighting.event_time_us > slot->entry.event_time_us) {
-        slot->entry.event_time_us = sighting.event_time_us;
-    }
-    slot->entry.offset = sighting.offset;
-}
-
-enum status seen_store_insert(struct seen_store *store, struct hash128 key, struct seen_entry entry,
-                              int64_t watermark_us, struct error *err)
-{
-    struct keyed_table *table = &store->table;
-    struct keyed_head *head = keyed_find(table, SLOT_BYTES, key);
-    if (head == NULL) {
+    struct keyed_head *head = table->capacity == 0 ? NULL : keyed_probe(table, SLOT_BYTES, key);
+    *out_is_new = head == NULL || !keyed_is_taken(table, head, key);
+    if (*out_is_new && keyed_is_full(table)) {
         enum status status = keyed_make_room(table, SLOT_BYTES, watermark_us, err);
         if (status != STATUS_OK) {
             return status;
         }
-        head = keyed_add(table, SLOT_BYTES, key);
+        head = keyed_probe(table, SLOT_BYTES, key);
+    }
+    if (*out_is_new) {
+        keyed_claim(table, SLOT_BYTES, head, key);
     } else {
-        check(!keyed_is_remembered(head->event_time_us, table->horizon_us, watermark_us));
         keyed_touch(table, SLOT_BYTES, head);
     }
-    seen_slot_of(head)->entry = entry;
+    *out = seen_slot_of(head);
+    return STATUS_OK;
+}
+
+enum status seen_store_see(struct seen_store *store, struct hash128 key, struct seen_entry sighting,
+                           int64_t watermark_us, bool *out_known, struct seen_entry *out_entry,
+                           struct error *err)
+{
+    struct keyed_table *table = &store->table;
+    struct seen_slot *slot;
+    bool is_new;
+    enum status status = take_slot(table, key, watermark_us, &slot, &is_new, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_known =
+        !is_new && keyed_is_remembered(slot->entry.event_time_us, table->horizon_us, watermark_us);
+    if (!*out_known) {
+        slot->entry = sighting;
+        return STATUS_OK;
+    }
+    *out_entry = slot->entry;
+    if (sighting.event_time_us > slot->entry.event_time_us) {
+        slot->entry.event_time_us = sighting.event_time_us;
+    }
+    slot->entry.offset = sighting.offset;
     return STATUS_OK;
 }
 

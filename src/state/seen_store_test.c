@@ -53,8 +53,11 @@ static void insert(struct seen_store *store, struct hash128 key, int64_t time, i
 {
     struct error err = {0};
     struct seen_entry entry = {.event_time_us = time, .offset = offset};
-    enum status status = seen_store_insert(store, key, entry, watermark, &err);
+    struct seen_entry known;
+    bool is_known = true;
+    enum status status = seen_store_see(store, key, entry, watermark, &is_known, &known, &err);
     assert_int_equal(status, STATUS_OK);
+    assert_false(is_known);
 }
 
 /* Keys that crowd on few homes, among them zero and the ends of the table. */
@@ -100,8 +103,7 @@ static void assert_written_equal(struct seen_store *store, struct state_budget *
     assert_true(seen_store_copy_continue(store, SIZE_MAX));
     seen_store_copy_end(store);
     pieces_end_all(&pieces);
-    struct seen_store *copy =
-        read_pieces(&pieces, seen_store_count(store), budget, horizon);
+    struct seen_store *copy = read_pieces(&pieces, seen_store_count(store), budget, horizon);
     buffer_fini(&pieces.out);
     assert_true(
         hash_equal(seen_store_digest(store, watermark), seen_store_digest(copy, watermark)));
@@ -137,10 +139,8 @@ static void copy_a_little(struct copying *copying, struct seen_store *store, str
         copying->is_begun = false;
         seen_store_copy_end(store);
         pieces_end_all(&copying->pieces);
-        struct seen_store *copy =
-            read_pieces(&copying->pieces, copying->count, budget, horizon);
-        assert_true(
-            hash_equal(seen_store_digest(copy, copying->watermark), copying->digest));
+        struct seen_store *copy = read_pieces(&copying->pieces, copying->count, budget, horizon);
+        assert_true(hash_equal(seen_store_digest(copy, copying->watermark), copying->digest));
         seen_store_free(copy);
     }
 }
@@ -167,8 +167,16 @@ static void random_run(uint64_t seed, uint64_t key_count, int64_t horizon)
             assert_int_equal(found->offset, expected->offset);
             /* An earlier sighting changes the offset only. */
             int64_t later = (int64_t)prng_below(&prng, 3) - 1;
-            seen_store_refresh(store, found,
-                               (struct seen_entry){expected->event_time_us + later, i});
+            const struct seen_entry sighting = {expected->event_time_us + later, i};
+            struct seen_entry known;
+            struct error err = {0};
+            bool is_known = false;
+            assert_int_equal(
+                seen_store_see(store, key, sighting, watermark, &is_known, &known, &err),
+                STATUS_OK);
+            assert_true(is_known);
+            assert_int_equal(known.event_time_us, expected->event_time_us);
+            assert_int_equal(known.offset, expected->offset);
             expected->event_time_us += later > 0 ? later : 0;
             expected->offset = i;
         } else if (prng_below(&prng, 4) > 0) {
@@ -317,8 +325,11 @@ static void test_budget(void **state)
     struct seen_store *store = seen_store_new(&budget, 1000);
     struct error err = {0};
     uint64_t taken = 0;
-    while (seen_store_insert(store, hash_of(taken, 1), (struct seen_entry){0, (int64_t)taken}, 0,
-                             &err) == STATUS_OK) {
+    bool is_known;
+    struct seen_entry known;
+    while (seen_store_see(store, hash_of(taken, 1), (struct seen_entry){0, (int64_t)taken}, 0,
+                          &is_known, &known, &err) == STATUS_OK) {
+        assert_false(is_known);
         taken++;
         assert_true(budget.used_bytes <= budget.limit_bytes);
         assert_true(taken < 1000);
@@ -334,9 +345,10 @@ static void test_budget(void **state)
     assert_int_equal(seen_store_count(store), 96);
     assert_null(seen_store_find(store, hash_of(taken, 1), 0));
     error_clear(&err);
-    assert_int_equal(
-        seen_store_insert(store, hash_of(taken, 1), (struct seen_entry){1001, 1}, 1001, &err),
-        STATUS_OK);
+    assert_int_equal(seen_store_see(store, hash_of(taken, 1), (struct seen_entry){1001, 1}, 1001,
+                                    &is_known, &known, &err),
+                     STATUS_OK);
+    assert_false(is_known);
     assert_int_equal(seen_store_count(store), 1);
     seen_store_free(store);
     assert_int_equal(budget.used_bytes, 0);

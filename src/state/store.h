@@ -65,13 +65,12 @@ void seen_store_prefetch(const struct seen_store *store, struct hash128 key);
 /* NULL when the key is not remembered at this watermark. Valid until the next insert or purge. */
 const struct seen_entry *seen_store_find(const struct seen_store *store, struct hash128 key,
                                          int64_t watermark_us);
-/* A sighting of a key that was just found. */
-void seen_store_refresh(struct seen_store *store, const struct seen_entry *found,
-                        struct seen_entry sighting);
-/* The key must not be remembered at this watermark (an expired entry is replaced). */
-enum status seen_store_insert(struct seen_store *store, struct hash128 key,
-                              struct seen_entry entry, int64_t watermark_us, struct error *err)
-    WEIR_MUST_USE;
+/* A sighting of a key. Where the key is remembered at this watermark (*out_known), *out_entry is the
+ * entry before; the entry gets the sighting's offset and the later event time. Else the key is
+ * remembered from now on; an entry that has expired is replaced. */
+enum status seen_store_see(struct seen_store *store, struct hash128 key,
+                           struct seen_entry sighting, int64_t watermark_us, bool *out_known,
+                           struct seen_entry *out_entry, struct error *err) WEIR_MUST_USE;
 void seen_store_purge(struct seen_store *store, int64_t watermark_us);
 /* Another horizon from now on: after a purge by the old one (a plan change). */
 void seen_store_set_horizon(struct seen_store *store, int64_t horizon_us);
