@@ -26,7 +26,8 @@ enum {
     CHECKPOINT_BYTES = 8 * 1024 * 1024,
     CAP_BYTES = 64 * 1024 * 1024,
     PATIENCE_MS = 100,
-    LOOK_EVERY_US = 50000, /* a fast disk takes some MiB in that time */
+    LOOK_EVERY_US = 50000,       /* a fast disk takes some MiB in that time */
+    LOOK_IDLE_EVERY_US = 250000, /* where nothing has been written for a while */
     STEP_EVERY_US = 20000, /* of housekeeping */
     LEAVE_FOR_US = 1000000,
 };
@@ -71,11 +72,13 @@ static bool is_busy(int result)
 }
 
 /* One round; the caller holds LOCK_CHECKPOINTER. *out_over says that the log is above its cap and
- * could not be begun anew. */
-static enum status checkpoint_round(struct locallog *log, bool *out_over, struct error *err)
+ * could not be begun anew. *out_wal is what was found. */
+static enum status checkpoint_round(struct locallog *log, struct wal_state *out_wal, bool *out_over,
+                                    struct error *err)
 {
     struct wal_state wal;
     int result = checkpoint_run(log, CHECKPOINT_LOOK, &wal);
+    *out_wal = wal;
     if (result == SQLITE_OK && wal.unmoved > CHECKPOINT_BYTES) {
         result = checkpoint_run(log, SQLITE_CHECKPOINT_PASSIVE, &wal);
     }
@@ -102,12 +105,13 @@ void checkpoint_after_commit(struct locallog *log)
      * behind that would leave it to the writers. */
     bool taken = log->is_checkpointer;
     bool over;
+    struct wal_state wal;
     enum status status = STATUS_OK;
     if (!taken) {
         status = lock_try(log->locks, LOCK_CHECKPOINTER, &taken, &log->postponed);
     }
     if (status == STATUS_OK && taken) {
-        status = checkpoint_round(log, &over, &log->postponed);
+        status = checkpoint_round(log, &wal, &over, &log->postponed);
     }
     if (taken && !log->is_checkpointer) {
         lock_release(log->locks, LOCK_CHECKPOINTER);
@@ -170,6 +174,8 @@ struct locallog_checkpointer {
     struct locallog *log; /* the thread's own */
     struct keeper *keeper;
     struct thread thread;
+    struct wal_state seen; /* by the look before */
+    int64_t look_every_us; /* longer and longer while nothing is written */
     struct mutex mutex;
     struct condition wake;
     bool stop;            /* under the mutex */
@@ -189,12 +195,21 @@ static int64_t checkpointer_look(struct locallog_checkpointer *checkpointer, str
     }
     bool over = false;
     bool more = false;
-    enum status status = checkpoint_round(log, &over, err);
+    struct wal_state wal;
+    enum status status = checkpoint_round(log, &wal, &over, err);
+    bool idle = wal.size == checkpointer->seen.size && wal.unmoved == checkpointer->seen.unmoved;
+    int64_t longer_us = 2 * checkpointer->look_every_us;
+    checkpointer->look_every_us = !idle                            ? LOOK_EVERY_US
+                                  : longer_us < LOOK_IDLE_EVERY_US ? longer_us
+                                                                   : LOOK_IDLE_EVERY_US;
+    checkpointer->seen = wal;
     if (status == STATUS_OK && !over) {
         status = keeper_step(checkpointer->keeper, false, &more, err);
     }
     /* What there is to do is done in steps that leave the writers most of the time. */
-    return status != STATUS_OK || over ? LEAVE_FOR_US : more ? STEP_EVERY_US : LOOK_EVERY_US;
+    return status != STATUS_OK || over ? LEAVE_FOR_US
+           : more                      ? STEP_EVERY_US
+                                       : checkpointer->look_every_us;
 }
 
 static void checkpointer_run(void *context)
@@ -233,6 +248,7 @@ enum status locallog_checkpointer_start(const char *path, struct locallog_checkp
     struct locallog_checkpointer *checkpointer = memory_alloc_zero(1, sizeof *checkpointer);
     checkpointer->log = log;
     checkpointer->keeper = keeper_new(log, true);
+    checkpointer->look_every_us = LOOK_EVERY_US;
     mutex_init(&checkpointer->mutex);
     condition_init(&checkpointer->wake);
     thread_start(&checkpointer->thread, "checkpointer", checkpointer_run, checkpointer);
