@@ -135,6 +135,11 @@ def write_pipelines(folder):
 # --- what is measured ---
 
 
+# Records whose shape changes, by the name of the thing in bench/measure.
+SHAPES = {"three shapes by turns": "decode-three", "members in random order": "decode-random",
+          "escapes, long, nested": "decode-rich"}
+
+
 def bench_decode(bench):
     records = 200_000 if bench.quick else 1_000_000
     slow = 65_536 if bench.quick else 131_072
@@ -142,6 +147,8 @@ def bench_decode(bench):
     jansson, simdjson = bench.has("decode-jansson"), bench.has("decode-simdjson")
     for _ in range(2 if bench.quick else 5):
         bench.measure("decode + contract", "decode", records, pipeline=pipeline)
+        for name, thing in SHAPES.items():
+            bench.measure(name, thing, records, pipeline=pipeline)
         bench.measure("memcpy of the input", "decode-memcpy", records)
         if jansson:
             bench.measure("jansson", "decode-jansson", slow)
@@ -149,6 +156,8 @@ def bench_decode(bench):
             bench.measure("simdjson On-Demand", "decode-simdjson", records)
     bench.references["decode + contract"] = (
         ["memcpy of the input"] + ["jansson"] * jansson + ["simdjson On-Demand"] * simdjson)
+    for name in SHAPES:
+        bench.references[name] = ["decode + contract"]
 
 
 def bench_stages(bench):

@@ -1,6 +1,6 @@
 /*
  * Decoding and the contract alone: json_decode() and the schema's checks, on records in memory that
- * are all right. Beside them: copying the same bytes, jansson's parser, which builds a tree, and
+ * are all right; of one shape, and of shapes that change (reshape.h). Beside them: copying the same bytes, jansson's parser, which builds a tree, and
  * simdjson's, which takes out the same fields and judges nothing.
  */
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "measure.h"
 #include "plan/plan.h"
+#include "reshape.h"
 #include "schema/schema.h"
 
 #ifdef HAVE_JANSSON
@@ -22,8 +23,9 @@ typedef enum status (*work_fn)(void *context, const struct input *input, struct 
 
 /* Goes over the same records until there were enough: they are together larger than the caches
  * that belong to one core. */
-static enum status repeat(const struct arguments *arguments, work_fn work, void *context,
-                          struct measurement *out, struct error *err)
+static enum status repeat_shaped(const struct arguments *arguments, const enum reshape *shape,
+                                 work_fn work, void *context, struct measurement *out,
+                                 struct error *err)
 {
     struct input input;
     enum status status = input_init(&input, INPUT_RECORDS, true, err);
@@ -31,6 +33,9 @@ static enum status repeat(const struct arguments *arguments, work_fn work, void 
         return status;
     }
     input_next(&input);
+    if (shape != NULL) {
+        input_reshape(&input, *shape);
+    }
     while (out->records < arguments->records && status == STATUS_OK) {
         measure_begin(out);
         status = work(context, &input, err);
@@ -40,6 +45,12 @@ static enum status repeat(const struct arguments *arguments, work_fn work, void 
     }
     input_fini(&input);
     return status;
+}
+
+static enum status repeat(const struct arguments *arguments, work_fn work, void *context,
+                          struct measurement *out, struct error *err)
+{
+    return repeat_shaped(arguments, NULL, work, context, out, err);
 }
 
 struct decoding {
@@ -65,8 +76,8 @@ static enum status decode(void *context, const struct input *input, struct error
     return STATUS_OK;
 }
 
-static enum status measure_decode(const struct arguments *arguments, struct measurement *out,
-                                  struct error *err)
+static enum status decode_shaped(const struct arguments *arguments, const enum reshape *shape,
+                                 struct measurement *out, struct error *err)
 {
     struct plan *plan = NULL;
     enum status status = plan_load(arguments->pipeline, NULL, &plan, err);
@@ -78,12 +89,36 @@ static enum status measure_decode(const struct arguments *arguments, struct meas
         .checker = schema_checker_new(plan->stage.schema),
         .batch = batch_new(plan->stage.layout),
     };
-    status = repeat(arguments, decode, &d, out, err);
+    status = repeat_shaped(arguments, shape, decode, &d, out, err);
     batch_free(d.batch);
     schema_checker_free(d.checker);
     json_decoder_free(d.decoder);
     plan_free(plan);
     return status;
+}
+
+static enum status measure_decode(const struct arguments *arguments, struct measurement *out,
+                                  struct error *err)
+{
+    return decode_shaped(arguments, NULL, out, err);
+}
+
+static enum status measure_three(const struct arguments *arguments, struct measurement *out,
+                                 struct error *err)
+{
+    return decode_shaped(arguments, &(enum reshape){RESHAPE_THREE}, out, err);
+}
+
+static enum status measure_random(const struct arguments *arguments, struct measurement *out,
+                                  struct error *err)
+{
+    return decode_shaped(arguments, &(enum reshape){RESHAPE_RANDOM}, out, err);
+}
+
+static enum status measure_rich(const struct arguments *arguments, struct measurement *out,
+                                struct error *err)
+{
+    return decode_shaped(arguments, &(enum reshape){RESHAPE_RICH}, out, err);
 }
 
 static enum status copy(void *context, const struct input *input, struct error *err)
@@ -155,6 +190,9 @@ static enum status measure_simdjson(const struct arguments *arguments, struct me
 
 const struct thing decode_things[] = {
     {"decode", measure_decode},
+    {"decode-three", measure_three},
+    {"decode-random", measure_random},
+    {"decode-rich", measure_rich},
     {"decode-memcpy", measure_memcpy},
 #ifdef HAVE_JANSSON
     {"decode-jansson", measure_jansson},
