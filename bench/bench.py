@@ -121,6 +121,14 @@ def without_block(text, key, indent=""):
     return shorter
 
 
+# Checks that no record breaks: what the name of the pipeline says evaluates them.
+EXPRESSIONS = {
+    "unchecked": [],
+    "native": [f"temperature * 1.8 + {32 + i} > -200 + humidity / 5" for i in range(10)],
+    "sqlite": [f"sensor_id NOT LIKE 'x{i}%'" for i in range(2)],
+}
+
+
 def write_pipelines(folder):
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "examples/sensor.schema.json", folder)
@@ -130,6 +138,11 @@ def write_pipelines(folder):
     (folder / "iot.yaml").write_text(whole)
     (folder / "plain.yaml").write_text(plain)
     (folder / "topic.yaml").write_text(topic_only)
+    bare = without_block(without_block(without_block(plain, "checks"), "dedup"), "repair")
+    for name, expressions in EXPRESSIONS.items():
+        checks = "".join(f'  - {{name: c{i}, expect: "{text}"}}\n'
+                         for i, text in enumerate(expressions))
+        (folder / f"{name}.yaml").write_text(bare + ("checks:\n" + checks if checks else ""))
 
 
 # --- what is measured ---
@@ -165,6 +178,8 @@ def bench_stages(bench):
     for _ in range(1 if bench.quick else 3):
         bench.measure("stages", "stages", records, pipeline=DATA / "iot.yaml")
         bench.measure("stages without transform", "stages", records, pipeline=DATA / "plain.yaml")
+        for name in EXPRESSIONS:
+            bench.measure(f"checks: {name}", "stages", records, pipeline=DATA / f"{name}.yaml")
 
 
 def bench_state(bench):
@@ -337,6 +352,12 @@ def print_table(bench, results, last):
             print(f"{name}: {r['idle_percent']:.2f} % of a core")
         if name.startswith("keys inserted"):
             print(f"{name}: {r['state_bytes'] / r['records']:.0f} bytes a key")
+    for name, expressions in EXPRESSIONS.items():
+        if expressions and f"checks: {name}" in results:
+            cost = [results[f"checks: {n}"]["cpu_seconds_per_million"]["median"]
+                    for n in (name, "unchecked")]
+            rate = len(expressions) * 1e6 / max(cost[0] - cost[1], 1e-9)
+            print(f"checks: {name}: {number(rate)} rows/s a core for one expression alone")
     for ratio in ratios(bench, results):
         what = "CPU time" if ratio["of"] == "cpu_seconds_per_million" else "time"
         print(f"{ratio['name']}: {ratio['ratio']:.3g} times the {what} of: {ratio['reference']}")
