@@ -121,12 +121,19 @@ static void test_notable_doubles(void **state)
     }
 }
 
+/* Tens of millions in a long run of the tests (WEIR_LONG=1). */
+static int random_count(void)
+{
+    const char *is_long = getenv("WEIR_LONG");
+    return is_long != NULL && strcmp(is_long, "1") == 0 ? 40000000 : 30000;
+}
+
 static void test_random_doubles(void **state)
 {
     (void)state;
     struct prng prng;
     prng_init(&prng, 5);
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0, count = random_count(); i < count; i++) {
         char text[128];
         uint64_t bits = prng_next(&prng);
         int exponent = (int)prng_below(&prng, 60) - 30;
