@@ -71,10 +71,6 @@ enum status postgres_ask(struct postgres_system *s, const char *sql,
 enum status postgres_change(struct postgres_system *s, const char *sql,
                             const struct parameters *parameters, const char *doing,
                             int64_t *out_changed, struct error *err) WEIR_MUST_USE;
-/* "name" with quotes doubled, in `arena`. */
-const char *postgres_quote(struct arena *arena, const char *name);
-/* "schema.table" as somebody writes it, each part quoted. */
-const char *postgres_quote_table(struct arena *arena, const char *name);
 /* How the shared code asks (database_ops); bigint, text and bytea columns come in binary. */
 extern const struct database_ops postgres_database_ops;
 /* A bytea or text column of a binary result. */

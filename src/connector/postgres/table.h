@@ -10,41 +10,17 @@
 #ifndef WEIR_CONNECTOR_POSTGRES_TABLE_H
 #define WEIR_CONNECTOR_POSTGRES_TABLE_H
 
+#include "connector/database/columns.h"
 #include "connector/postgres/system.h"
 #include "connector/registry.h"
 #include "connector/table/sink.h"
 
-/* What a sink writes into a column; null besides. */
-enum content { CONTENT_BOOL, CONTENT_INTEGER, CONTENT_NUMBER, CONTENT_TEXT, CONTENT_TIME,
-               CONTENT_JSON };
-
-/* What a column of the table makes of it. */
-enum storage {
-    STORAGE_NONE,      /* a type that changes values, or that is not known here */
-    STORAGE_BOOL,
-    STORAGE_INTEGER,   /* smallint, integer, bigint */
-    STORAGE_DOUBLE,
-    STORAGE_NUMERIC,   /* with `scale` digits behind the point; negative: as many as there are */
-    STORAGE_TEXT,      /* text, varchar, enum */
-    STORAGE_UUID,
-    STORAGE_DATE,
-    STORAGE_TIME,      /* timestamptz, timestamp: microseconds in UTC */
-    STORAGE_JSON,
-};
-
-struct postgres_column {
-    const char *quoted;
-    const char *declared; /* for CREATE TABLE and ADD COLUMN; without NOT NULL */
-    bool required;
-    enum content content;
-    enum storage storage; /* of the table that is there */
-    int scale;
-};
+extern const struct database_dialect postgres_dialect;
 
 struct postgres_table {
     struct table_base base; /* first */
     const char *quoted;
-    struct postgres_column *columns; /* [base.column_count] */
+    struct database_column *columns; /* [base.column_count] */
     bool may_create;
     bool may_add_columns;
 
@@ -80,10 +56,6 @@ void postgres_write_columns(const struct postgres_table *t, bool with_origin, st
 /* A row in the text form of COPY, line break included. */
 void postgres_copy_row(const struct postgres_table *t, const struct table_row *row,
                        struct buffer *out);
-/* NULL when the table keeps the row's values as they are; else why not, a static text, and in
- * *out_column which column. */
-const char *postgres_find_change(const struct postgres_table *t, const struct table_row *row,
-                                 uint32_t *out_column);
 
 /* --- table_write.c --- */
 

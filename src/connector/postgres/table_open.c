@@ -108,28 +108,8 @@ static enum storage storage_of(const char *type, bool is_enum, int *out_scale)
     return STORAGE_NONE;
 }
 
-static bool fits(enum content content, enum storage storage)
-{
-    switch (content) {
-    case CONTENT_BOOL:
-        return storage == STORAGE_BOOL || storage == STORAGE_INTEGER;
-    case CONTENT_INTEGER:
-        return storage == STORAGE_INTEGER || storage == STORAGE_NUMERIC ||
-               storage == STORAGE_DOUBLE;
-    case CONTENT_NUMBER:
-        return storage == STORAGE_DOUBLE || storage == STORAGE_NUMERIC;
-    case CONTENT_TEXT:
-        return storage == STORAGE_TEXT || storage == STORAGE_UUID || storage == STORAGE_DATE;
-    case CONTENT_TIME:
-        return storage == STORAGE_TIME || storage == STORAGE_TEXT;
-    case CONTENT_JSON:
-        return storage == STORAGE_JSON || storage == STORAGE_TEXT;
-    }
-    check(false);
-}
-
 static enum status refuse_type(const struct postgres_table *t,
-                               const struct postgres_column *column, const char *type,
+                               const struct database_column *column, const char *type,
                                struct error *err)
 {
     return error_set(err, STATUS_CONFIG, "sink.column_type",
@@ -140,7 +120,7 @@ static enum status refuse_type(const struct postgres_table *t,
                      column->declared, column->quoted, column->declared);
 }
 
-static enum status add_column(struct postgres_table *t, const struct postgres_column *column,
+static enum status add_column(struct postgres_table *t, const struct database_column *column,
                               bool is_reader, struct error *err)
 {
     struct buffer sql = {0};
@@ -172,7 +152,7 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < t->base.column_count && status == STATUS_OK; i++) {
-        struct postgres_column *column = &t->columns[i];
+        struct database_column *column = &t->columns[i];
         int row = find_row(columns, t->base.names[i]);
         const char *type = row < 0 ? column->declared : PQgetvalue(columns, row, 1);
         if (row < 0) {
@@ -181,7 +161,7 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
         if (status == STATUS_OK) {
             bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
             column->storage = storage_of(type, is_enum, &column->scale);
-            if (row >= 0 && !fits(column->content, column->storage)) {
+            if (row >= 0 && !database_fits(column->content, column->storage)) {
                 status = refuse_type(t, column, type, err);
             }
         }
@@ -232,7 +212,7 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
 
 /* --- statements --- */
 
-static bool is_text(const struct postgres_column *column)
+static bool is_text(const struct database_column *column)
 {
     return column->storage == STORAGE_TEXT;
 }
@@ -271,7 +251,7 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
                   t->quoted, buffer_string(&columns), buffer_string(&key), buffer_string(&columns),
                   t->stage, buffer_string(&key));
     if (keys->newest_by != FIELD_NONE) {
-        const struct postgres_column *newest = &t->columns[keys->newest_by];
+        const struct database_column *newest = &t->columns[keys->newest_by];
         buffer_printf(sql, ", %s%s DESC NULLS LAST", newest->quoted,
                       is_text(newest) ? " COLLATE \"C\"" : "");
     }

@@ -273,21 +273,6 @@ static enum status write_all(struct writer *w, struct error *err)
 
 /* --- the outbox --- */
 
-/* What the table would store as something else is not sent at all. */
-static void mark_changes(struct writer *w)
-{
-    for (size_t i = 0; i < w->outbox->outbox.row_count; i++) {
-        struct table_row *row = row_at(w, i);
-        uint32_t column = 0;
-        const char *why = postgres_find_change(w->t, row, &column);
-        if (why != NULL) {
-            char message[TABLE_MARK_MESSAGE_BYTES];
-            snprintf(message, sizeof message, "column %s: %s", w->t->columns[column].quoted, why);
-            table_rows_mark(w->outbox, row, "sink.datatype", message);
-        }
-    }
-}
-
 static enum status make_stage(struct writer *w, struct error *err)
 {
     if (w->t->stage == NULL || w->t->staged_in == w->s->connection) {
@@ -300,36 +285,6 @@ static enum status make_stage(struct writer *w, struct error *err)
     return status;
 }
 
-static enum status refuse_marked(struct writer *w, struct attempt *attempt, struct error *err)
-{
-    const struct sink *sink = &w->t->base.sink;
-    for (size_t i = 0; i < w->outbox->outbox.row_count && w->outbox->mark_count > 0; i++) {
-        const struct table_row *row = row_at(w, i);
-        if (row->mark == TABLE_ROW_UNMARKED) {
-            continue;
-        }
-        const struct table_mark *marked = &w->outbox->marks[row->mark];
-        if (sink->is_dlq) {
-            return error_set(err, STATUS_FATAL, marked->code,
-                             "table %s does not take a dead letter (%s): mend its triggers and "
-                             "constraints, or dead letters would be lost",
-                             w->t->quoted, marked->message);
-        }
-        struct reject reject = {
-            .sink = sink,
-            .origin = row->origin,
-            .source_partition = row->source_partition,
-            .attempt = row->attempt,
-            .hash = row->hash,
-            .code = marked->code,
-        };
-        memcpy(reject.message, marked->message, sizeof reject.message);
-        table_row_record(w->outbox, row, &reject.record);
-        attempt_add_reject(attempt, &reject);
-    }
-    return STATUS_OK;
-}
-
 enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox,
                                  struct attempt *attempt, struct error *err)
 {
@@ -340,13 +295,13 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
         return STATUS_OK;
     }
     table_rows_unmark(w.outbox);
-    mark_changes(&w);
+    database_mark_changes(&postgres_dialect, t->columns, w.outbox);
     enum status status = make_stage(&w, err);
     if (status == STATUS_OK) {
         status = write_all(&w, err);
     }
     if (status == STATUS_OK) {
-        status = refuse_marked(&w, attempt, err);
+        status = database_refuse_marked(&t->base.sink, t->quoted, w.outbox, attempt, err);
     }
     buffer_fini(&w.text);
     return status;
