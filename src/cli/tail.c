@@ -181,6 +181,13 @@ static enum status open_cursor(struct topic_tail *t, uint32_t partition, struct 
         return status;
     }
     from = from == FROM_EARLIEST ? first_offset : from == FROM_LATEST ? end_offset : from;
+    /* Where the system cannot tell, records of before are read and passed over. */
+    if (t->tail->from_us != TIME_NEVER && t->source->ops->offset_at != NULL) {
+        status = t->source->ops->offset_at(t->source, partition, t->tail->from_us, &from, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
     cursor->from_offset = from;
     cursor->limit_offset = t->tail->follow ? INT64_MAX : end_offset;
     from = from < first_offset ? first_offset : from > end_offset ? end_offset : from;
