@@ -37,6 +37,7 @@ struct source_partition {
 /* What a source keeps; 0: no limit of that kind. */
 struct source_retention {
     bool is_known; /* false: the system does not tell */
+    bool is_compacted; /* of records with one key only the last one is sure to stay */
     int64_t age_us;
     int64_t bytes;
 };

@@ -89,7 +89,12 @@ static enum status explain_retention(struct explaining *explaining, struct error
         return status;
     }
     duration_text(horizon_us, horizon);
-    if (!retention.is_known) {
+    if (retention.is_compacted && horizon_us > 0) {
+        say(explaining, EXPLAIN_WEAK, "retention",
+            "read a topic with cleanup.policy=delete, or take out what remembers: weir run refuses",
+            "the source is compacted, and state reaches back %s: it could not be rebuilt as it was",
+            horizon_us >= TIME_UNLIMITED ? "to the beginning" : horizon);
+    } else if (!retention.is_known) {
         say(explaining, EXPLAIN_NOTE, "retention", "",
             "what the source keeps is not told; state reaches back %s of event time", horizon);
     } else if (retention.age_us == 0 && retention.bytes == 0) {

@@ -110,11 +110,35 @@ static enum status check_state_folder(const struct pipeline *pipeline, struct er
                      path);
 }
 
+/* State is what the records before say; where some of them are gone it cannot be rebuilt. */
+static enum status refuse_compacted(const struct pipeline *pipeline, struct error *err)
+{
+    const struct plan *plan = pipeline->plan;
+    struct source_retention retention = {0};
+    if (plan->source_ops->retention == NULL || plan->stage.horizon_us == 0 ||
+        plan->guarantee != GUARANTEE_EXACTLY_ONCE) {
+        return STATUS_OK;
+    }
+    enum status status = plan->source_ops->retention(pipeline->source, &retention, err);
+    if (status != STATUS_OK || !retention.is_compacted) {
+        return status;
+    }
+    return error_set(err, STATUS_CONFIG, "source.compacted",
+                     "'%s' is compacted: records that others with the same key have replaced are "
+                     "taken out of it, so what this pipeline remembers (dedup, last_by, event time) "
+                     "could not be rebuilt as it was. Read a topic with cleanup.policy=delete, take "
+                     "out what remembers, or set 'delivery: {guarantee: at_least_once}'",
+                     pipeline->partitions[0].source->topic);
+}
+
 enum status pipeline_open(struct pipeline *pipeline, struct error *err)
 {
     enum status status = check_state_folder(pipeline, err);
     if (status == STATUS_OK) {
         status = open_source(pipeline, err);
+    }
+    if (status == STATUS_OK) {
+        status = refuse_compacted(pipeline, err);
     }
     return status == STATUS_OK ? open_systems(pipeline, true, err) : status;
 }

@@ -121,3 +121,19 @@ def test_explain_examines_the_cluster(lab):
                          lab.broker.bootstrap, "--list")
     assert "weir.explain" not in groups
     lab.run(file)
+
+
+def test_a_compacted_source_cannot_have_state(lab):
+    """Of records with one key only the last one is sure to stay, so state could not be rebuilt."""
+    lab.topic("compacted", 1, **{"cleanup.policy": "compact"})
+    lab.send("compacted", [{"id": "a", "n": 1}])
+    window = {"key": "id", "window": "10m"}
+    stateful = lab.write("stateful", {"topic": "compacted"}, {"out": {"topic": "stateful-out"}},
+                         dedup=window)
+    refused = lab("run", stateful, "--until-end", status=2).stderr
+    assert "source.compacted" in refused and "cleanup.policy=delete" in refused, refused
+    assert "weak  retention: the source is compacted" in lab("explain", stateful).stdout
+    lab.run(lab.write("weaker", {"topic": "compacted"}, {"out": {"topic": "weaker-out"}},
+                      dedup=window, delivery={"guarantee": "at_least_once"}))
+    lab.run(lab.write("stateless", {"topic": "compacted"}, {"out": {"topic": "stateless-out"}}))
+    assert lab("tail", f"{lab.place}/stateless-out").stdout == lab("tail", f"{lab.place}/compacted").stdout

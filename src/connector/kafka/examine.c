@@ -9,6 +9,8 @@
 
 #include "connector/kafka/private.h"
 
+enum topic_use { TOPIC_OF_PROGRESS, TOPIC_OF_ROWS, TOPIC_OF_LETTERS };
+
 struct examination {
     struct kafka_system *s;
     system_finding_visitor *visit;
@@ -49,8 +51,9 @@ static void examine_replicas(const struct examination *e, const char *about, con
 }
 
 static void examine_settings(const struct examination *e, const char *about, const char *name,
-                             bool is_progress)
+                             enum topic_use use)
 {
+    const bool is_progress = use == TOPIC_OF_PROGRESS;
     struct kafka_client *client = e->s->client;
     char what[400];
     char text[64];
@@ -62,8 +65,11 @@ static void examine_settings(const struct examination *e, const char *about, con
             find(e, true, about, what,
                  "set cleanup.policy=compact: the progress record would be deleted by its age");
         } else if (!is_progress && is_compacted) {
-            find(e, false, about, what,
-                 "of rows with one key the last one stays: audit names the others as missing");
+            find(e, use == TOPIC_OF_LETTERS, about, what,
+                 use == TOPIC_OF_LETTERS
+                     ? "set cleanup.policy=delete: of dead letters with one key only the last one "
+                       "would stay"
+                     : "of rows with one key the last one stays: audit names the others as missing");
         }
     }
     if (kafka_topic_setting(client, name, "unclean.leader.election.enable", text, sizeof text) &&
@@ -83,7 +89,7 @@ static void examine_settings(const struct examination *e, const char *about, con
 }
 
 static enum status examine_topic(const struct examination *e, const char *about, const char *name,
-                                 bool is_progress, struct error *err)
+                                 enum topic_use use, struct error *err)
 {
     struct kafka_topic topic;
     bool found = false;
@@ -92,7 +98,7 @@ static enum status examine_topic(const struct examination *e, const char *about,
         return status; /* The first start makes it. */
     }
     examine_replicas(e, about, name, &topic);
-    examine_settings(e, about, name, is_progress);
+    examine_settings(e, about, name, use);
     return STATUS_OK;
 }
 
@@ -160,13 +166,14 @@ enum status kafka_examine(struct system *system, system_finding_visitor *visit, 
         .s = kafka_system(system), .visit = visit, .context = context};
     enum status status = examine_transactions(&e, err);
     if (status == STATUS_OK) {
-        status = examine_topic(&e, "progress", e.s->progress_topic, true, err);
+        status = examine_topic(&e, "progress", e.s->progress_topic, TOPIC_OF_PROGRESS, err);
     }
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
         const struct sink *sink = system->sinks[i];
         char about[256];
         (void)snprintf(about, sizeof about, sink->is_dlq ? "%s" : "sink %s", sink->name);
-        status = examine_topic(&e, about, kafka_sink(sink)->topic_name, false, err);
+        status = examine_topic(&e, about, kafka_sink(sink)->topic_name,
+                               sink->is_dlq ? TOPIC_OF_LETTERS : TOPIC_OF_ROWS, err);
     }
     return status;
 }

@@ -172,6 +172,10 @@ static enum status read_retention(struct source *source, struct source_retention
     (void)err; /* Who may not ask, or asks a service that does not tell, gets no answer. */
     struct kafka_source *s = self(source);
     int64_t age_ms = 0;
+    char policy[64];
+    out->is_compacted = kafka_topic_setting(s->client, s->topic_name, "cleanup.policy", policy,
+                                            sizeof policy) &&
+                        strstr(policy, "compact") != NULL;
     out->is_known = read_limit(s, "retention.ms", &age_ms) &&
                     read_limit(s, "retention.bytes", &out->bytes);
     out->age_us = age_ms > INT64_MAX / 1000 ? 0 : age_ms * 1000;
