@@ -167,6 +167,10 @@ struct batch {
     uint32_t set_count;
     uint64_t *routes;      /* VALID rows: a bit per sink of the plan; 0 for all others */
     struct bytes *outputs; /* VALID rows: what goes out; the record's own where unchanged */
+    /* record_value_hash() per row, once somebody has counted the inputs: most values go out as they
+     * came, and are hashed there again. */
+    struct hash128 *value_hashes;
+    bool has_value_hashes;
 
     struct violation *violations;
     uint32_t violation_count, violation_capacity;
@@ -188,6 +192,10 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment);
 /* The keyed hash of an input: over offset, key and value, each of the two by its own hash (none:
  * zeros). */
 struct hash128 record_hash(const struct hash_secret *secret, const struct record *record);
+/* The same in two steps, for who needs the hash of the value too. */
+struct hash128 record_value_hash(const struct hash_secret *secret, const struct record *record);
+struct hash128 record_hash_of(const struct hash_secret *secret, const struct record *record,
+                              struct hash128 value_hash);
 
 /* The next record, to be filled by the source; NULL when the batch is full. Slices that do not
  * outlive the batch are copied into batch->arena by the source. */

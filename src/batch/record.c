@@ -11,7 +11,8 @@ static struct hash128 hash_or_zero(const struct hash_secret *secret, struct byte
     return bytes_is_none(b) ? (struct hash128){0, 0} : hash_bytes(secret, b.data, b.size);
 }
 
-struct hash128 record_hash(const struct hash_secret *secret, const struct record *record)
+struct hash128 record_hash_of(const struct hash_secret *secret, const struct record *record,
+                              struct hash128 value_hash)
 {
     struct {
         uint64_t offset;
@@ -20,8 +21,18 @@ struct hash128 record_hash(const struct hash_secret *secret, const struct record
     } form = {
         .offset = (uint64_t)record->offset,
         .key = hash_or_zero(secret, record->key),
-        .value = hash_or_zero(secret, record->value),
+        .value = value_hash,
     };
     _Static_assert(sizeof form == 40, "the form has no padding");
     return hash_bytes(secret, &form, sizeof form);
+}
+
+struct hash128 record_value_hash(const struct hash_secret *secret, const struct record *record)
+{
+    return hash_or_zero(secret, record->value);
+}
+
+struct hash128 record_hash(const struct hash_secret *secret, const struct record *record)
+{
+    return record_hash_of(secret, record, record_value_hash(secret, record));
 }

@@ -36,13 +36,30 @@ static struct hash128 hash_headers(const struct hash_secret *secret,
     return hash_bytes(secret, scratch->data, scratch->size);
 }
 
+struct hash128 topic_row_value_hash(const struct hash_secret *secret, const struct batch *batch,
+                                    uint32_t row, struct bytes value)
+{
+    const struct bytes *own = &batch->records[row].value;
+    return batch->has_value_hashes && value.data == own->data && value.size == own->size
+               ? batch->value_hashes[row]
+               : hash_or_zero(secret, value);
+}
+
 struct hash128 topic_row_hash(const struct hash_secret *secret, struct bytes key,
                               struct bytes value, const struct record_header *headers,
                               uint32_t header_count, struct buffer *scratch)
 {
+    return topic_row_hash_of(secret, key, hash_or_zero(secret, value), headers, header_count,
+                             scratch);
+}
+
+struct hash128 topic_row_hash_of(const struct hash_secret *secret, struct bytes key,
+                                 struct hash128 value_hash, const struct record_header *headers,
+                                 uint32_t header_count, struct buffer *scratch)
+{
     struct hash128 form[3] = {
         hash_or_zero(secret, key),
-        hash_or_zero(secret, value),
+        value_hash,
         hash_headers(secret, headers, header_count, scratch),
     };
     return hash_bytes(secret, form, sizeof form);

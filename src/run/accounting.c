@@ -41,17 +41,19 @@ static void count_warnings(const struct plan *plan, const struct batch *batch,
 }
 
 void accounting_count(const struct plan *plan, const struct stage_runner *runner,
-                      const struct batch *batch, struct ledger *ledger)
+                      struct batch *batch, struct ledger *ledger)
 {
     const struct hash_secret *secret = stage_runner_secret(runner);
     struct hash128 sum = {0, 0};
     uint64_t bytes = 0;
     for (uint32_t row = 0; row < batch->row_count; row++) {
         const struct record *record = &batch->records[row];
-        sum = hash_add(sum, record_hash(secret, record));
+        batch->value_hashes[row] = record_value_hash(secret, record);
+        sum = hash_add(sum, record_hash_of(secret, record, batch->value_hashes[row]));
         bytes += record->key.size + record->value.size;
         ledger->verdicts[batch->verdicts[row]]++;
     }
+    batch->has_value_hashes = true;
     ledger->in += batch->row_count;
     ledger->in_bytes += bytes;
     ledger->in_sum = hash_add(ledger->in_sum, sum);

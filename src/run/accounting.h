@@ -10,7 +10,7 @@
 /* The part of the ledger that is the same in all systems: records, verdicts, reasons, repairs,
  * warnings. Added to `ledger`. */
 void accounting_count(const struct plan *plan, const struct stage_runner *runner,
-                      const struct batch *batch, struct ledger *ledger);
+                      struct batch *batch, struct ledger *ledger);
 
 /* The first offset of the ledger segment that `offset` belongs to. */
 int64_t accounting_segment(const struct plan_change *plans, uint32_t plan_count, int64_t offset);

@@ -171,7 +171,7 @@ static void note_span(struct slot *slot, uint32_t source_partition)
 static void append(struct log_sink *s, struct log_outbox *o, uint32_t source_partition,
                    int32_t origin_number, struct bytes key, struct bytes value,
                    const struct record_header *headers, uint32_t header_count,
-                   const struct hash_secret *secret, struct ledger_sink *delta)
+                   struct hash128 hash, struct ledger_sink *delta)
 {
     uint32_t partition = bytes_is_none(key) ? (uint32_t)origin_number % s->partitions
                                             : hash_partition(key, s->partitions);
@@ -182,8 +182,7 @@ static void append(struct log_sink *s, struct log_outbox *o, uint32_t source_par
     o->outbox.size_bytes += slot->builder.records.size - before;
     o->outbox.row_count++;
     delta->written++;
-    delta->sum = hash_add(delta->sum,
-                          topic_row_hash(secret, key, value, headers, header_count, &o->scratch));
+    delta->sum = hash_add(delta->sum, hash);
 }
 
 static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
@@ -193,9 +192,12 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
     const struct batch *batch = row->batch;
     uint32_t header_count = 0;
     const struct record_header *headers = topic_row_headers(batch, row->row, &header_count);
-    append(s, box(outbox), batch->partition, row->origin->number,
-           topic_row_key(batch, row->row, s->key_field), row->value, headers, header_count, secret,
-           delta);
+    struct bytes key = topic_row_key(batch, row->row, s->key_field);
+    struct hash128 value_hash = topic_row_value_hash(secret, batch, row->row, row->value);
+    struct hash128 hash = topic_row_hash_of(secret, key, value_hash, headers, header_count,
+                                            &box(outbox)->scratch);
+    append(s, box(outbox), batch->partition, row->origin->number, key, row->value, headers,
+           header_count, hash, delta);
 }
 
 /* --- dead letters --- */
@@ -206,8 +208,10 @@ static void append_dead_letter(struct sink *sink, struct outbox *outbox,
 {
     struct topic_letter form;
     topic_letter_init(&form, letter);
+    struct hash128 hash = topic_row_hash(secret, letter->key, letter->value, form.headers,
+                                         form.header_count, &box(outbox)->scratch);
     append(self(sink), box(outbox), source_partition, (int32_t)source_partition, letter->key,
-           letter->value, form.headers, form.header_count, secret, delta);
+           letter->value, form.headers, form.header_count, hash, delta);
     topic_letter_fini(&form);
 }
 
