@@ -373,15 +373,22 @@ void buffer_append_string(struct buffer *buffer, const char *string)
 
 void buffer_printf(struct buffer *buffer, const char *format, ...)
 {
+    /* Mostly it fits at once. */
+    enum { USUAL_BYTES = 64 };
     va_list arguments;
+    char *at = (char *)buffer_reserve(buffer, USUAL_BYTES);
+    size_t room = buffer->capacity - buffer->size;
     va_start(arguments, format);
-    size_t length = format_length(format, arguments);
+    int length = vsnprintf(at, room, format, arguments);
     va_end(arguments);
-    char *at = (char *)buffer_reserve(buffer, length + 1);
-    va_start(arguments, format);
-    vsnprintf(at, length + 1, format, arguments);
-    va_end(arguments);
-    buffer->size += length;
+    check(length >= 0);
+    if ((size_t)length >= room) {
+        at = (char *)buffer_reserve(buffer, size_add((size_t)length, 1));
+        va_start(arguments, format);
+        vsnprintf(at, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+    }
+    buffer->size += (size_t)length;
 }
 
 char *buffer_string(struct buffer *buffer)

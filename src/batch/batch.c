@@ -60,6 +60,7 @@ struct batch *batch_new(const struct layout *layout)
     batch->verdicts = memset(arena_alloc_wide(arrays, BATCH_ROWS_MAX), 0, BATCH_ROWS_MAX);
     batch->routes = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->routes);
     batch->outputs = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->outputs);
+    batch->key_hashes = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->key_hashes);
     batch->value_hashes = arena_alloc_zero(arrays, BATCH_ROWS_MAX, sizeof *batch->value_hashes);
     size_t time_bytes = BATCH_ROWS_MAX * sizeof *batch->event_times_us;
     batch->event_times_us = memset(arena_alloc_wide(arrays, time_bytes), 0, time_bytes);
@@ -105,7 +106,8 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment)
     batch->repair_count = 0;
     batch->warning_count = 0;
     batch->replay_count = 0;
-    batch->has_value_hashes = false;
+    batch->has_hashes = false;
+    batch->rfc3339_field = FIELD_NONE;
 }
 
 struct record *batch_append_record(struct batch *batch)

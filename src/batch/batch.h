@@ -162,15 +162,18 @@ struct batch {
 
     uint8_t *verdicts;         /* enum verdict per row */
     int64_t *event_times_us;   /* vetted event time, TIME_NEVER where there is none */
+    /* The field whose texts these were, as RFC 3339; FIELD_NONE where they came otherwise. */
+    uint32_t rfc3339_field;
     int64_t *watermarks_us;    /* after the row */
     struct value **set_values; /* [set expression][row], VALID rows only */
     uint32_t set_count;
     uint64_t *routes;      /* VALID rows: a bit per sink of the plan; 0 for all others */
     struct bytes *outputs; /* VALID rows: what goes out; the record's own where unchanged */
-    /* record_value_hash() per row, once somebody has counted the inputs: most values go out as they
-     * came, and are hashed there again. */
+    /* Of the record's key and value per row, once somebody has counted the inputs: most go out as
+     * they came, and their hashes are asked for again. */
+    struct hash128 *key_hashes;
     struct hash128 *value_hashes;
-    bool has_value_hashes;
+    bool has_hashes;
 
     struct violation *violations;
     uint32_t violation_count, violation_capacity;
@@ -192,10 +195,10 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment);
 /* The keyed hash of an input: over offset, key and value, each of the two by its own hash (none:
  * zeros). */
 struct hash128 record_hash(const struct hash_secret *secret, const struct record *record);
-/* The same in two steps, for who needs the hash of the value too. */
-struct hash128 record_value_hash(const struct hash_secret *secret, const struct record *record);
-struct hash128 record_hash_of(const struct hash_secret *secret, const struct record *record,
-                              struct hash128 value_hash);
+/* The same in two steps, for who needs the hashes of key and value too. */
+struct hash128 slice_hash(const struct hash_secret *secret, struct bytes slice);
+struct hash128 record_hash_of(const struct hash_secret *secret, int64_t offset,
+                              struct hash128 key_hash, struct hash128 value_hash);
 
 /* The next record, to be filled by the source; NULL when the batch is full. Slices that do not
  * outlive the batch are copied into batch->arena by the source. */

@@ -98,6 +98,21 @@ struct hash128 value_hash(const struct hash_secret *secret, const struct value *
     return hash;
 }
 
+struct hash128 value_hash_text(const struct hash_secret *secret, struct bytes text)
+{
+    enum { USUAL_BYTES = 64 };
+    if (text.size == 0 || text.size > USUAL_BYTES) {
+        const struct value value = {.type = VALUE_TEXT, .text = text};
+        return value_hash(secret, &value, 1);
+    }
+    uint8_t form[FORM_HEAD_BYTES + USUAL_BYTES];
+    uint64_t word = htole64(text.size);
+    form[0] = VALUE_TEXT;
+    memcpy(form + 1, &word, sizeof word);
+    memcpy(form + FORM_HEAD_BYTES, text.data, text.size);
+    return hash_bytes(secret, form, FORM_HEAD_BYTES + text.size);
+}
+
 static int text_compare(struct bytes a, struct bytes b)
 {
     size_t shorter = a.size < b.size ? a.size : b.size;

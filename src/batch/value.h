@@ -35,6 +35,8 @@ struct value {
  * the integer of the same value (JSON has one number type). -0.0 equals 0. */
 struct hash128 value_hash(const struct hash_secret *secret, const struct value *values,
                           uint32_t count);
+/* That of the one text alone. */
+struct hash128 value_hash_text(const struct hash_secret *secret, struct bytes text);
 bool value_equal(const struct value *a, const struct value *b);
 /* Total order: null < booleans < numbers (by value, integers exactly) < texts (bytes) < JSON. */
 int value_compare(const struct value *a, const struct value *b);

@@ -146,6 +146,19 @@ static void test_hash_of_several_keeps_the_borders(void **state)
     assert_false(hash_equal(before, value_hash(&secret, &large, 1)));
 }
 
+static void test_hash_of_a_text_alone(void **state)
+{
+    (void)state;
+    struct hash_secret secret;
+    hash_secret_init(&secret, (const uint8_t[HASH_KEY_BYTES]){1, 2, 3});
+    uint8_t letters[200];
+    memset(letters, 'x', sizeof letters);
+    for (size_t size = 0; size <= sizeof letters; size++) {
+        const struct value value = {.type = VALUE_TEXT, .text = bytes_of(letters, size)};
+        assert_true(hash_equal(value_hash_text(&secret, value.text), value_hash(&secret, &value, 1)));
+    }
+}
+
 static void test_write_and_read_back(void **state)
 {
     (void)state;
@@ -203,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_total_order),
         cmocka_unit_test(test_integral_double_equals_integer),
         cmocka_unit_test(test_hash_of_several_keeps_the_borders),
+        cmocka_unit_test(test_hash_of_a_text_alone),
         cmocka_unit_test(test_write_and_read_back),
         cmocka_unit_test(test_broken_forms_fail),
     };

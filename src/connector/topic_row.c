@@ -10,11 +10,6 @@
 
 /* --- hashes --- */
 
-static struct hash128 hash_or_zero(const struct hash_secret *secret, struct bytes b)
-{
-    return bytes_is_none(b) ? (struct hash128){0, 0} : hash_bytes(secret, b.data, b.size);
-}
-
 static void append_sized(struct buffer *out, struct bytes b)
 {
     buffer_append_u8(out, bytes_is_none(b));
@@ -36,33 +31,39 @@ static struct hash128 hash_headers(const struct hash_secret *secret,
     return hash_bytes(secret, scratch->data, scratch->size);
 }
 
-struct hash128 topic_row_value_hash(const struct hash_secret *secret, const struct batch *batch,
-                                    uint32_t row, struct bytes value)
+static struct hash128 hash_row(const struct hash_secret *secret, struct hash128 key_hash,
+                               struct hash128 value_hash, const struct record_header *headers,
+                               uint32_t header_count, struct buffer *scratch)
 {
-    const struct bytes *own = &batch->records[row].value;
-    return batch->has_value_hashes && value.data == own->data && value.size == own->size
-               ? batch->value_hashes[row]
-               : hash_or_zero(secret, value);
+    struct hash128 form[3] = {
+        key_hash,
+        value_hash,
+        hash_headers(secret, headers, header_count, scratch),
+    };
+    return hash_bytes(secret, form, sizeof form);
+}
+
+struct hash128 topic_row_hash_in(const struct hash_secret *secret, const struct batch *batch,
+                                 uint32_t row, struct bytes key, struct bytes value,
+                                 const struct record_header *headers, uint32_t header_count,
+                                 struct buffer *scratch)
+{
+    const struct record *record = &batch->records[row];
+    bool is_same_key = batch->has_hashes && bytes_equal(key, record->key);
+    bool is_same_value = batch->has_hashes && value.data == record->value.data &&
+                         value.size == record->value.size;
+    return hash_row(secret,
+                    is_same_key ? batch->key_hashes[row] : slice_hash(secret, key),
+                    is_same_value ? batch->value_hashes[row] : slice_hash(secret, value), headers,
+                    header_count, scratch);
 }
 
 struct hash128 topic_row_hash(const struct hash_secret *secret, struct bytes key,
                               struct bytes value, const struct record_header *headers,
                               uint32_t header_count, struct buffer *scratch)
 {
-    return topic_row_hash_of(secret, key, hash_or_zero(secret, value), headers, header_count,
-                             scratch);
-}
-
-struct hash128 topic_row_hash_of(const struct hash_secret *secret, struct bytes key,
-                                 struct hash128 value_hash, const struct record_header *headers,
-                                 uint32_t header_count, struct buffer *scratch)
-{
-    struct hash128 form[3] = {
-        hash_or_zero(secret, key),
-        value_hash,
-        hash_headers(secret, headers, header_count, scratch),
-    };
-    return hash_bytes(secret, form, sizeof form);
+    return hash_row(secret, slice_hash(secret, key), slice_hash(secret, value), headers,
+                    header_count, scratch);
 }
 
 /* --- rows --- */

@@ -19,13 +19,12 @@
 struct hash128 topic_row_hash(const struct hash_secret *secret, struct bytes key,
                               struct bytes value, const struct record_header *headers,
                               uint32_t header_count, struct buffer *scratch);
-/* The same where the hash of the value is known. */
-struct hash128 topic_row_hash_of(const struct hash_secret *secret, struct bytes key,
-                                 struct hash128 value_hash, const struct record_header *headers,
-                                 uint32_t header_count, struct buffer *scratch);
-/* The hash of the value that goes out for a row: known where it is the record's own and was counted. */
-struct hash128 topic_row_value_hash(const struct hash_secret *secret, const struct batch *batch,
-                                    uint32_t row, struct bytes value);
+/* The same for a row of a batch: what goes out as it came is not hashed again, where the inputs were
+ * counted. */
+struct hash128 topic_row_hash_in(const struct hash_secret *secret, const struct batch *batch,
+                                 uint32_t row, struct bytes key, struct bytes value,
+                                 const struct record_header *headers, uint32_t header_count,
+                                 struct buffer *scratch);
 
 /* The field that `key` of a sink's configuration names, FIELD_NONE without; CONFIG when the schema
  * has none of that name. */

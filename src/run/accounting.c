@@ -48,12 +48,15 @@ void accounting_count(const struct plan *plan, const struct stage_runner *runner
     uint64_t bytes = 0;
     for (uint32_t row = 0; row < batch->row_count; row++) {
         const struct record *record = &batch->records[row];
-        batch->value_hashes[row] = record_value_hash(secret, record);
-        sum = hash_add(sum, record_hash_of(secret, record, batch->value_hashes[row]));
+        struct hash128 key_hash = slice_hash(secret, record->key);
+        struct hash128 value_hash = slice_hash(secret, record->value);
+        batch->key_hashes[row] = key_hash;
+        batch->value_hashes[row] = value_hash;
+        sum = hash_add(sum, record_hash_of(secret, record->offset, key_hash, value_hash));
         bytes += record->key.size + record->value.size;
         ledger->verdicts[batch->verdicts[row]]++;
     }
-    batch->has_value_hashes = true;
+    batch->has_hashes = true;
     ledger->in += batch->row_count;
     ledger->in_bytes += bytes;
     ledger->in_sum = hash_add(ledger->in_sum, sum);

@@ -55,6 +55,8 @@ const struct format *format_list(size_t index);
 const char *format_nearest(const char *name);
 
 bool format_is_date_time(struct bytes text);
+/* The same for a text that time_parse_any_rfc3339() has read as that time. */
+bool format_is_date_time_read(struct bytes text, int64_t time_us);
 bool format_is_date(struct bytes text);
 bool format_is_time(struct bytes text);
 bool format_is_uuid(struct bytes text);

@@ -7,16 +7,21 @@
 
 #define US_PER_DAY (INT64_C(86400) * TIME_US_PER_SECOND)
 
-bool format_is_date_time(struct bytes text)
+bool format_is_date_time_read(struct bytes text, int64_t time_us)
 {
-    int64_t time_us;
     /* time_parse_any_rfc3339() also takes the space that the RFC allows applications to use. */
-    if (!time_parse_any_rfc3339(text, &time_us) || text.data[10] == ' ') {
+    if (text.data[10] == ' ') {
         return false;
     }
     /* It gives a leap second as the first microsecond of the next minute, which must be that of
      * a day. */
     return memcmp(text.data + 17, "60", 2) != 0 || time_us % US_PER_DAY == 0;
+}
+
+bool format_is_date_time(struct bytes text)
+{
+    int64_t time_us;
+    return time_parse_any_rfc3339(text, &time_us) && format_is_date_time_read(text, time_us);
 }
 
 bool format_is_date(struct bytes text)

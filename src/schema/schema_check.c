@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/time.h"
 #include "schema/judge.h"
 #include "schema/schema_internal.h"
 
@@ -302,6 +303,20 @@ static void sift_pattern(struct sieve *sieve)
     }
 }
 
+/* The texts that event times were read from are not read again. */
+static void sift_read_times(struct sieve *sieve)
+{
+    const int64_t *times_us = sieve->batch->event_times_us;
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        struct bytes text = sieve->column->texts[row];
+        if (is_open(sieve, row) &&
+            !(times_us[row] == TIME_NEVER ? format_is_date_time(text)
+                                          : format_is_date_time_read(text, times_us[row]))) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
 static void sift_format(struct sieve *sieve)
 {
     bool (*const matches)(struct bytes) = sieve->constraints->format->matches;
@@ -361,7 +376,10 @@ static void sift_texts(struct sieve *sieve)
     if (constraints->pattern != NULL) {
         sift_pattern(sieve);
     }
-    if (constraints->format != NULL) {
+    if (constraints->format != NULL && sieve->field == sieve->batch->rfc3339_field &&
+        constraints->format->matches == format_is_date_time) {
+        sift_read_times(sieve);
+    } else if (constraints->format != NULL) {
         sift_format(sieve);
     }
 }

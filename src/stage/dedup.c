@@ -19,6 +19,18 @@
 
 #define PREFETCH_ROWS 16u
 
+/* The usual key: one text. */
+static void hash_text_keys(struct stage_runner *runner, struct batch *batch, uint32_t field)
+{
+    const uint8_t *cells = batch->columns[field].cells;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        runner->key_known[row] = batch->verdicts[row] == VERDICT_NONE && cells[row] == CELL_VALUE;
+        if (runner->key_known[row]) {
+            runner->key_hashes[row] = stage_key_hash(runner, batch, field, row);
+        }
+    }
+}
+
 static void hash_keys(struct stage_runner *runner, struct batch *batch)
 {
     const struct stage_plan *plan = runner->plan;
@@ -99,7 +111,10 @@ enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
                         struct batch *batch, struct error *err)
 {
     bool dedups = state->seen != NULL;
-    if (dedups) {
+    if (dedups && runner->plan->dedup_field_count == 1 && !BROKEN("dedup-null") &&
+        batch->columns[runner->plan->dedup_fields[0]].type == COLUMN_TEXT) {
+        hash_text_keys(runner, batch, runner->plan->dedup_fields[0]);
+    } else if (dedups) {
         hash_keys(runner, batch);
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {

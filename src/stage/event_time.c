@@ -166,8 +166,7 @@ static bool candidate_key(const struct stage_runner *runner, struct batch *batch
     if (batch->columns[field].cells[row] != CELL_VALUE) {
         return false;
     }
-    struct value value = stage_key(batch, field, row);
-    *out = value_hash(&runner->secret, &value, 1);
+    *out = stage_key_hash(runner, batch, field, row);
     return true;
 }
 
@@ -252,6 +251,7 @@ void stage_event_time(struct stage_runner *runner, struct stage_state *state, st
     const struct stage_plan *plan = runner->plan;
     const int64_t lateness_us = plan->lateness_us;
     const bool judges_lateness = plan->event_time_field != FIELD_NONE;
+    batch->rfc3339_field = plan->time_form_count == 0 ? plan->event_time_field : FIELD_NONE;
     for (uint32_t row = 0; row < batch->row_count; row++) {
         offer_anchor(runner, state, &batch->records[row]);
         runner->late[row] = false;

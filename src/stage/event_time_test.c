@@ -73,6 +73,23 @@ static void test_a_row_is_not_late_by_itself(void **state)
     plan_fixture_fini(&plan);
 }
 
+/* The time is vetted and not read again for the schema, which asks for more. */
+static void test_a_time_that_is_not_of_the_format(void **state)
+{
+    (void)state;
+    struct plan_fixture plan;
+    struct run_fixture run;
+    open_plan(&plan, 10);
+    run_open(&run, &plan);
+    assert_string_equal(run_one(&run, "{\"at\": \"2026-01-01 00:00:01Z\"}"),
+                        "INVALID schema.format(at)");
+    assert_string_equal(run_one(&run, "{\"at\": \"2026-01-01T00:00:60Z\"}"),
+                        "INVALID schema.format(at)");
+    assert_string_equal(run_one(&run, "{\"at\": \"2026-01-01T23:59:60Z\"}"), "VALID");
+    run_close(&run);
+    plan_fixture_fini(&plan);
+}
+
 static void test_missing_and_unparsable(void **state)
 {
     (void)state;
@@ -405,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_watermark_follows_the_greatest),
         cmocka_unit_test(test_a_row_is_not_late_by_itself),
+        cmocka_unit_test(test_a_time_that_is_not_of_the_format),
         cmocka_unit_test(test_missing_and_unparsable),
         cmocka_unit_test(test_invalid_rows_move_the_watermark),
         cmocka_unit_test(test_offsets_and_fractions_of_time),

@@ -68,8 +68,7 @@ static enum status fill_last_by(struct stage_runner *runner, const struct stage_
             continue;
         }
         int64_t watermark_us = batch->watermarks_us[row];
-        struct value key = stage_key(batch, fill->key_field, row);
-        struct hash128 hash = value_hash(&runner->secret, &key, 1);
+        struct hash128 hash = stage_key_hash(runner, batch, fill->key_field, row);
         bool feeds = batch->columns[fill->field].cells[row] == CELL_VALUE;
         if (!feeds && BROKEN("fill-feeds") && can_be_filled(batch, fill->field, row)) {
             const struct last_entry *known = last_store_find(store, hash, watermark_us);

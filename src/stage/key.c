@@ -41,3 +41,15 @@ struct value stage_key(struct batch *batch, uint32_t field, uint32_t row)
     return first == '-' || (first >= '0' && first <= '9') ? key_of_number(value.text)
                                                           : json_value(batch->arena, value.text);
 }
+
+struct hash128 stage_key_hash(const struct stage_runner *runner, struct batch *batch,
+                              uint32_t field, uint32_t row)
+{
+    const struct column *column = &batch->columns[field];
+    if (column->type == COLUMN_TEXT &&
+        (column->cells[row] == CELL_VALUE || column->cells[row] == CELL_INVALID)) {
+        return value_hash_text(&runner->secret, column->texts[row]);
+    }
+    struct value key = stage_key(batch, field, row);
+    return value_hash(&runner->secret, &key, 1);
+}

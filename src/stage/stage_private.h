@@ -36,6 +36,9 @@ struct stage_runner {
 /* key.c: the cell as a key of dedup, last_by and max_jump: equal JSON values are equal keys. Not
  * for misfits. */
 struct value stage_key(struct batch *batch, uint32_t field, uint32_t row);
+/* value_hash() of that key alone. */
+struct hash128 stage_key_hash(const struct stage_runner *runner, struct batch *batch,
+                              uint32_t field, uint32_t row);
 /* replay.c: reads the `weir.replay` headers into batch->replays. */
 void stage_read_replay_headers(struct batch *batch);
 /* event_time.c */

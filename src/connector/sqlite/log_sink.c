@@ -193,9 +193,8 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
     uint32_t header_count = 0;
     const struct record_header *headers = topic_row_headers(batch, row->row, &header_count);
     struct bytes key = topic_row_key(batch, row->row, s->key_field);
-    struct hash128 value_hash = topic_row_value_hash(secret, batch, row->row, row->value);
-    struct hash128 hash = topic_row_hash_of(secret, key, value_hash, headers, header_count,
-                                            &box(outbox)->scratch);
+    struct hash128 hash = topic_row_hash_in(secret, batch, row->row, key, row->value, headers,
+                                            header_count, &box(outbox)->scratch);
     append(s, box(outbox), batch->partition, row->origin->number, key, row->value, headers,
            header_count, hash, delta);
 }
