@@ -60,6 +60,7 @@ struct source_ops {
     const char *kind;
     const struct grammar_field *grammar; /* of the map behind that key */
     bool can_replay;                     /* records can be read again: needed for exactly_once */
+    bool is_remote;                      /* on another machine, so it can be away for a while */
     bool has_keys;                       /* records can have keys */
     /* what its records' timestamps are; PRODUCER where some may be, each record says */
     enum timestamp_kind timestamp_kind;

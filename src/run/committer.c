@@ -5,8 +5,8 @@
 
 #include "base/time.h"
 #include "os/clock.h"
-#include "os/random.h"
 #include "os/thread.h"
+#include "run/repetition.h"
 
 /* How soon a stop is noticed in a pause. */
 #define SLICE_US (250 * INT64_C(1000))
@@ -114,16 +114,6 @@ static void slot_free(struct slot *slot, const struct system *system, uint32_t p
 
 /* --- the commit thread --- */
 
-/* How the repetition of one epoch stands. */
-struct repetition {
-    uint32_t failures;
-    uint32_t attempts; /* of these, since it was last resumed */
-    int64_t first_us;  /* when the first failure was */
-    int64_t pause_us;
-    bool is_said;
-    bool is_last; /* a stop is asked for: what is tried now is tried once more only */
-};
-
 static bool may_repeat(enum status status)
 {
     return status == STATUS_RETRY || status == STATUS_ABORT;
@@ -160,15 +150,9 @@ static void say_trouble(struct committer *committer, struct repetition *repetiti
         return;
     }
     repetition->is_said = true;
-    const struct retry_policy *policy = committer->policy;
-    if (policy->attempts == RETRY_FOR_EVER) {
-        say(committer, committer->observer->warning, "%s (%s); repeating until it works",
-            error->message, error->code);
-    } else {
-        say(committer, committer->observer->warning,
-            "%s (%s); trying %u times in all, then weir %s", error->message, error->code,
-            policy->attempts, policy->end == RETRY_PAUSE ? "pauses" : "stops");
-    }
+    char text[960];
+    repetition_describe(committer->policy, error, text, sizeof text);
+    say(committer, committer->observer->warning, "%s", text);
 }
 
 static void say_it_works(struct committer *committer, const struct repetition *repetition)
@@ -198,14 +182,6 @@ static bool wait_unless_stopped(struct committer *committer, int64_t duration_us
     }
 }
 
-/* Longer or shorter by up to the policy's share, so that many who lost one system do not come back
- * to it together. */
-static int64_t jittered(const struct retry_policy *policy, int64_t pause_us)
-{
-    double unit = (double)(random_u64() >> 11) / (double)(UINT64_C(1) << 53);
-    return (int64_t)((double)pause_us * (1 + policy->jitter * (2 * unit - 1)));
-}
-
 /* All attempts were in vain: waits until an operator says go on, or the run is to end, which is
  * false. Holds the mutex. */
 static bool pause_until_resumed(struct committer *committer, const struct error *error)
@@ -214,10 +190,10 @@ static bool pause_until_resumed(struct committer *committer, const struct error 
     uint64_t resumes = telemetry_resumes(committer->telemetry);
     telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_PAUSED,
                      committer->policy->attempts, error);
-    say(committer, committer->observer->warning,
-        "%s (%s); paused after %u tries. Nothing is lost: mend it, then start weir again%s",
-        error->message, error->code, committer->policy->attempts,
-        committer->telemetry == NULL ? "" : ", or POST /resume to its http address");
+    char text[960];
+    repetition_describe_end(committer->policy, error, committer->telemetry != NULL, text,
+                            sizeof text);
+    say(committer, committer->observer->warning, "%s", text);
     mutex_lock(&committer->mutex);
     while (telemetry_resumes(committer->telemetry) == resumes) {
         if (!wait_unless_stopped(committer, SLICE_US)) {
@@ -228,30 +204,24 @@ static bool pause_until_resumed(struct committer *committer, const struct error 
 }
 
 /* After a failure that may be repeated: pauses as the policy says. False when there is to be no
- * other try. Holds the mutex. */
-static bool try_again(struct committer *committer, struct repetition *repetition,
+ * other try. `is_last`: a stop was asked for, so what is tried now is tried once more only. Holds
+ * the mutex. */
+static bool try_again(struct committer *committer, struct repetition *repetition, bool *is_last,
                       const struct error *error)
 {
     const struct retry_policy *policy = committer->policy;
-    if (repetition->is_last || committer->stopping) {
+    if (*is_last || committer->stopping) {
         return false;
     }
-    if (policy->attempts != RETRY_FOR_EVER && repetition->attempts >= policy->attempts) {
+    if (repetition_is_over(repetition, policy)) {
         if (policy->end == RETRY_STOP) {
             return false;
         }
-        if (pause_until_resumed(committer, error)) {
-            repetition->attempts = 0;
-            repetition->pause_us = policy->initial_us;
-        } else {
-            repetition->is_last = true;
-        }
+        *is_last = !pause_until_resumed(committer, error);
+        repetition_resume(repetition, policy);
         return !committer->stopping;
     }
-    repetition->is_last = !wait_unless_stopped(committer, jittered(policy, repetition->pause_us));
-    double next_us = (double)repetition->pause_us * policy->factor;
-    repetition->pause_us =
-        next_us > (double)policy->longest_us ? policy->longest_us : (int64_t)next_us;
+    *is_last = !wait_unless_stopped(committer, repetition_next_us(repetition, policy));
     return !committer->stopping;
 }
 
@@ -285,9 +255,7 @@ static enum status work_once(struct committer *committer, committer_work *work,
     if (status == STATUS_OK) {
         say_it_works(committer, repetition);
     } else if (may_repeat(status)) {
-        int64_t end_us = clock_monotonic_us();
-        repetition->first_us = repetition->failures++ == 0 ? end_us : repetition->first_us;
-        repetition->attempts++;
+        repetition_count(repetition);
         telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_AWAY,
                          repetition->attempts, err);
         say_trouble(committer, repetition, err);
@@ -298,13 +266,15 @@ static enum status work_once(struct committer *committer, committer_work *work,
 /* Again and again until it is answered for good. Called and left with the mutex held. */
 static void work_until_answered(struct committer *committer, committer_work *work)
 {
-    struct repetition repetition = {.pause_us = committer->policy->initial_us};
+    struct repetition repetition = {0};
+    bool is_last = false;
+    repetition_resume(&repetition, committer->policy);
     for (;;) {
         struct error err = {0};
         mutex_unlock(&committer->mutex);
         enum status status = work_once(committer, work, &repetition, &err);
         mutex_lock(&committer->mutex);
-        if (!may_repeat(status) || !try_again(committer, &repetition, &err)) {
+        if (!may_repeat(status) || !try_again(committer, &repetition, &is_last, &err)) {
             if (status != STATUS_OK) {
                 committer->error = err;
             }
@@ -547,6 +517,14 @@ bool committer_can_close(struct committer *committer)
     bool can = has_room(committer, size_bytes) || committer->error.status != STATUS_OK;
     mutex_unlock(&committer->mutex);
     return can;
+}
+
+bool committer_has_failed(struct committer *committer)
+{
+    mutex_lock(&committer->mutex);
+    bool failed = committer->error.status != STATUS_OK;
+    mutex_unlock(&committer->mutex);
+    return failed;
 }
 
 bool committer_is_idle(struct committer *committer)

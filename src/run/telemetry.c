@@ -324,6 +324,14 @@ void telemetry_failed(struct telemetry *telemetry, uint32_t s, enum health_syste
     health_set_system(telemetry->health, system->label, state, attempts, failure);
 }
 
+void telemetry_waits(struct telemetry *telemetry, enum health_system state, uint32_t attempts,
+                     const struct error *failure)
+{
+    if (telemetry != NULL) {
+        health_set_system(telemetry->health, "start", state, attempts, failure);
+    }
+}
+
 /* --- what the worker tells --- */
 
 void telemetry_read(struct telemetry *telemetry, uint32_t partition, uint32_t row_count)

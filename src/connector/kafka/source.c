@@ -374,7 +374,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
 }
 
 #define KAFKA_SOURCE_OPS                                                                          \
-    .grammar = source_fields, .can_replay = true, .has_keys = true,                               \
+    .grammar = source_fields, .can_replay = true, .is_remote = true, .has_keys = true,            \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
     .partitions = partitions, .end_offset = end_offset,                                           \
     .open_end_offset = open_end_offset, .retention = read_retention, .offset_at = offset_at, .seek = seek, .read = read_batch,         \
