@@ -44,6 +44,7 @@ EVENT_HUBS_USER = "$ConnectionString"
 EVENT_HUBS_PASSWORD = ("Endpoint=sb://localhost/;SharedAccessKeyName=Root;"
                        "SharedAccessKey=abc+/=")
 SASL_USER, SASL_PASSWORD = "weir", "weir-secret"
+CLIENT_KEY_PASSWORD = "key-secret"
 
 POM = """<project>
   <modelVersion>4.0.0</modelVersion>
@@ -158,19 +159,30 @@ class Node:
             listeners.append(f"SASL_SSL://127.0.0.1:{self.state['sasl_port']}")
             advertised.append(f"SASL_SSL://localhost:{self.state['sasl_port']}")
             protocols.append("SASL_SSL:SASL_SSL")
+            listeners.append(f"TLS://127.0.0.1:{self.state['tls_port']}")
+            advertised.append(f"TLS://localhost:{self.state['tls_port']}")
+            protocols.append("TLS:SSL")
             users = {EVENT_HUBS_USER: EVENT_HUBS_PASSWORD, SASL_USER: SASL_PASSWORD}
             plain = " ".join(f'user_{user}="{password}"' for user, password in users.items())
             login = "org.apache.kafka.common.security.{}LoginModule required {};"
             lines |= {
                 "listener.name.sasl_ssl.sasl.enabled.mechanisms":
-                    "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+                    "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
                 "listener.name.sasl_ssl.plain.sasl.jaas.config": login.format("plain.Plain", plain),
                 "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config":
                     login.format("scram.Scram", ""),
                 "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config":
                     login.format("scram.Scram", ""),
+                # Takes tokens that nobody has signed: who is meant is all that is looked at.
+                "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config":
+                    login.format("oauthbearer.OAuthBearer", 'unsecuredLoginStringClaim_sub="broker"'),
                 "listener.name.sasl_ssl.ssl.keystore.type": "PEM",
                 "listener.name.sasl_ssl.ssl.keystore.location": self.cluster.folder / "server.pem",
+                "listener.name.tls.ssl.keystore.type": "PEM",
+                "listener.name.tls.ssl.keystore.location": self.cluster.folder / "server.pem",
+                "listener.name.tls.ssl.truststore.type": "PEM",
+                "listener.name.tls.ssl.truststore.location": self.cluster.folder / "ca.pem",
+                "listener.name.tls.ssl.client.auth": "required",
                 "authorizer.class.name":
                     "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                 "super.users": "User:ANONYMOUS",
@@ -259,9 +271,10 @@ class Cluster:
         # StorageTool takes no id that looks like an option.
         while self.id.startswith("-"):
             self.id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        ports = free_ports(3 * nodes)
-        self.nodes = [Node(self, {"id": i + 1, "port": ports[3 * i], "sasl_port": ports[3 * i + 1],
-                                  "controller_port": ports[3 * i + 2]}) for i in range(nodes)]
+        names = ("port", "sasl_port", "tls_port", "controller_port")
+        ports = iter(free_ports(len(names) * nodes))
+        self.nodes = [Node(self, {"id": i + 1, **{name: next(ports) for name in names}})
+                      for i in range(nodes)]
 
     @classmethod
     def load(cls, folder):
@@ -290,20 +303,32 @@ class Cluster:
         """The listener without passwords, for tools; its user may do everything."""
         return ",".join(f"127.0.0.1:{node.state['port']}" for node in self.nodes)
 
-    def make_certificate(self):
+    @property
+    def tls_bootstrap(self):
+        """The listener that asks for the client's certificate (client.pem, client.key)."""
+        return ",".join(f"localhost:{node.state['tls_port']}" for node in self.nodes)
+
+    def make_certificates(self):
         key, certificate = self.folder / "key.pem", self.folder / "ca.pem"
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
                         "-subj", "/CN=localhost", "-addext",
                         "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out",
                         certificate], check=True, capture_output=True)
         (self.folder / "server.pem").write_text(key.read_text() + certificate.read_text())
+        request = self.folder / "client.csr"
+        subprocess.run(["openssl", "req", "-newkey", "rsa:2048", "-subj", "/CN=weir", "-passout",
+                        "pass:" + CLIENT_KEY_PASSWORD, "-keyout", self.folder / "client.key", "-out",
+                        request], check=True, capture_output=True)
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", certificate, "-CAkey", key,
+                        "-CAcreateserial", "-days", "2", "-out", self.folder / "client.pem"],
+                       check=True, capture_output=True)
 
     def start(self):
         """Formats and starts all nodes, and waits until clients can work."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         if self.sasl:
-            self.make_certificate()
+            self.make_certificates()
         for node in self.nodes:
             node.format()
         for node in self.nodes:
@@ -352,6 +377,8 @@ def up(arguments):
     if cluster.sasl:
         print(f"admin: {cluster.admin_bootstrap} (no password)")
         print(f"ca_file: {cluster.folder / 'ca.pem'}")
+        print(f"with a client's certificate: {cluster.tls_bootstrap} ({cluster.folder}/client.pem, "
+              f"client.key, key_password {CLIENT_KEY_PASSWORD})")
         print(f"username: {SASL_USER}")
         print(f"password: {SASL_PASSWORD} (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512)")
         print(f"event_hubs connection_string: {EVENT_HUBS_PASSWORD}")

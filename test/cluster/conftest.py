@@ -35,8 +35,17 @@ def own_broker(tmp_path):
     cluster.stop()
 
 
-@pytest.fixture
-def three_brokers(tmp_path):
-    cluster = started(tmp_path / "kafka", nodes=3)
+@pytest.fixture(scope="module")
+def three_brokers(build_dir):
+    """Three nodes, of which a test may kill and freeze some: it leaves all of them running."""
+    cluster = started(build_dir / "services/kafka-three", nodes=3)
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="module")
+def sasl_broker(build_dir):
+    """One node that asks who one is, and looks at what that one is allowed."""
+    cluster = started(build_dir / "services/kafka-sasl", sasl=True)
     yield cluster
     cluster.stop()
