@@ -128,6 +128,7 @@ struct source_ops {
     /* What has changed, and waits for an answer; never waits itself. To be called again and again:
      * the group takes who is silent for dead. */
     void (*poll_assignment)(struct source *source, struct source_assignment *out);
+    /* Where membership has ended, and cannot go on: why. */
     enum status (*answer_assignment)(struct source *source, struct error *err);
     /* True when no record can ever come (a closed pipe). */
     bool (*is_finished)(struct source *source);

@@ -401,6 +401,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     int64_t now_us = clock_monotonic_us();
     (void)rk;
     mutex_lock(&client->mutex);
+    client->are_all_down |= code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     /* That all brokers are down says less than why the first one was. */
     if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || client->complaint[0] == '\0' ||
         now_us - client->complaint_us > COMPLAINT_US) {
@@ -538,6 +539,9 @@ enum status kafka_status(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
     case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
     case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
         return STATUS_CONFIG;
     case RD_KAFKA_RESP_ERR__FENCED:
     case RD_KAFKA_RESP_ERR_PRODUCER_FENCED:

@@ -43,6 +43,7 @@ struct kafka_client {
     char complaint[256]; /* the last of the brokers; this and what follows under the mutex */
     int64_t complaint_us;
     bool is_login_refused; /* it says that who we are is not believed */
+    bool are_all_down;     /* said since whoever looks at it took it back */
     /* of a producer, counted by delivery reports, which come on the thread that polls */
     uint64_t delivered;
     uint64_t failed;

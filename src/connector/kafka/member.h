@@ -6,6 +6,11 @@
  *   poll ──▶ an event (partitions gained, revoked, lost) ──▶ the worker does what it asks for
  *        ◀── answer
  *
+ * A membership can also end by an error: what the operator must mend (rights, settings that the group
+ * does not take) is the status of the answer; brokers that are all away, while no partition is held,
+ * are RETRY; and who was fenced is a new member once it is answered, unless that happens again and
+ * again. For the worker all of these are partitions that are lost. Other errors the client waits out.
+ *
  * An event stays until it is answered, and the group waits for the answer, at most
  * max.poll.interval.ms. The member must be polled all the while, also during long replays.
  *
@@ -30,7 +35,8 @@ enum status kafka_member_open(const struct doc *config, const char *folder, cons
 void kafka_member_close(struct kafka_member *member);
 
 void kafka_member_poll(struct kafka_member *member);
-/* The event that waits for its answer; ASSIGNMENT_SAME when there is none. */
+/* The event that waits for its answer; ASSIGNMENT_SAME when there is none. Where the membership has
+ * ended, all partitions are lost, also those that others had. */
 void kafka_member_event(struct kafka_member *member, struct source_assignment *out);
 enum status kafka_member_answer(struct kafka_member *member, struct error *err) WEIR_MUST_USE;
 

@@ -295,13 +295,19 @@ static enum status read_batch(struct source *source, uint32_t partition, struct 
     return status;
 }
 
+/* A client of the group that is no member of it. */
+static enum status open_group(struct kafka_source *s, const char *group, struct error *err)
+{
+    return s->group != NULL ? STATUS_OK
+                            : kafka_client_open(s->config, s->folder, KAFKA_FETCH, group, NULL,
+                                                &s->group, err);
+}
+
 static enum status read_group(struct source *source, const char *group, uint32_t partition,
                               int64_t *out_offset, bool *out_found, struct error *err)
 {
     struct kafka_source *s = self(source);
-    enum status status = s->group != NULL ? STATUS_OK
-                                          : kafka_client_open(s->config, s->folder, KAFKA_FETCH,
-                                                              group, NULL, &s->group, err);
+    enum status status = open_group(s, group, err);
     return status == STATUS_OK ? kafka_group_offset(s->group, group, s->topic_name, partition,
                                                     out_offset, NULL, out_found, err)
                                : status;
@@ -312,9 +318,11 @@ static enum status write_group(struct source *source, const char *group, const i
                                struct error *err)
 {
     struct kafka_source *s = self(source);
-    return s->commits_offsets ? STATUS_OK
-                              : kafka_group_note(s->client, group, s->topic_name, offsets,
-                                                 s->topic.partition_count, err);
+    enum status status = s->commits_offsets ? STATUS_OK : open_group(s, group, err);
+    return status != STATUS_OK || s->commits_offsets
+               ? status
+               : kafka_group_note(s->group, group, s->topic_name, offsets,
+                                  s->topic.partition_count, err);
 }
 
 /* --- the group --- */

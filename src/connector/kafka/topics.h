@@ -52,7 +52,7 @@ enum status kafka_group_offset(struct kafka_client *client, const char *group, c
 /* A group that is not there has none. */
 enum status kafka_group_members(struct kafka_client *client, const char *group, uint32_t *out,
                                 struct error *err) WEIR_MUST_USE;
-/* The group must have no members. */
+/* Of the client's own group, which must have no members. */
 enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
                              const int64_t *offsets, uint32_t count, struct error *err)
     WEIR_MUST_USE;
