@@ -82,7 +82,11 @@ struct source_ops {
     /* The offset behind the last record that is there now. */
     enum status (*end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                               struct error *err);
-    /* The same with what is there and may not be read yet: records of open transactions, and behind
+    /* The same of all partitions for who watches a run, as it is known, and never waits: −1 where it is
+     * not known now. To be called again and again, as it may ask meanwhile. NULL where end_offset()
+     * waits for nobody. */
+    void (*watch_ends)(struct source *source, int64_t *out_offsets);
+    /* The same as end_offset() with what is there and may not be read yet: records of open transactions, and behind
      * them. NULL where there is no such thing. */
     enum status (*open_end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                                    struct error *err);

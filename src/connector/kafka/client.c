@@ -11,6 +11,8 @@
 
 /* A complaint that is older has nothing to do with what went wrong just now. */
 #define COMPLAINT_US 30000000
+/* All brokers that are known refuse so long: it is time to say so. */
+#define AWAY_US 2000000
 
 /* --- grammar --- */
 
@@ -621,13 +623,15 @@ enum status kafka_cluster_id(struct kafka_client *client, char **out, struct err
 {
     char *id = NULL;
     int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-    bool is_refused = false;
-    while (id == NULL && !is_refused && clock_monotonic_us() < end_us) {
+    int64_t away_us = clock_monotonic_us() + AWAY_US;
+    bool is_hopeless = false;
+    while (id == NULL && !is_hopeless && clock_monotonic_us() < end_us && !stop_requested()) {
         id = rd_kafka_clusterid(client->rk, 500);
         /* Complaints come through the queue of callbacks. */
         rd_kafka_poll(client->rk, 0);
         mutex_lock(&client->mutex);
-        is_refused = client->is_login_refused;
+        is_hopeless = client->is_login_refused ||
+                      (client->are_all_down && clock_monotonic_us() > away_us);
         mutex_unlock(&client->mutex);
     }
     if (id == NULL) {

@@ -2,6 +2,7 @@
 #ifndef WEIR_CONNECTOR_KAFKA_PRIVATE_H
 #define WEIR_CONNECTOR_KAFKA_PRIVATE_H
 
+#include "connector/kafka/ends.h"
 #include "connector/kafka/kafka.h"
 #include "connector/kafka/member.h"
 #include "connector/kafka/reader.h"
@@ -18,6 +19,7 @@ struct kafka_source {
     struct kafka_client *client;
     struct kafka_client *group;  /* asks for a group's offsets; NULL until then */
     struct kafka_member *member; /* NULL: all partitions are ours */
+    struct kafka_ends *ends;     /* NULL: nobody has watched yet */
     struct kafka_topic topic;
     struct source_partition *partitions;
     struct kafka_reader **readers;

@@ -42,6 +42,7 @@ static void close_source(struct source *source)
     for (uint32_t p = 0; s->readers != NULL && p < s->topic.partition_count; p++) {
         kafka_reader_free(s->readers[p]);
     }
+    kafka_ends_free(s->ends);
     kafka_client_close(s->group);
     kafka_client_close(s->client);
     kafka_signal_fini(&s->signal);
@@ -154,6 +155,15 @@ static enum status open_end_offset(struct source *source, uint32_t partition, in
 {
     struct kafka_source *s = self(source);
     return kafka_high_watermark(s->client, s->topic_name, partition, out_offset, err);
+}
+
+static void watch_ends(struct source *source, int64_t *out_offsets)
+{
+    struct kafka_source *s = self(source);
+    if (s->ends == NULL) {
+        s->ends = kafka_ends_new(s->client, s->topic_name, s->topic.partition_count);
+    }
+    kafka_ends_look(s->ends, out_offsets);
 }
 
 /* A limit of the topic; −1, as Kafka writes none, and 0 are none. */
@@ -384,7 +394,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
 #define KAFKA_SOURCE_OPS                                                                          \
     .grammar = source_fields, .can_replay = true, .is_remote = true, .has_keys = true,            \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
-    .partitions = partitions, .end_offset = end_offset,                                           \
+    .partitions = partitions, .end_offset = end_offset, .watch_ends = watch_ends,                 \
     .open_end_offset = open_end_offset, .retention = read_retention, .offset_at = offset_at, .seek = seek, .read = read_batch,         \
     .read_group = read_group, .write_group = write_group, .join = join, .count_members = count_members,                           \
     .poll_assignment = poll_assignment, .answer_assignment = answer_assignment,                   \

@@ -1,0 +1,102 @@
+#include "connector/kafka/ends.h"
+
+#include "base/time.h"
+#include "os/clock.h"
+
+#define OLD_US (5 * TIME_US_PER_SECOND)
+/* After that it is asked anew; the client gives up by itself, whatever the brokers do. */
+#define REQUEST_MS 2000
+
+struct kafka_ends {
+    struct kafka_client *client;
+    const char *topic;
+    uint32_t count;
+    rd_kafka_queue_t *queue;
+    bool is_asked; /* an answer will come */
+    struct {
+        int64_t offset;
+        int64_t told_us;
+    } *known;
+};
+
+struct kafka_ends *kafka_ends_new(struct kafka_client *client, const char *topic, uint32_t count)
+{
+    struct kafka_ends *ends = memory_alloc_zero(1, sizeof *ends);
+    ends->client = client;
+    ends->topic = topic;
+    ends->count = count;
+    ends->queue = rd_kafka_queue_new(client->rk);
+    ends->known = memory_alloc_zero(count, sizeof *ends->known);
+    for (uint32_t p = 0; p < count; p++) {
+        ends->known[p].offset = -1;
+    }
+    return ends;
+}
+
+void kafka_ends_free(struct kafka_ends *ends)
+{
+    if (ends == NULL) {
+        return;
+    }
+    rd_kafka_queue_destroy(ends->queue);
+    memory_free(ends->known);
+    memory_free(ends);
+}
+
+static void ask(struct kafka_ends *ends)
+{
+    char unused[64];
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(ends->client->rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)ends->count);
+    (void)rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_MS, unused, sizeof unused);
+    rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
+        options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED);
+    check(refused == NULL);
+    for (uint32_t p = 0; p < ends->count; p++) {
+        rd_kafka_topic_partition_list_add(list, ends->topic, (int32_t)p)->offset =
+            RD_KAFKA_OFFSET_SPEC_LATEST;
+    }
+    rd_kafka_ListOffsets(ends->client->rk, list, options, ends->queue);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_AdminOptions_destroy(options);
+    ends->is_asked = true;
+}
+
+/* What failed stays as it was known, until that is too old. */
+static void take(struct kafka_ends *ends, rd_kafka_event_t *answer, int64_t now_us)
+{
+    size_t count = 0;
+    ends->is_asked = false;
+    if (rd_kafka_event_error(answer) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return;
+    }
+    const rd_kafka_ListOffsetsResultInfo_t **results = rd_kafka_ListOffsets_result_infos(
+        rd_kafka_event_ListOffsets_result(answer), &count);
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *entry =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(results[i]);
+        if (entry->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+            (uint32_t)entry->partition < ends->count) {
+            ends->known[entry->partition].offset = entry->offset;
+            ends->known[entry->partition].told_us = now_us;
+        }
+    }
+}
+
+void kafka_ends_look(struct kafka_ends *ends, int64_t *out_offsets)
+{
+    const int64_t now_us = clock_monotonic_us();
+    rd_kafka_event_t *answer = ends->is_asked ? rd_kafka_queue_poll(ends->queue, 0) : NULL;
+    if (answer != NULL) {
+        take(ends, answer, now_us);
+        rd_kafka_event_destroy(answer);
+    }
+    if (!ends->is_asked) {
+        ask(ends);
+    }
+    for (uint32_t p = 0; p < ends->count; p++) {
+        out_offsets[p] = now_us - ends->known[p].told_us > OLD_US ? -1 : ends->known[p].offset;
+    }
+}
