@@ -10,6 +10,7 @@
 #define SLICE_US (100 * INT64_C(1000))
 /* What works and fails in turns is spoken of so often. */
 #define QUIET_US (10 * TIME_US_PER_SECOND)
+#define USUAL_ABORTS 4
 
 bool patience_has_sense(const struct pipeline *pipeline, enum status status)
 {
@@ -18,11 +19,12 @@ bool patience_has_sense(const struct pipeline *pipeline, enum status status)
     for (uint32_t s = 0; s < plan->system_count; s++) {
         is_remote |= plan->systems[s]->ops->is_remote;
     }
-    return status == STATUS_RETRY && is_remote && !pipeline->has_given_up && !stop_requested();
+    return (status == STATUS_RETRY || status == STATUS_ABORT) && is_remote &&
+           !pipeline->has_given_up && !stop_requested();
 }
 
-static void say(const struct patience *patience,
-                void (*line_out)(void *context, const char *line), const char *text)
+static void say(const struct patience *patience, void (*line_out)(void *context, const char *line),
+                const char *text)
 {
     if (line_out != NULL) {
         line_out(patience->observer->context, text);
@@ -82,7 +84,9 @@ bool patience_wait(struct patience *patience, struct pipeline *pipeline,
         return patience->policy->end == RETRY_PAUSE &&
                pause_until_resumed(patience, pipeline, failure);
     }
-    if (!repetition->is_said && clock_monotonic_us() >= patience->quiet_until_us) {
+    /* A claim that a rebalance overtook is no trouble, once or twice. */
+    bool is_usual = failure->status == STATUS_ABORT && repetition->failures < USUAL_ABORTS;
+    if (!repetition->is_said && !is_usual && clock_monotonic_us() >= patience->quiet_until_us) {
         repetition->is_said = true;
         repetition_describe(patience->policy, failure, text, sizeof text);
         say(patience, patience->observer->warning, text);

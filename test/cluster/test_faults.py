@@ -50,6 +50,13 @@ def test_kill_9_while_records_come_in(lab, seed, long_run, instance):
     it.judge()
 
 
+def until_said(it, text, times):
+    deadline = time.monotonic() + 30
+    while it.said().count(text) < times:
+        assert time.monotonic() < deadline, it.said()
+        time.sleep(0.05)
+
+
 def test_frozen_process_has_no_effect_afterwards(lab, seed, long_run):
     """A zombie: frozen past its session, once also past its transaction, while another takes over."""
     random.seed(seed)
@@ -92,6 +99,48 @@ def test_processes_come_and_go(lab, seed, long_run):
     feeding.join()
     processes[0].send_signal(signal.SIGTERM)
     assert processes[0].wait(timeout=60) == 0, it.said()
+    it.run()
+    it.judge()
+
+
+def test_two_processes_with_one_instance_id(lab):
+    """They fence each other until one of them stops and says so; the other has it all."""
+    it = lab(6000)
+    it.edit("-raw}", "-raw, instance_id: one}")
+    feeding = it.feeding(6)
+    rivals = [it.start()]
+    until_said(it, "taken over", 1)
+    rivals.append(it.start())
+    deadline = time.monotonic() + 60
+    while all(rival.poll() is None for rival in rivals):
+        assert time.monotonic() < deadline, it.said()
+        time.sleep(0.1)
+    stopped = next(rival for rival in rivals if rival.poll() is not None)
+    [left] = [rival for rival in rivals if rival is not stopped]
+    assert stopped.returncode == 2 and "source.instance_taken" in it.said(), it.said()
+    feeding.join()
+    it.wait_until_read(left)
+    left.send_signal(signal.SIGTERM)
+    assert left.wait(timeout=60) == 0, it.said()
+    it.run()
+    it.judge()
+
+
+def test_who_was_fenced_for_a_moment_goes_on(lab):
+    """Another process with its instance_id came, took all, and died: it has its place again."""
+    it = lab(6000)
+    it.edit("-raw}", "-raw, instance_id: one}")
+    feeding = it.feeding(6)
+    process = it.start()
+    until_said(it, "taken over", 1)
+    rival = it.start()
+    until_said(it, "taken over", 2)
+    rival.kill()
+    rival.wait()
+    feeding.join()
+    it.wait_until_read(process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0, it.said()
     it.run()
     it.judge()
 

@@ -16,7 +16,7 @@ struct kafka_ends {
     struct {
         int64_t offset;
         int64_t told_us;
-    } *known;
+    } * known;
 };
 
 struct kafka_ends *kafka_ends_new(struct kafka_client *client, const char *topic, uint32_t count)
@@ -48,11 +48,10 @@ static void ask(struct kafka_ends *ends)
     char unused[64];
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(ends->client->rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
-    rd_kafka_topic_partition_list_t *list =
-        rd_kafka_topic_partition_list_new((int)ends->count);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)ends->count);
     (void)rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_MS, unused, sizeof unused);
-    rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
-        options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED);
+    rd_kafka_error_t *refused =
+        rd_kafka_AdminOptions_set_isolation_level(options, RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED);
     check(refused == NULL);
     for (uint32_t p = 0; p < ends->count; p++) {
         rd_kafka_topic_partition_list_add(list, ends->topic, (int32_t)p)->offset =
@@ -72,13 +71,12 @@ static void take(struct kafka_ends *ends, rd_kafka_event_t *answer, int64_t now_
     if (rd_kafka_event_error(answer) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    const rd_kafka_ListOffsetsResultInfo_t **results = rd_kafka_ListOffsets_result_infos(
-        rd_kafka_event_ListOffsets_result(answer), &count);
+    const rd_kafka_ListOffsetsResultInfo_t **results =
+        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(answer), &count);
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_topic_partition_t *entry =
             rd_kafka_ListOffsetsResultInfo_topic_partition(results[i]);
-        if (entry->err == RD_KAFKA_RESP_ERR_NO_ERROR &&
-            (uint32_t)entry->partition < ends->count) {
+        if (entry->err == RD_KAFKA_RESP_ERR_NO_ERROR && (uint32_t)entry->partition < ends->count) {
             ends->known[entry->partition].offset = entry->offset;
             ends->known[entry->partition].told_us = now_us;
         }

@@ -46,17 +46,17 @@ static void bench_init(struct bench *bench)
     assert_int_equal(rd_kafka_mock_topic_create(bench->cluster, "t", 2, 1), 0);
     const char *text = arena_printf(bench->arena, "{brokers: ['%s'], instance_id: one}",
                                     rd_kafka_mock_cluster_bootstraps(bench->cluster));
-    assert_int_equal(doc_parse(bench->arena, "p.yaml", bytes_of_string(text), NULL,
-                               &bench->config, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        doc_parse(bench->arena, "p.yaml", bytes_of_string(text), NULL, &bench->config, &err),
+        STATUS_OK);
 }
 
 static void bench_join(struct bench *bench)
 {
     struct error err = {0};
-    assert_int_equal(kafka_member_open(bench->config, "", "g", "t", 2, no_wake, NULL,
-                                       &bench->member, &err),
-                     STATUS_OK);
+    assert_int_equal(
+        kafka_member_open(bench->config, "", "g", "t", 2, no_wake, NULL, &bench->member, &err),
+        STATUS_OK);
 }
 
 static void bench_fini(struct bench *bench)
