@@ -204,6 +204,44 @@ enum status place_of_pipeline(struct arena *arena, const char *pipeline, const c
     return status;
 }
 
+/* False: it is no topic. */
+static bool read_topic(struct arena *arena, const char *pipeline, const struct doc *node,
+                       struct place *out)
+{
+    struct error unused;
+    return doc_get(node, "local") != NULL
+               ? read_node(arena, pipeline, node, out, &unused) == STATUS_OK
+               : read_remote(path_from(arena, pipeline, ""), node, out);
+}
+
+enum status place_topics_of_pipeline(struct arena *arena, const char *pipeline,
+                                     struct pipeline_place **out, uint32_t *out_count,
+                                     struct error *err)
+{
+    const struct doc *doc = NULL;
+    enum status status = read_pipeline(arena, pipeline, &doc, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct doc *sinks = doc_get(doc, "sinks");
+    struct pipeline_place *places = arena_alloc_zero(arena, sinks->count + 2, sizeof *places);
+    uint32_t count = 0;
+    for (size_t i = 0; i < sinks->count + 2; i++) {
+        const bool is_sink = i > 0 && i <= sinks->count;
+        const char *role = i == 0 ? "source" : is_sink ? sinks->keys[i - 1]->text : "dlq";
+        const struct doc *node = is_sink ? sinks->items[i - 1] : doc_get(doc, role);
+        struct pipeline_place *place = &places[count];
+        *place = (struct pipeline_place){
+            .role = role,
+            .place = {.text = arena_printf(arena, "%s:%s", pipeline, role),
+                      .pipeline = grammar_string(doc, "name", "")}};
+        count += node != NULL && read_topic(arena, pipeline, node, &place->place);
+    }
+    *out = places;
+    *out_count = count;
+    return STATUS_OK;
+}
+
 /* --- places as they are written --- */
 
 /* What connectors get of a topic that is named by its address: {"ADDRESS_KEY":…,"topic":…}. Without
@@ -321,7 +359,7 @@ static enum status parse_any(struct arena *arena, const char *text, struct place
     return place_of_pipeline(arena, path, colon + 1, out, err);
 }
 
-static enum status require_name(const struct place *place, struct error *err)
+enum status place_require_name(const struct place *place, struct error *err)
 {
     if (place->name != NULL || place->kind == PLACE_FILE || place->kind == PLACE_STREAM) {
         return STATUS_OK;
@@ -344,7 +382,12 @@ enum status place_parse(struct arena *arena, const char *text, struct place *out
                         struct error *err)
 {
     enum status status = parse_any(arena, text, out, err);
-    return status == STATUS_OK ? require_name(out, err) : status;
+    return status == STATUS_OK ? place_require_name(out, err) : status;
+}
+
+bool place_is_pipeline(const char *text)
+{
+    return strchr(text, ':') == NULL && is_pipeline_file(text);
 }
 
 static const char *kind_name(const struct place *place)
@@ -369,17 +412,30 @@ enum status place_parse_log(struct arena *arena, const char *text, const char *v
     return status;
 }
 
+enum status place_parse_topics(struct arena *arena, const char *text, const char *verb,
+                               struct place *out, struct error *err)
+{
+    enum status status = parse_any(arena, text, out, err);
+    if (status == STATUS_OK && out->kind != PLACE_TOPIC && out->kind != PLACE_REMOTE) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "weir %s needs topics, written local:PATH#topic or "
+                         "kafka://HOST:PORT/topic; '%s' is %s",
+                         verb, text, kind_name(out));
+    }
+    return status;
+}
+
 enum status place_parse_topic(struct arena *arena, const char *text, const char *verb,
                               struct place *out, struct error *err)
 {
     enum status status = place_parse_log(arena, text, verb, out, err);
-    return status == STATUS_OK ? require_name(out, err) : status;
+    return status == STATUS_OK ? place_require_name(out, err) : status;
 }
 
 enum status place_parse_dlq(struct arena *arena, const char *text, struct place *out,
                             struct error *err)
 {
-    if (strchr(text, ':') == NULL && is_pipeline_file(text)) {
+    if (place_is_pipeline(text)) {
         return place_of_pipeline(arena, text, "dlq", out, err);
     }
     return place_parse(arena, text, out, err);

@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -54,6 +55,11 @@ enum status place_parse(struct arena *arena, const char *text, struct place *out
  * */
 enum status place_parse_log(struct arena *arena, const char *text, const char *verb,
                             struct place *out, struct error *err) WEIR_MUST_USE;
+/* A topic of whatever kind, or the place that has it: `name` is NULL where none is named. */
+enum status place_parse_topics(struct arena *arena, const char *text, const char *verb,
+                               struct place *out, struct error *err) WEIR_MUST_USE;
+/* CONFIG where it names no topic. */
+enum status place_require_name(const struct place *place, struct error *err) WEIR_MUST_USE;
 /* With its topic. */
 enum status place_parse_topic(struct arena *arena, const char *text, const char *verb,
                               struct place *out, struct error *err) WEIR_MUST_USE;
@@ -63,6 +69,18 @@ enum status place_parse_dlq(struct arena *arena, const char *text, struct place 
 /* A place of a pipeline file by name: "source", "dlq", or a sink's. */
 enum status place_of_pipeline(struct arena *arena, const char *pipeline, const char *name,
                               struct place *out, struct error *err) WEIR_MUST_USE;
+
+/* Every topic that a pipeline file names, the source's first, then those of sinks, then the dlq's:
+ * `role` is "source", "dlq", or the sink's name. */
+struct pipeline_place {
+    const char *role;
+    struct place place;
+};
+enum status place_topics_of_pipeline(struct arena *arena, const char *pipeline,
+                                     struct pipeline_place **out, uint32_t *out_count,
+                                     struct error *err) WEIR_MUST_USE;
+/* Whether that names a pipeline file, and not a place. */
+bool place_is_pipeline(const char *text);
 
 /* A topic of whatever kind, to be read. CONFIG "topic.missing" when it is not there. */
 struct source;

@@ -1,78 +1,97 @@
-/* weir topic: make, change, delete, trim and verify topics of a local log. */
+/* weir topic: make, list, describe, change, check, delete, trim and verify topics. */
 #include <string.h>
 
 #include "base/time.h"
 #include "cli/topic.h"
 #include "cli/verbs.h"
+#include "connector/registry.h"
 #include "connector/sqlite/topic_users.h"
 #include "os/thread.h"
 
-#define PARTITIONS_OTHERWISE 3
-
-enum status topic_find(struct locallog *log, const struct place *place, struct locallog_topic *out,
+enum status topic_open(const struct place *place, enum topics_mode mode, struct topics **out,
                        struct error *err)
+{
+    const struct topics_ops *ops = registry_source(place->connector)->topics;
+    if (ops == NULL) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "the topics of '%s' are made and listed by the service itself, not by weir",
+                         place->text);
+    }
+    return ops->open(place->config, place->folder, mode, out, err);
+}
+
+enum status topic_missing(const struct place *place, struct error *err)
+{
+    return place->kind == PLACE_TOPIC
+               ? error_set(err, STATUS_CONFIG, "topic.missing",
+                           "%s has no topic '%s'; 'weir topic list local:%s' lists those it has",
+                           place->path, place->name, place->path)
+               : error_set(err, STATUS_CONFIG, "topic.missing",
+                           "the brokers have no topic '%s'; 'weir topic list %s' lists those they "
+                           "have",
+                           place->name, place->text);
+}
+
+static enum status find_local(struct locallog *log, const struct place *place,
+                              struct locallog_topic *out, struct error *err)
 {
     bool found = false;
     enum status status = locallog_topic_find(log, place->name, out, &found, err);
-    if (status == STATUS_OK && !found) {
-        return error_set(err, STATUS_CONFIG, "topic.missing",
-                         "%s has no topic '%s'; 'weir topic list local:%s' lists those it has",
-                         place->path, place->name, place->path);
-    }
-    return status;
+    return status == STATUS_OK && !found ? topic_missing(place, err) : status;
 }
 
 /* --- what a topic keeps --- */
 
-void topic_describe_retention(const struct locallog_retention *retention, struct buffer *out)
+void topic_describe_keeping(const struct topic_state *state, struct buffer *out)
 {
     static const struct {
         const char *unit;
         int64_t bytes;
     } units[] = {{"GiB", INT64_C(1) << 30}, {"MiB", INT64_C(1) << 20}, {"KiB", INT64_C(1) << 10},
                  {"B", 1}};
-    if (retention->age_us == 0 && retention->bytes == 0) {
-        buffer_append_string(out, "all");
-        return;
+    const struct source_retention *kept = &state->retention;
+    if (state->is_compacted) {
+        buffer_append_string(out, "the last of each key");
+    } else if (kept->age_us == 0 && kept->bytes == 0) {
+        buffer_append_string(out, kept->is_known ? "all" : "what the brokers do not tell");
     }
-    if (retention->age_us > 0) {
+    if (kept->age_us > 0) {
         char age[64];
-        duration_format(retention->age_us, age, sizeof age);
-        buffer_append_string(out, age);
+        duration_format(kept->age_us, age, sizeof age);
+        buffer_printf(out, "%s%s", state->is_compacted ? ", " : "", age);
     }
-    for (size_t i = 0; retention->bytes > 0; i++) {
-        if (retention->bytes % units[i].bytes == 0) {
-            buffer_printf(out, "%s%lld%s", retention->age_us > 0 ? ", " : "",
-                          (long long)(retention->bytes / units[i].bytes), units[i].unit);
+    for (size_t i = 0; kept->bytes > 0; i++) {
+        if (kept->bytes % units[i].bytes == 0) {
+            buffer_printf(out, "%s%lld%s", kept->age_us > 0 || state->is_compacted ? ", " : "",
+                          (long long)(kept->bytes / units[i].bytes), units[i].unit);
             return;
         }
     }
 }
 
-/* What the options say, in place of what holds; "unlimited" takes a limit away. */
-static enum status read_retention(const struct cli_arguments *arguments,
-                                  struct locallog_retention *retention, struct error *err)
+enum status topic_read_limits(const struct cli_arguments *arguments, int64_t *out_age_us,
+                              int64_t *out_bytes, struct error *err)
 {
     const char *age = cli_value(arguments, "retention");
     const char *size = cli_value(arguments, "retention-bytes");
     uint64_t bytes = 0;
+    *out_age_us = *out_bytes = TOPICS_UNTOLD;
     if (age != NULL && strcmp(age, "unlimited") == 0) {
-        retention->age_us = 0;
-    } else if (age != NULL && (!duration_parse(age, &retention->age_us) ||
-                               retention->age_us == 0)) {
+        *out_age_us = 0;
+    } else if (age != NULL && (!duration_parse(age, out_age_us) || *out_age_us == 0)) {
         return error_set(err, STATUS_CONFIG, "use.value",
                          "--retention takes a duration such as 7d or 12h, or unlimited, not '%s'",
                          age);
     }
     if (size != NULL && strcmp(size, "unlimited") == 0) {
-        retention->bytes = 0;
+        *out_bytes = 0;
     } else if (size != NULL) {
         if (!size_parse(size, &bytes) || bytes == 0 || bytes > INT64_MAX) {
             return error_set(err, STATUS_CONFIG, "use.value",
                              "--retention-bytes takes a size such as 10GiB, or unlimited, not '%s'",
                              size);
         }
-        retention->bytes = (int64_t)bytes;
+        *out_bytes = (int64_t)bytes;
     }
     return STATUS_OK;
 }
@@ -82,108 +101,137 @@ static bool gives_retention(const struct cli_arguments *arguments)
     return cli_given(arguments, "retention") || cli_given(arguments, "retention-bytes");
 }
 
-static void print_topic(const struct locallog_topic *topic,
-                        const struct locallog_retention *retention, const char *what)
+void topic_print(const struct topic_state *state, const char *what)
 {
     struct buffer keeps = {0};
-    topic_describe_retention(retention, &keeps);
-    fprintf(stderr, "topic %s with %u partition%s %s, keeps %s\n", topic->name, topic->partitions,
-            topic->partitions == 1 ? "" : "s", what, buffer_string(&keeps));
+    topic_describe_keeping(state, &keeps);
+    fprintf(stderr, "topic %s with %u partition%s", state->name, state->partitions,
+            state->partitions == 1 ? "" : "s");
+    if (state->replication > 0) {
+        fprintf(stderr, " on %u broker%s", state->replication, state->replication == 1 ? "" : "s");
+    }
+    fprintf(stderr, " %s, keeps %s\n", what, buffer_string(&keeps));
     buffer_fini(&keeps);
 }
 
 static enum status alter(const struct cli_arguments *arguments, const struct place *place,
                          struct error *err)
 {
-    struct locallog *log = NULL;
-    struct locallog_topic topic;
-    struct locallog_retention retention = {0};
-    enum status status = STATUS_OK;
-    if (!gives_retention(arguments)) {
+    struct topics *topics = NULL;
+    struct topic_state state = {0};
+    int64_t age_us = 0;
+    int64_t bytes = 0;
+    bool found = false;
+    enum status status = topic_read_limits(arguments, &age_us, &bytes, err);
+    if (status == STATUS_OK && !gives_retention(arguments)) {
         status = error_set(err, STATUS_CONFIG, "use.arguments",
                            "'weir topic alter' changes what a topic keeps: give --retention or "
                            "--retention-bytes");
     }
     if (status == STATUS_OK) {
-        status = locallog_open(place->path, LOCALLOG_WRITE, &log, err);
+        status = topic_open(place, TOPICS_CHANGE, &topics, err);
     }
     if (status == STATUS_OK) {
-        status = topic_find(log, place, &topic, err);
+        status = topics->ops->find(topics, place->name, &state, &found, err);
+    }
+    if (status == STATUS_OK && !found) {
+        status = topic_missing(place, err);
+    }
+    if (status == STATUS_OK && state.is_compacted) {
+        status = error_set(err, STATUS_CONFIG, "topic.compacted",
+                           "topic '%s' is compacted: it keeps the last record of each key, whatever "
+                           "its age",
+                           place->name);
     }
     if (status == STATUS_OK) {
-        status = locallog_retention_read(log, &topic, &retention, err);
+        status = topics->ops->keep(topics, place->name, age_us, bytes, err);
     }
     if (status == STATUS_OK) {
-        status = read_retention(arguments, &retention, err);
+        status = topics->ops->find(topics, place->name, &state, &found, err);
     }
-    if (status == STATUS_OK) {
-        status = locallog_retention_write(log, &topic, &retention, err);
+    if (status == STATUS_OK && found) {
+        topic_print(&state, "changed");
     }
-    if (status == STATUS_OK) {
-        print_topic(&topic, &retention, "changed");
+    if (topics != NULL) {
+        topics->ops->close(topics);
     }
-    locallog_close(log);
     return status;
 }
 
 /* --- create --- */
 
-/* Topic and limits in one transaction: there is none without the limits that it was to have. */
-static enum status create_in(struct locallog *log, const struct cli_arguments *arguments,
-                             const struct place *place, uint32_t partitions, bool *out_found,
-                             struct error *err)
+static enum status refuse_other(const struct cli_arguments *arguments,
+                                const struct topic_wish *wish, const struct topic_state *state,
+                                struct error *err)
 {
-    struct locallog_topic topic;
-    struct locallog_retention retention = {0};
-    enum status status = locallog_begin(log, err);
+    if (wish->partitions != 0 && wish->partitions != state->partitions) {
+        return error_set(err, STATUS_CONFIG, "topic.exists",
+                         "topic '%s' is there already with %u partitions, not %u; the number does "
+                         "not change",
+                         state->name, state->partitions, wish->partitions);
+    }
+    if (wish->replication != 0 && wish->replication != state->replication) {
+        return error_set(err, STATUS_CONFIG, "topic.exists",
+                         "topic '%s' is there already, on %u brokers, not %u; "
+                         "kafka-reassign-partitions.sh moves it",
+                         state->name, state->replication, wish->replication);
+    }
+    if (gives_retention(arguments)) {
+        return error_set(err, STATUS_CONFIG, "topic.exists",
+                         "topic '%s' is there already; 'weir topic alter' changes what it keeps",
+                         state->name);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_wish(const struct cli_arguments *arguments, const char *name,
+                             struct topic_wish *out, struct error *err)
+{
+    int64_t partitions = 0;
+    int64_t replication = 0;
+    *out = (struct topic_wish){.name = name};
+    enum status status =
+        cli_integer(arguments, "partitions", 1, 100000, 0, &partitions, err);
     if (status == STATUS_OK) {
-        status = locallog_topic_find(log, place->name, &topic, out_found, err);
-    }
-    if (status == STATUS_OK && (!*out_found || cli_given(arguments, "partitions"))) {
-        status = locallog_topic_create(log, place->name, partitions, &topic, err);
+        status = cli_integer(arguments, "replication", 1, 100, 0, &replication, err);
     }
     if (status == STATUS_OK) {
-        status = locallog_retention_read(log, &topic, &retention, err);
+        status = topic_read_limits(arguments, &out->age_us, &out->bytes, err);
     }
-    if (status == STATUS_OK && *out_found && gives_retention(arguments)) {
-        status = error_set(err, STATUS_CONFIG, "topic.exists",
-                           "topic '%s' is there already; 'weir topic alter' changes what it keeps",
-                           topic.name);
+    out->timestamps = cli_value(arguments, "timestamps");
+    if (status == STATUS_OK && out->timestamps != NULL &&
+        strcmp(out->timestamps, "broker") != 0 && strcmp(out->timestamps, "producer") != 0) {
+        status = error_set(err, STATUS_CONFIG, "use.value",
+                           "--timestamps takes broker or producer, not '%s'", out->timestamps);
     }
-    if (status == STATUS_OK && gives_retention(arguments)) {
-        status = read_retention(arguments, &retention, err);
-        if (status == STATUS_OK) {
-            status = locallog_retention_write(log, &topic, &retention, err);
-        }
-    }
-    if (status == STATUS_OK) {
-        status = locallog_commit(log, err);
-    }
-    if (status == STATUS_OK) {
-        print_topic(&topic, &retention, *out_found ? "was there already" : "created");
-    }
+    out->partitions = (uint32_t)partitions;
+    out->replication = (uint32_t)replication;
     return status;
 }
 
 static enum status create(const struct cli_arguments *arguments, const struct place *place,
                           struct error *err)
 {
-    struct locallog *log = NULL;
-    struct locallog_retention unused = {0};
-    int64_t partitions = 0;
-    bool found = false;
-    enum status status = cli_integer(arguments, "partitions", 1, LOCALLOG_PARTITIONS_MAX,
-                                     PARTITIONS_OTHERWISE, &partitions, err);
+    struct topics *topics = NULL;
+    struct topic_wish wish;
+    struct topic_state state = {0};
+    bool was_there = false;
+    enum status status = read_wish(arguments, place->name, &wish, err); /* before a file is made */
     if (status == STATUS_OK) {
-        status = read_retention(arguments, &unused, err); /* before a file is made */
+        status = topic_open(place, TOPICS_MAKE, &topics, err);
     }
     if (status == STATUS_OK) {
-        status = locallog_open(place->path, LOCALLOG_CREATE, &log, err);
+        status = topics->ops->make(topics, &wish, &state, &was_there, err);
+    }
+    if (status == STATUS_OK && was_there) {
+        status = refuse_other(arguments, &wish, &state, err);
     }
     if (status == STATUS_OK) {
-        status = create_in(log, arguments, place, (uint32_t)partitions, &found, err);
+        topic_print(&state, was_there ? "was there already" : "created");
     }
-    locallog_close(log);
+    if (topics != NULL) {
+        topics->ops->close(topics);
+    }
     return status;
 }
 
@@ -223,7 +271,7 @@ static enum status delete_topic(const struct cli_arguments *arguments, const str
     char count[27];
     enum status status = locallog_open(place->path, LOCALLOG_WRITE, &log, err);
     if (status == STATUS_OK) {
-        status = topic_find(log, place, &topic, err);
+        status = find_local(log, place, &topic, err);
     }
     if (status == STATUS_OK) {
         status = count_records(log, &topic, &records, err);
@@ -320,19 +368,30 @@ static enum status verify(const struct cli_arguments *arguments, const struct pl
 
 /* --- the verb --- */
 
+enum needs {
+    NEEDS_TOPIC,
+    NEEDS_TOPICS,    /* the place that has them */
+    NEEDS_LOG,
+    NEEDS_LOG_TOPIC, /* a topic of a local log */
+};
+
 static const struct action {
     const char *name;
-    bool needs_topic;
+    enum needs needs;
     enum status (*run)(const struct cli_arguments *arguments, const struct place *place,
                        struct error *err);
+    /* Of all topics of a pipeline file; NULL: it takes none. */
+    enum status (*run_pipeline)(const struct cli_arguments *arguments, const char *pipeline,
+                                struct error *err);
 } actions[] = {
-    {"create", true, create},
-    {"list", false, topic_list},
-    {"describe", true, topic_describe},
-    {"alter", true, alter},
-    {"delete", true, delete_topic},
-    {"trim", false, trim},
-    {"verify", false, verify},
+    {"create", NEEDS_TOPIC, create, topic_create_all},
+    {"list", NEEDS_TOPICS, topic_list, NULL},
+    {"describe", NEEDS_TOPIC, topic_describe, NULL},
+    {"check", NEEDS_TOPIC, NULL, topic_check},
+    {"alter", NEEDS_TOPIC, alter, NULL},
+    {"delete", NEEDS_LOG_TOPIC, delete_topic, NULL},
+    {"trim", NEEDS_LOG, trim, NULL},
+    {"verify", NEEDS_LOG, verify, NULL},
 };
 #define ACTION_COUNT (sizeof actions / sizeof actions[0])
 
@@ -348,11 +407,33 @@ static enum status find_action(const char *name, const struct action **out, stru
     }
     const char *nearest = string_nearest(name, names, ACTION_COUNT);
     return error_set(err, STATUS_CONFIG, "use.arguments",
-                     "weir topic can create, list, describe, alter, delete, trim and verify, not "
-                     "'%s'%s%s%s",
+                     "weir topic can create, list, describe, check, alter, delete, trim and "
+                     "verify, not '%s'%s%s%s",
                      name,
                      nearest == NULL ? "" : "; did you mean '", nearest == NULL ? "" : nearest,
                      nearest == NULL ? "" : "'?");
+}
+
+static enum status read_place(struct arena *arena, const struct action *action, const char *text,
+                              struct place *out, struct error *err)
+{
+    if (action->run == NULL) {
+        return error_set(err, STATUS_CONFIG, "use.place",
+                         "weir topic %s takes a pipeline file, not '%s'", action->name, text);
+    }
+    switch (action->needs) {
+    case NEEDS_LOG:
+        return place_parse_log(arena, text, "topic", out, err);
+    case NEEDS_LOG_TOPIC:
+        return place_parse_topic(arena, text, "topic", out, err);
+    case NEEDS_TOPIC:
+    case NEEDS_TOPICS:
+    default: {
+        enum status status = place_parse_topics(arena, text, "topic", out, err);
+        return status == STATUS_OK && action->needs == NEEDS_TOPIC ? place_require_name(out, err)
+                                                                   : status;
+    }
+    }
 }
 
 static enum status run(const struct cli_arguments *arguments, struct error *err)
@@ -360,48 +441,63 @@ static enum status run(const struct cli_arguments *arguments, struct error *err)
     const struct action *action = NULL;
     struct arena *arena = arena_new(4096);
     struct place place = {0};
+    const char *text = arguments->positional[1];
     enum status status = find_action(arguments->positional[0], &action, err);
-    if (status == STATUS_OK) {
-        const char *text = arguments->positional[1];
-        status = action->needs_topic ? place_parse_topic(arena, text, "topic", &place, err)
-                                     : place_parse_log(arena, text, "topic", &place, err);
-    }
-    if (status == STATUS_OK) {
-        status = action->run(arguments, &place, err);
+    if (status == STATUS_OK && action->run_pipeline != NULL && place_is_pipeline(text)) {
+        status = action->run_pipeline(arguments, text, err);
+    } else if (status == STATUS_OK) {
+        status = read_place(arena, action, text, &place, err);
+        if (status == STATUS_OK) {
+            status = action->run(arguments, &place, err);
+        }
     }
     arena_free(arena);
     return status;
 }
 
 static const struct cli_option options[] = {
-    {"partitions", "N", "create: 3 unless given"},
-    {"retention", "TIME", "create, alter: records older than that go; unlimited unless given"},
+    {"partitions", "N", "create: 3 unless given; of brokers as many as they make"},
+    {"replication", "N", "create: on how many brokers; as they do it unless given"},
+    {"retention", "TIME", "create, alter: records older than that go; unlimited unless given, of "
+                          "brokers as they do it"},
     {"retention-bytes", "SIZE", "create, alter: above that size the oldest go; unlimited unless "
-                                "given"},
-    {"json", NULL, "list, describe: as JSON"},
+                                "given, of brokers as they do it"},
+    {"timestamps", "WHOSE", "create: broker (when it is written) or producer; of brokers as they do it "
+                            "unless given"},
+    {"json", NULL, "list, describe, check: as JSON"},
     {"yes", NULL, "delete: really"},
     {0},
 };
 
 const struct cli_verb verb_topic = {
     .name = "topic",
-    .arguments = "create|list|describe|alter|delete|trim|verify PLACE [--partitions N] "
-                 "[--retention TIME] [--retention-bytes SIZE] [--json] [--yes]",
-    .summary = "make, list, describe, change and delete topics",
+    .arguments = "create|list|describe|check|alter|delete|trim|verify PLACE [--partitions N] "
+                 "[--replication N] [--retention TIME] [--retention-bytes SIZE] [--timestamps WHOSE] "
+                 "[--json] [--yes]",
+    .summary = "make, list, describe, check, change and delete topics",
     .details =
-        "create local:PATH#topic --partitions N   makes file and topic where they are missing\n"
-        "list local:PATH                          the topics of a local log\n"
-        "describe local:PATH#topic                offsets, records and bytes per partition, and\n"
-        "                                         how far the groups are\n"
-        "alter local:PATH#topic --retention TIME  what it keeps from now on\n"
-        "delete local:PATH#topic --yes            the topic, its records and its groups' offsets\n"
-        "trim local:PATH                          deletes at once what no topic keeps, merges\n"
-        "                                         small batches, gives free space back\n"
-        "verify local:PATH                        reads everything and names what is damaged\n"
+        "create PLACE --partitions N     one topic; a local log is made with it\n"
+        "create P.yaml                   every topic that the pipeline names and that is not there,\n"
+        "                                as its place says it: partitions, replication, retention,\n"
+        "                                timestamps; in Kafka the compacted topic of progress too\n"
+        "check P.yaml                    what is there against what the pipeline needs, and what to\n"
+        "                                mend; exit 1 when something is to be mended\n"
+        "list local:PATH, kafka://HOST:PORT\n"
+        "                                the topics of a local log, or of brokers\n"
+        "describe PLACE                  offsets, records and bytes per partition, and how far the\n"
+        "                                groups are; of brokers who leads and who is in sync\n"
+        "alter PLACE --retention TIME    what it keeps from now on\n"
+        "delete local:PATH#topic --yes   the topic, its records and its groups' offsets\n"
+        "trim local:PATH                 deletes at once what no topic keeps, merges small\n"
+        "                                batches, gives free space back\n"
+        "verify local:PATH               reads everything and names what is damaged\n"
         "\n"
-        "Retention deletes whole batches, the oldest first; --retention-bytes counts all\n"
-        "partitions of the topic together, as stored. Groups that have not read them are not\n"
-        "waited for. While weir writes to the file, it trims in the background, bit by bit.",
+        "PLACE is local:PATH#topic, kafka://HOST:PORT/topic, or a place of a pipeline file:\n"
+        "P.yaml:source, P.yaml:dlq, P.yaml:SINK.\n"
+        "Retention deletes whole batches, the oldest first. --retention-bytes counts all\n"
+        "partitions of a topic of a local log together, as stored, and each partition of brokers.\n"
+        "Groups that have not read them are not waited for. While weir writes to a local log, it\n"
+        "trims in the background, bit by bit.",
     .options = options,
     .least = 2,
     .most = 2,

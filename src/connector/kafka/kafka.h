@@ -5,6 +5,7 @@
  *
  *   client.c    connections: settings, logins, errors
  *   topics.c    questions about topics, making them
+ *   admin.c     topics as verbs see them
  *   reader.c    committed records of a partition, from any offset on
  *   source.c    a topic as a source
  *   outbox.c    rows of an epoch on their way out

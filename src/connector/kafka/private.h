@@ -8,6 +8,25 @@
 #include "connector/kafka/reader.h"
 #include "connector/kafka/store.h"
 #include "connector/kafka/topics.h"
+#include "connector/topics.h"
+
+/* Of a topic as a place: what it is to be when it is made (connector/topics.h). */
+#define KAFKA_TOPIC_FIELDS(made)                                                                  \
+    {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100000,                   \
+     .help = "of a topic that " made "; as many as the brokers make unless set"},                 \
+    {.key = "replication", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100,                     \
+     .help = "of a topic that " made ": on how many brokers it is; as the brokers do it unless "  \
+             "set"},                                                                              \
+    {.key = "retention", .type = GRAMMAR_DURATION_OR_UNLIMITED,                                   \
+     .help = "of a topic that " made ": records older than that go; as the brokers do it unless " \
+             "set"},                                                                              \
+    {.key = "retention_bytes", .type = GRAMMAR_SIZE,                                              \
+     .help = "of a topic that " made ": of a partition above that size the oldest records go; "   \
+             "as the brokers do it unless set"},                                                  \
+    {.key = "timestamps", .type = GRAMMAR_CHOICE, .choices = kafka_timestamps,                    \
+     .help = "of a topic that " made ": set by the broker when it writes a record, or by its "    \
+             "producer; as the brokers do it unless set"}
+extern const char *const kafka_timestamps[];
 
 struct kafka_source {
     struct source source; /* first */
@@ -76,7 +95,7 @@ struct kafka_sink {
     struct sink sink; /* first */
     char *topic_name;
     uint32_t key_field;    /* FIELD_NONE: the record's own key */
-    uint32_t asked;        /* partitions that the pipeline file asks for; 0: it does not */
+    struct topic_wish wish; /* what the pipeline file asks for */
     uint32_t partitions;   /* of the topic, once it is known */
     int64_t record_limit;  /* max.message.bytes, once it is known; 0: not yet */
     rd_kafka_topic_t *handle; /* of the producer */
@@ -141,6 +160,16 @@ static inline struct kafka_outbox *kafka_outbox(struct outbox *outbox)
 {
     return (struct kafka_outbox *)outbox;
 }
+
+/* --- admin.c --- */
+
+extern const struct topics_ops kafka_topics_ops;
+/* What weir.progress.NAME is made as: one partition, compacted; `replication` 0: the brokers'. */
+enum status kafka_make_compacted(struct kafka_client *client, const char *name,
+                                 uint32_t replication, struct error *err) WEIR_MUST_USE;
+/* As the wish says; fine when it is there. */
+enum status kafka_make_wished(struct kafka_client *client, const struct topic_wish *wish,
+                              struct error *err) WEIR_MUST_USE;
 
 /* --- examine.c --- */
 

@@ -20,6 +20,7 @@ static const struct grammar_field source_fields[] = {
     {.key = "start", .type = GRAMMAR_STRING,
      .help = "where the first start begins: earliest (unless set), latest, or a time such as "
              "2026-01-31T12:00:00Z: with the first record whose timestamp is not before it"},
+    KAFKA_TOPIC_FIELDS("'weir topic create' makes"),
     {.key = "assignment", .type = GRAMMAR_CHOICE, .choices = assignments,
      .help = "how processes share partitions: cooperative-sticky (unless set), range"},
     {.key = "instance_id", .type = GRAMMAR_NAME,
@@ -402,7 +403,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
     .wait = wait_for_more
 
 const struct source_ops kafka_source_ops = {
-    .kind = "kafka", .open = open_kafka, KAFKA_SOURCE_OPS};
+    .kind = "kafka", .open = open_kafka, .topics = &kafka_topics_ops, KAFKA_SOURCE_OPS};
 
 /* The service stamps records itself, and says so in every one of them. */
 const struct source_ops event_hubs_source_ops = {

@@ -19,12 +19,33 @@ struct kafka_topic {
 enum status kafka_topic_find(struct kafka_client *client, const char *name,
                              struct kafka_topic *out, bool *out_found, struct error *err)
     WEIR_MUST_USE;
-/* `settings` are pairs, NULL-terminated; partitions 0: as many as the brokers make. Waits until the
- * topic is known. Fine when it is there. */
+/* Where a partition is kept; the leader is -1 when there is none. */
+struct kafka_replicas {
+    int32_t leader;
+    uint32_t replicas, in_sync;
+};
+/* Of every partition of a topic that is there, in memory of the caller's to free. */
+enum status kafka_topic_replicas(struct kafka_client *client, const char *name,
+                                 struct kafka_replicas **out, uint32_t *out_count,
+                                 struct error *err) WEIR_MUST_USE;
+/* `settings` are pairs, NULL-terminated; partitions and replication 0: as the brokers make them.
+ * Waits until the topic is known. Fine when it is there. */
 enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
-                             const char *const *settings, struct error *err) WEIR_MUST_USE;
+                             uint32_t replication, const char *const *settings,
+                             struct error *err) WEIR_MUST_USE;
+/* Pairs as above: what they name changes, all else stays. */
+enum status kafka_topic_change(struct kafka_client *client, const char *name,
+                               const char *const *settings, struct error *err) WEIR_MUST_USE;
+/* The names of all topics that this client may see, ascending, in `arena`. */
+enum status kafka_topic_names(struct kafka_client *client, struct arena *arena, char ***out,
+                              uint32_t *out_count, struct error *err) WEIR_MUST_USE;
 /* max.message.bytes; brokers that do not tell have the default. */
 int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name);
+/* Every setting of a topic that the brokers tell. */
+enum status kafka_topic_settings(struct kafka_client *client, const char *name,
+                                 void (*visit)(void *context, const char *setting,
+                                               const char *text),
+                                 void *context, struct error *err) WEIR_MUST_USE;
 /* One setting of a topic, and whether the brokers tell it. `out_text` is a copy, at most `size`. */
 bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
                          char *out_text, size_t size);

@@ -14,6 +14,14 @@ static const char *const starts[] = {"earliest", "latest", NULL};
 static const struct grammar_field log_source_fields[] = {
     {.key = "path", .type = GRAMMAR_STRING, .required = true, .help = "the local log's file"},
     {.key = "topic", .type = GRAMMAR_NAME, .required = true, .help = "its topic"},
+    {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = LOCALLOG_PARTITIONS_MAX,
+     .help = "of a topic that 'weir topic create' makes; 3 unless set"},
+    {.key = "retention", .type = GRAMMAR_DURATION,
+     .help = "of a topic that 'weir topic create' makes: records older than that go; kept for ever "
+             "unless set"},
+    {.key = "retention_bytes", .type = GRAMMAR_SIZE,
+     .help = "of a topic that 'weir topic create' makes: above that size the oldest go; no limit "
+             "unless set"},
     {.key = "start", .type = GRAMMAR_CHOICE, .choices = starts,
      .help = "where the first start begins; earliest unless set"},
     {0},
@@ -247,6 +255,7 @@ const struct source_ops local_source_ops = {
     .timestamp_kind = TIMESTAMP_BROKER,
     .can_inject = true,
     .injector = &local_injector_ops,
+    .topics = &local_topics_ops,
     .open = open_source,
     .close = close_source,
     .partitions = partitions,
