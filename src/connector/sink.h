@@ -11,7 +11,7 @@
  *            (plain data, no I/O, cannot fail)
  *   committer (one thread per system) system->ops->commit: writes the outboxes of a closed epoch
  *   and R in one transaction
- * An epoch and its outboxes belong to one of the two at a time. The committer's calls
+ * An epoch and its outboxes belong to one of the two at a time (but for send_ahead()). The committer's calls
  * (open_session … close_session, load, take_over, commit) come from one thread.
  *
  * Life: connector opens the system and its sinks (open, from the pipeline file) → load R of
@@ -267,6 +267,14 @@ struct system_ops {
      * RETRY: nothing happened, send the same epoch again. FENCED: somebody else's R. */
     enum status (*commit)(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, struct error *err);
+    /* Rows of the epoch that is open may go out already, in the transaction that its commit() ends:
+     * called again and again on the committer's thread while no closed epoch waits. The worker adds
+     * rows meanwhile, so only what append_*() has handed over for this may be looked at. What goes
+     * wrong is told by the commit, which then sends all again. NULL: rows go when the epoch is closed. */
+    void (*send_ahead)(struct system *system, struct outbox **outboxes);
+    /* The open epoch will not be committed: what was sent of it is taken back, and its outboxes are not
+     * looked at any more. Same thread. NULL where send_ahead is. */
+    void (*take_back)(struct system *system);
     /* The stored text of a plan by its hash. */
     enum status (*load_plan)(struct system *system, struct hash128 plan_hash, struct buffer *out,
                              bool *out_found, struct error *err);

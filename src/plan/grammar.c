@@ -116,7 +116,7 @@ static const struct grammar_field delivery_fields[] = {
      .help = "the least time between commits; 100ms unless set"},
     {.key = "max_behind", .type = GRAMMAR_SIZE,
      .help = "how many bytes of rows wait for a slow system before the intake does; 10MiB unless "
-             "set, 20MiB for Kafka"},
+             "set, 9MiB for Kafka"},
     {.key = "atomic", .type = GRAMMAR_ANY, .help = "systems that commit together",
      .unsupported = "leave it out: places in one SQLite file are committed together anyway"},
     {0},

@@ -23,6 +23,13 @@
 #define WAIT_QUIET_US (60 * TIME_US_PER_SECOND)
 #define MIB (1024.0 * 1024.0)
 
+/* Rows of an open epoch are sent ahead in lots of at least so many bytes, so that little traffic costs
+ * nothing and waits for nothing. */
+#define AHEAD_BYTES (256u * 1024u)
+/* Where epochs last longer rows are not sent before the close: what is begun would be open for so
+ * long, and brokers end what takes too long. */
+#define AHEAD_LONGEST_US (2 * TIME_US_PER_SECOND)
+
 /* An epoch, open or closed. */
 struct slot {
     struct slot *next; /* closed behind it */
@@ -47,6 +54,9 @@ struct committer {
     void *waiting_context;
     int64_t *cursors;
     uint64_t max_behind_bytes;
+    int64_t interval_us;
+    bool sends_ahead;
+    size_t told_bytes; /* of the open epoch, when the commit thread was last told of its rows */
     struct slot *open;  /* which the worker fills */
     struct slot *spares; /* empty, with memory for the next ones; under the mutex */
     uint32_t spare_count;
@@ -60,6 +70,7 @@ struct committer {
     size_t closed_bytes; /* of all of them */
     int64_t *answered;   /* [partition_count]: what is committed ends there; under the mutex */
     struct forwarding *forwarding; /* NULL: nothing is forwarded */
+    bool has_ahead;      /* the open epoch has rows to send; under the mutex */
     bool has_rejects;    /* it holds some for the worker to take; under the mutex */
     bool wants_rejects;  /* more of them are due; under the mutex */
     bool stopping;
@@ -325,16 +336,45 @@ static void forget_answered(struct committer *committer)
     }
 }
 
+/* Holds the mutex, but not while it sends. */
+static void send_ahead(struct committer *committer)
+{
+    struct outbox **outboxes = committer->open->epoch.outboxes;
+    committer->has_ahead = false;
+    mutex_unlock(&committer->mutex);
+    committer->system->ops->send_ahead(committer->system, outboxes);
+    mutex_lock(&committer->mutex);
+}
+
+/* Nothing that was sent is to be read from the open epoch when it is freed. Holds the mutex. */
+static void take_back(struct committer *committer)
+{
+    if (committer->sends_ahead) {
+        mutex_unlock(&committer->mutex);
+        committer->system->ops->take_back(committer->system);
+        mutex_lock(&committer->mutex);
+    }
+}
+
+static bool has_work(const struct committer *committer)
+{
+    return committer->closed != NULL || may_load(committer) || committer->has_ahead;
+}
+
 static void committer_thread(void *context)
 {
     struct committer *committer = context;
     mutex_lock(&committer->mutex);
     for (;;) {
-        while (committer->closed == NULL && !may_load(committer) && !committer->stopping) {
+        while (!has_work(committer) && !committer->stopping) {
             condition_wait(&committer->changed, &committer->mutex);
         }
         if (committer->stopping) {
             break;
+        }
+        if (committer->closed == NULL && committer->has_ahead) {
+            send_ahead(committer);
+            continue;
         }
         bool loads = may_load(committer);
         work_until_answered(committer, loads ? load_rejects : commit_epoch);
@@ -349,6 +389,7 @@ static void committer_thread(void *context)
         }
         condition_broadcast(&committer->changed);
     }
+    take_back(committer);
     condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);
 }
@@ -360,11 +401,24 @@ size_t committer_epoch_bytes(const struct system *system)
     return system->ops->epoch_bytes == 0 ? EPOCH_BYTES : system->ops->epoch_bytes;
 }
 
-/* Two epochs, which are closed when they have become a little larger than they should. */
+/* Two epochs, which are closed when they have become a little larger than they should; one where rows
+ * are sent ahead, for then nothing is gained by a line. */
 static uint64_t behind_unless_set(const struct system *system)
 {
     uint64_t epoch_bytes = committer_epoch_bytes(system);
-    return 2 * epoch_bytes + epoch_bytes / 2;
+    return (system->ops->send_ahead == NULL ? 2 : 1) * epoch_bytes + epoch_bytes / 2;
+}
+
+/* The pace of the sinks of a system: they commit together, so the quickest sets it. */
+static int64_t least_interval_us(const struct plan *plan, const struct system *system)
+{
+    int64_t least_us = INT64_MAX;
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        int64_t own_us = system->sinks[i]->batch_interval_us;
+        own_us = own_us > 0 ? own_us : plan->commit_interval_us;
+        least_us = own_us < least_us ? own_us : least_us;
+    }
+    return least_us;
 }
 
 struct committer *committer_start(struct system *system, struct progress *progresses,
@@ -380,6 +434,9 @@ struct committer *committer_start(struct system *system, struct progress *progre
     committer->policy = &plan->retry;
     committer->max_behind_bytes =
         plan->max_behind_bytes == 0 ? behind_unless_set(system) : plan->max_behind_bytes;
+    committer->interval_us = least_interval_us(plan, system);
+    committer->sends_ahead =
+        system->ops->send_ahead != NULL && committer->interval_us <= AHEAD_LONGEST_US;
     committer->observer = observer;
     committer->telemetry = telemetry;
     committer->system_number = system_number;
@@ -464,9 +521,27 @@ struct progress_step *committer_step(struct committer *committer, uint32_t parti
     return &part->step;
 }
 
+int64_t committer_interval_us(const struct committer *committer)
+{
+    return committer->interval_us;
+}
+
 struct outbox *committer_outbox(struct committer *committer, const struct sink *sink)
 {
     return committer->open->epoch.outboxes[sink->index];
+}
+
+/* Tells the commit thread that there are rows that could go. */
+static void offer_ahead(struct committer *committer)
+{
+    size_t size_bytes = committer->sends_ahead ? committer_size_bytes(committer) : 0;
+    if (size_bytes >= committer->told_bytes + AHEAD_BYTES) {
+        committer->told_bytes = size_bytes;
+        mutex_lock(&committer->mutex);
+        committer->has_ahead = true;
+        condition_broadcast(&committer->changed);
+        mutex_unlock(&committer->mutex);
+    }
 }
 
 void committer_extend(struct committer *committer, uint32_t partition, int64_t next_offset)
@@ -478,6 +553,7 @@ void committer_extend(struct committer *committer, uint32_t partition, int64_t n
     }
     slot->parts[partition].step.next_offset = next_offset;
     committer->cursors[partition] = next_offset;
+    offer_ahead(committer);
 }
 
 bool committer_has_rows(const struct committer *committer)
@@ -590,6 +666,8 @@ static void enqueue_open(struct committer *committer)
     }
     *end = slot;
     committer->closed_bytes += slot->size_bytes;
+    committer->told_bytes = 0;
+    committer->has_ahead = false;
     committer->open = committer->spares;
     if (committer->open == NULL) {
         committer->open = slot_new(committer->system, committer->partition_count);

@@ -345,13 +345,14 @@ static void test_seeds(void **state)
     for (uint64_t i = 0; i < trials.count; i++) {
         one_seed(trials.seed + i, parent, total);
     }
-    print_message("%llu kills, %llu zombies, %llu stops, %llu commits, %llu lost answers, "
-                  "%llu times a system was away, %llu fenced\n"
+    print_message("%llu kills, %llu zombies, %llu stops, %llu commits, %llu rows sent ahead, "
+                  "%llu lost answers, %llu times a system was away, %llu fenced\n"
                   "%llu worlds with a group: %llu rebalances, %llu partitions gained, %llu revoked, "
                   "%llu lost\n",
                   (unsigned long long)total->kills, (unsigned long long)total->freezes,
                   (unsigned long long)total->stops, (unsigned long long)total->commits,
-                  (unsigned long long)total->lost_answers, (unsigned long long)total->refusals,
+                  (unsigned long long)total->sent_ahead, (unsigned long long)total->lost_answers,
+                  (unsigned long long)total->refusals,
                   (unsigned long long)total->fenced, (unsigned long long)total->shared,
                   (unsigned long long)total->rebalances, (unsigned long long)total->gained,
                   (unsigned long long)total->revoked, (unsigned long long)total->lost);

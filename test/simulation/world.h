@@ -36,7 +36,7 @@ void world_check(void);
 _Noreturn void world_wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 struct world_tally {
-    uint64_t commits, lost_answers, refusals, fenced, kills, freezes, stops;
+    uint64_t commits, sent_ahead, lost_answers, refusals, fenced, kills, freezes, stops;
     uint64_t shared, rebalances, gained, revoked, lost; /* the last three: partitions */
 };
 extern struct world_tally world_tally;

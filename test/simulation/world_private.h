@@ -64,6 +64,7 @@ extern const struct source_ops world_source_ops;
 struct sim_outbox {
     struct outbox outbox; /* first */
     struct outputs outputs[WORLD_PARTITIONS_MAX];
+    uint64_t sent_ahead; /* rows of it that its system has in a transaction which goes on */
 };
 struct outbox *world_outbox_new(struct sink *sink);
 void world_outbox_free(struct outbox *outbox);

@@ -7,19 +7,33 @@
 #include "scheduler.h"
 #include "world_private.h"
 
+/* So large that epochs are sent ahead, and closed for their size. */
+#define ROW_BYTES (16u * 1024u)
+
 struct outbox *world_outbox_new(struct sink *sink)
 {
     (void)sink;
     return &((struct sim_outbox *)memory_alloc_zero(1, sizeof(struct sim_outbox)))->outbox;
 }
 
+/* Clients read rows where they are until the transaction has ended. */
+static void check_not_sent(const struct outbox *outbox)
+{
+    if (((const struct sim_outbox *)outbox)->sent_ahead > 0) {
+        world_wrong("an outbox goes, and its system still has %llu of its rows",
+                    (unsigned long long)((const struct sim_outbox *)outbox)->sent_ahead);
+    }
+}
+
 static void outbox_clear(struct outbox *outbox)
 {
+    check_not_sent(outbox);
     *(struct sim_outbox *)outbox = (struct sim_outbox){0};
 }
 
 void world_outbox_free(struct outbox *outbox)
 {
+    check_not_sent(outbox);
     memory_free(outbox);
 }
 
@@ -30,7 +44,7 @@ static void put(struct outbox *outbox, uint32_t partition, int64_t offset, struc
     check(outputs->count < OUTPUTS_MAX);
     outputs->items[outputs->count++] = (struct output){offset, hash};
     outbox->row_count++;
-    outbox->size_bytes += 100;
+    outbox->size_bytes += ROW_BYTES;
     delta->written++;
     delta->sum = hash_add(delta->sum, hash);
 }
@@ -82,6 +96,7 @@ struct sim_system {
     uint32_t number;
     const struct source *source; /* its group guards commits; NULL: owners of R do */
     char place[16];
+    struct outbox **ahead; /* of the epoch that some rows were sent of; NULL: none */
 };
 
 static struct store *store_of(struct system *system)
@@ -114,6 +129,7 @@ static enum status open_session(struct system *system, const char *pipeline, str
 {
     (void)pipeline;
     ((struct sim_system *)system)->source = NULL;
+    ((struct sim_system *)system)->ahead = NULL; /* of a process that was killed */
     scheduler_pause();
     return world_happens(20) ? away(system, err) : STATUS_OK;
 }
@@ -398,10 +414,43 @@ static enum status lost_answer(struct system *system, struct error *err)
                            system->name);
 }
 
+static void take_back(struct system *base)
+{
+    struct sim_system *system = (struct sim_system *)base;
+    for (uint32_t i = 0; system->ahead != NULL && i < base->sink_count; i++) {
+        ((struct sim_outbox *)system->ahead[i])->sent_ahead = 0;
+    }
+    system->ahead = NULL;
+}
+
+static void send_ahead(struct system *base, struct outbox **outboxes)
+{
+    struct sim_system *system = (struct sim_system *)base;
+    if (system->ahead != NULL && system->ahead != outboxes) {
+        world_wrong("%s: an epoch is sent ahead while another one is open", system->place);
+    }
+    scheduler_pause();
+    if (world_happens(20)) {
+        take_back(base);
+        return;
+    }
+    system->ahead = outboxes;
+    for (uint32_t i = 0; i < base->sink_count; i++) {
+        ((struct sim_outbox *)outboxes[i])->sent_ahead = outboxes[i]->row_count;
+        world_tally.sent_ahead += outboxes[i]->row_count;
+    }
+    scheduler_pause();
+}
+
 static enum status commit(struct system *base, const struct epoch *epoch,
                           struct progress *progresses, struct error *err)
 {
     struct sim_system *system = (struct sim_system *)base;
+    if (system->ahead != NULL && system->ahead != epoch->outboxes) {
+        world_wrong("%s: another epoch is committed than the one that was sent ahead",
+                    system->place);
+    }
+    take_back(base); /* in this transaction, or again in the next */
     scheduler_pause();
     if (world_happens(50)) {
         scheduler_sleep_us((int64_t)prng_below(scheduler_prng(), 300000));
@@ -453,6 +502,8 @@ static const struct system_ops system_ops = {
     .count_partitions = count_partitions,
     .begin = begin,
     .take_over = take_over,
+    .send_ahead = send_ahead,
+    .take_back = take_back,
     .commit = commit,
     .load_plan = load_plan,
     .load_segments = load_segments,

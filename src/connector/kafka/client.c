@@ -13,6 +13,8 @@
 #define COMPLAINT_US 30000000
 /* All brokers that are known refuse so long: it is time to say so. */
 #define AWAY_US 2000000
+/* Free memory that librdkafka's allocations keep. */
+#define KEPT_BYTES (16 * 1024 * 1024)
 
 /* --- grammar --- */
 
@@ -647,6 +649,10 @@ enum status kafka_check_library(struct error *err)
     /* librdkafka has a thread for every broker of every client; each would get a heap of its own,
      * and buffers that one thread allocates and another frees make all of them grow. */
     (void)mallopt(M_ARENA_MAX, 2);
+    /* What a fetch is unpacked into comes and goes many times a second: kept, it is not given back to
+     * the system, cleared and touched again each time. */
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     static const char *const needed[] = {"ssl", "sasl_plain", "sasl_scram", "lz4", "zstd", NULL};
     char found[1024];
     size_t size = sizeof found;

@@ -5,33 +5,82 @@
 #include "connector/kafka/private.h"
 
 #define NONE SIZE_MAX
+#define NO_BYTES UINT32_MAX
 /* Above what an empty record batch and a record's own lengths take. */
 #define BATCH_OVERHEAD 128
 #define HEADER_OVERHEAD 10
+/* Of rows; a larger row has one of its own. Small enough that the first rows of an epoch soon go, and
+ * large enough that little memory is left at its end. */
+#define CHUNK_BYTES (256u * 1024u)
+#define ROW_ALIGNMENT 8u
+
+struct kafka_chunk {
+    struct kafka_chunk *next;
+    uint32_t used, capacity;
+    uint64_t bytes[]; /* rows, one after the other */
+};
+
+/* A row on its way out; key, value and headers stand behind it. */
+struct row {
+    struct kafka_range *range;
+    int64_t timestamp_ms; /* 0: when it is sent */
+    uint32_t key_size, value_size; /* NO_BYTES: none */
+    uint32_t header_count;
+    uint32_t size; /* up to the next row */
+};
 
 struct outbox *kafka_outbox_new(struct sink *sink)
 {
     (void)sink;
     struct kafka_outbox *o = memory_alloc_zero(1, sizeof *o);
+    mutex_init(&o->mutex);
     return &o->outbox;
+}
+
+static void free_chunks(struct kafka_chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct kafka_chunk *next = chunk->next;
+        memory_free(chunk);
+        chunk = next;
+    }
 }
 
 void kafka_outbox_clear(struct outbox *outbox)
 {
     struct kafka_outbox *o = kafka_outbox(outbox);
+    while (o->first != NULL) {
+        struct kafka_chunk *chunk = o->first;
+        o->first = chunk->next;
+        if (chunk->capacity == CHUNK_BYTES) {
+            chunk->next = o->spare;
+            o->spare = chunk;
+        } else {
+            memory_free(chunk);
+        }
+    }
+    while (o->ranges != NULL) {
+        struct kafka_range *range = o->ranges;
+        o->ranges = range->next;
+        memory_free(range);
+    }
+    o->last = o->full = o->sent = NULL;
+    o->sent_bytes = 0;
     buffer_clear(&o->bytes);
-    o->row_count = o->range_count = o->reject_count = 0;
+    o->reject_count = 0;
     o->outbox = (struct outbox){0};
 }
 
 void kafka_outbox_free(struct outbox *outbox)
 {
     struct kafka_outbox *o = kafka_outbox(outbox);
+    kafka_outbox_clear(outbox);
+    free_chunks(o->spare);
     buffer_fini(&o->bytes);
     buffer_fini(&o->scratch);
-    memory_free(o->rows);
-    memory_free(o->ranges);
+    buffer_fini(&o->headers);
     memory_free(o->rejects);
+    mutex_fini(&o->mutex);
     memory_free(o);
 }
 
@@ -48,18 +97,15 @@ static size_t keep(struct kafka_outbox *o, struct bytes b, size_t *out_size)
 }
 
 /* Names end with a NUL: librdkafka takes them as strings. */
-static size_t keep_headers(struct kafka_outbox *o, const struct record_header *headers,
-                           uint32_t count)
+static void keep_headers(struct buffer *out, const struct record_header *headers, uint32_t count)
 {
-    size_t at = o->bytes.size;
     for (uint32_t i = 0; i < count; i++) {
-        buffer_append_u32(&o->bytes, (uint32_t)headers[i].name.size);
-        buffer_append(&o->bytes, headers[i].name.data, headers[i].name.size);
-        buffer_append_byte(&o->bytes, 0);
-        buffer_append_u8(&o->bytes, bytes_is_none(headers[i].value));
-        buffer_append_sized(&o->bytes, headers[i].value.data, headers[i].value.size);
+        buffer_append_u32(out, (uint32_t)headers[i].name.size);
+        buffer_append(out, headers[i].name.data, headers[i].name.size);
+        buffer_append_byte(out, 0);
+        buffer_append_u8(out, bytes_is_none(headers[i].value));
+        buffer_append_sized(out, headers[i].value.data, headers[i].value.size);
     }
-    return at;
 }
 
 struct bytes kafka_outbox_slice(const struct kafka_outbox *o, size_t at, size_t size)
@@ -69,10 +115,9 @@ struct bytes kafka_outbox_slice(const struct kafka_outbox *o, size_t at, size_t 
                         : bytes_of(size == 0 ? (const uint8_t *)"" : o->bytes.data + at, size);
 }
 
-void kafka_outbox_headers(const struct kafka_outbox *o, size_t at, uint32_t count,
-                          struct record_header *out)
+static void read_headers(struct bytes form, uint32_t count, struct record_header *out)
 {
-    struct reader reader = reader_of(bytes_of(o->bytes.data + at, o->bytes.size - at));
+    struct reader reader = reader_of(form);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t size = reader_u32(&reader);
         out[i].name = bytes_of(reader_take(&reader, size), size);
@@ -84,21 +129,27 @@ void kafka_outbox_headers(const struct kafka_outbox *o, size_t at, uint32_t coun
     check(!reader.failed);
 }
 
-static uint32_t range_of(struct kafka_outbox *o, uint32_t source_partition, uint32_t partition)
+void kafka_outbox_headers(const struct kafka_outbox *o, size_t at, uint32_t count,
+                          struct record_header *out)
 {
-    for (uint32_t i = o->range_count; i > 0; i--) {
-        const struct kafka_range *range = &o->ranges[i - 1];
+    read_headers(bytes_of(o->bytes.data + at, o->bytes.size - at), count, out);
+}
+
+static struct kafka_range *range_of(struct kafka_outbox *o, uint32_t source_partition,
+                                    uint32_t partition)
+{
+    for (struct kafka_range *range = o->ranges; range != NULL; range = range->next) {
         if (range->source_partition == source_partition && range->partition == partition) {
-            return i - 1;
+            return range;
         }
     }
-    if (o->range_count == o->range_capacity) {
-        o->range_capacity = o->range_capacity * 2 + 16;
-        o->ranges = memory_realloc(o->ranges, size_mul(o->range_capacity, sizeof *o->ranges));
-    }
-    o->ranges[o->range_count] = (struct kafka_range){
-        .source_partition = source_partition, .partition = partition, .offsets = {-1, -1}};
-    return o->range_count++;
+    struct kafka_range *range = memory_alloc_zero(1, sizeof *range);
+    *range = (struct kafka_range){.next = o->ranges,
+                                  .source_partition = source_partition,
+                                  .partition = partition,
+                                  .offsets = {-1, -1}};
+    o->ranges = range;
+    return range;
 }
 
 int64_t kafka_message_size(const struct kafka_message *message)
@@ -110,23 +161,77 @@ int64_t kafka_message_size(const struct kafka_message *message)
     return (int64_t)size;
 }
 
+static struct kafka_chunk *next_chunk(struct kafka_outbox *o, size_t size)
+{
+    struct kafka_chunk *chunk = o->spare;
+    if (size <= CHUNK_BYTES && chunk != NULL) {
+        o->spare = chunk->next;
+    } else {
+        size_t capacity = size <= CHUNK_BYTES ? CHUNK_BYTES : size;
+        check(capacity <= UINT32_MAX);
+        chunk = memory_alloc(size_add(sizeof *chunk, capacity));
+        chunk->capacity = (uint32_t)capacity;
+    }
+    chunk->next = NULL;
+    chunk->used = 0;
+    return chunk;
+}
+
+/* Room for a row, in a new chunk when this one is full. */
+static struct row *add_row(struct kafka_outbox *o, size_t size)
+{
+    struct kafka_chunk *chunk = o->last;
+    if (chunk == NULL || size > chunk->capacity - chunk->used) {
+        struct kafka_chunk *next = next_chunk(o, size);
+        if (chunk == NULL) {
+            o->first = next;
+        } else {
+            chunk->next = next;
+            mutex_lock(&o->mutex);
+            o->full = chunk;
+            mutex_unlock(&o->mutex);
+        }
+        o->last = chunk = next;
+    }
+    struct row *row = (struct row *)(void *)((uint8_t *)chunk->bytes + chunk->used);
+    chunk->used += (uint32_t)size;
+    return row;
+}
+
+static uint8_t *put_bytes(uint8_t *at, struct bytes b)
+{
+    if (b.size > 0) {
+        memcpy(at, b.data, b.size);
+    }
+    return at + b.size;
+}
+
+static uint32_t size_of(struct bytes b)
+{
+    return bytes_is_none(b) ? NO_BYTES : (uint32_t)b.size;
+}
+
 void kafka_outbox_add(struct kafka_outbox *o, uint32_t source_partition, uint32_t partition,
                       const struct kafka_message *message)
 {
-    if (o->row_count == o->row_capacity) {
-        o->row_capacity = o->row_capacity * 2 + 256;
-        o->rows = memory_realloc(o->rows, size_mul(o->row_capacity, sizeof *o->rows));
-    }
-    size_t before = o->bytes.size;
-    struct kafka_row *row = &o->rows[o->row_count++];
-    row->range = range_of(o, source_partition, partition);
-    row->timestamp_ms =
-        message->timestamp_us == TIME_NEVER ? 0 : message->timestamp_us / 1000;
-    row->key_at = keep(o, message->key, &row->key_size);
-    row->value_at = keep(o, message->value, &row->value_size);
-    row->header_count = message->header_count;
-    row->headers_at = keep_headers(o, message->headers, message->header_count);
-    o->outbox.size_bytes += o->bytes.size - before + sizeof *row;
+    buffer_clear(&o->scratch);
+    keep_headers(&o->scratch, message->headers, message->header_count);
+    size_t used =
+        sizeof(struct row) + message->key.size + message->value.size + o->scratch.size;
+    size_t size = (used + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
+    struct row *row = add_row(o, size);
+    *row = (struct row){
+        .range = range_of(o, source_partition, partition),
+        .timestamp_ms = message->timestamp_us == TIME_NEVER ? 0 : message->timestamp_us / 1000,
+        .key_size = size_of(message->key),
+        .value_size = size_of(message->value),
+        .header_count = message->header_count,
+        .size = (uint32_t)size,
+    };
+    uint8_t *at = put_bytes((uint8_t *)(row + 1), message->key);
+    at = put_bytes(at, message->value);
+    (void)put_bytes(at, bytes_of(o->scratch.data, o->scratch.size));
+    o->outbox.size_bytes += size;
     o->outbox.row_count++;
 }
 
@@ -149,7 +254,8 @@ void kafka_outbox_refuse(struct kafka_outbox *o, const struct output_row *row,
     reject->key_at = keep(o, record->key, &reject->key_size);
     reject->value_at = keep(o, record->value, &reject->value_size);
     reject->header_count = record->header_count;
-    reject->headers_at = keep_headers(o, record->headers, record->header_count);
+    reject->headers_at = o->bytes.size;
+    keep_headers(&o->bytes, record->headers, record->header_count);
     reject->hash = hash;
     (void)snprintf(reject->message, sizeof reject->message,
                    "about %lld bytes, and the topic takes %lld", (long long)size,
@@ -160,18 +266,17 @@ void kafka_outbox_refuse(struct kafka_outbox *o, const struct output_row *row,
 
 /* --- producing --- */
 
-static rd_kafka_headers_t *make_headers(const struct kafka_outbox *o, const struct kafka_row *row,
-                                        struct buffer *scratch)
+static rd_kafka_headers_t *make_headers(struct bytes form, uint32_t count, struct buffer *scratch)
 {
-    if (row->header_count == 0) {
+    if (count == 0) {
         return NULL;
     }
     buffer_clear(scratch);
     struct record_header *items =
-        (void *)buffer_reserve(scratch, size_mul(row->header_count, sizeof *items));
-    kafka_outbox_headers(o, row->headers_at, row->header_count, items);
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(row->header_count);
-    for (uint32_t i = 0; i < row->header_count; i++) {
+        (void *)buffer_reserve(scratch, size_mul(count, sizeof *items));
+    read_headers(form, count, items);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(count);
+    for (uint32_t i = 0; i < count; i++) {
         (void)rd_kafka_header_add(headers, (const char *)items[i].name.data,
                                   (ssize_t)items[i].name.size, items[i].value.data,
                                   (ssize_t)items[i].value.size);
@@ -179,24 +284,33 @@ static rd_kafka_headers_t *make_headers(const struct kafka_outbox *o, const stru
     return headers;
 }
 
-static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, const struct kafka_row *row,
+/* The next `size` bytes of a row; NULL for none, and only then. */
+static void *take_bytes(uint8_t **at, uint32_t size, size_t *out_size)
+{
+    void *taken = size == NO_BYTES ? NULL : *at;
+    *out_size = size == NO_BYTES ? 0 : size;
+    *at += *out_size;
+    return taken;
+}
+
+static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, struct row *row,
                                        struct kafka_client *client, rd_kafka_topic_t *topic)
 {
-    struct bytes key = kafka_outbox_slice(o, row->key_at, row->key_size);
-    struct bytes value = kafka_outbox_slice(o, row->value_at, row->value_size);
-    struct kafka_range *range = &o->ranges[row->range];
-    rd_kafka_headers_t *headers = make_headers(o, row, &o->scratch);
+    uint8_t *at = (uint8_t *)(row + 1);
     rd_kafka_vu_t units[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic},
-        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = (int32_t)range->partition},
-        {.vtype = RD_KAFKA_VTYPE_KEY,
-         .u.mem = {.ptr = (void *)(uintptr_t)key.data, .size = key.size}},
-        {.vtype = RD_KAFKA_VTYPE_VALUE,
-         .u.mem = {.ptr = (void *)(uintptr_t)value.data, .size = value.size}},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = (int32_t)row->range->partition},
+        {.vtype = RD_KAFKA_VTYPE_KEY},
+        {.vtype = RD_KAFKA_VTYPE_VALUE},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = row->timestamp_ms},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = range->offsets},
-        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = row->range->offsets},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS},
     };
+    units[2].u.mem.ptr = take_bytes(&at, row->key_size, &units[2].u.mem.size);
+    units[3].u.mem.ptr = take_bytes(&at, row->value_size, &units[3].u.mem.size);
+    struct bytes form = bytes_of(at, (size_t)((uint8_t *)row + row->size - at));
+    rd_kafka_headers_t *headers = make_headers(form, row->header_count, &o->headers);
+    units[6].u.headers = headers;
     size_t count = sizeof units / sizeof units[0] - (headers == NULL ? 1 : 0);
     rd_kafka_error_t *error = rd_kafka_produceva(client->rk, units, count);
     rd_kafka_resp_err_t code = rd_kafka_error_code(error);
@@ -209,25 +323,66 @@ static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, const struct kafk
     return code;
 }
 
-rd_kafka_resp_err_t kafka_outbox_produce(struct kafka_outbox *o, struct kafka_client *client,
-                                         rd_kafka_topic_t *topic, uint64_t *produced)
+static rd_kafka_resp_err_t produce_chunk(struct kafka_outbox *o, struct kafka_chunk *chunk,
+                                         struct kafka_client *client, rd_kafka_topic_t *topic,
+                                         uint64_t *produced)
 {
-    for (uint32_t i = 0; i < o->range_count; i++) {
-        o->ranges[i].offsets[0] = o->ranges[i].offsets[1] = -1;
-    }
-    for (uint32_t i = 0; i < o->row_count; i++) {
-        rd_kafka_resp_err_t code = produce_row(o, &o->rows[i], client, topic);
+    while (o->sent_bytes < chunk->used) {
+        struct row *row = (struct row *)(void *)((uint8_t *)chunk->bytes + o->sent_bytes);
+        rd_kafka_resp_err_t code = produce_row(o, row, client, topic);
         while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && client->failed == 0) {
             rd_kafka_poll(client->rk, 50);
-            code = produce_row(o, &o->rows[i], client, topic);
+            code = produce_row(o, row, client, topic);
         }
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             return code;
         }
+        o->sent_bytes += row->size;
         ++*produced;
-        if (i % 4096 == 0) {
-            rd_kafka_poll(client->rk, 0);
-        }
     }
     return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static struct kafka_chunk *last_full(struct kafka_outbox *o)
+{
+    mutex_lock(&o->mutex);
+    struct kafka_chunk *full = o->full;
+    mutex_unlock(&o->mutex);
+    return full;
+}
+
+bool kafka_outbox_has_full(struct kafka_outbox *o)
+{
+    return last_full(o) != o->sent;
+}
+
+rd_kafka_resp_err_t kafka_outbox_produce(struct kafka_outbox *o, struct kafka_client *client,
+                                         rd_kafka_topic_t *topic, bool all, uint64_t *produced)
+{
+    struct kafka_chunk *end = all ? o->last : last_full(o);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (end == NULL) {
+        return code;
+    }
+    if (o->sent == NULL) {
+        o->sent = o->first;
+    }
+    for (;;) {
+        code = produce_chunk(o, o->sent, client, topic, produced);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR || o->sent == end) {
+            return code;
+        }
+        rd_kafka_poll(client->rk, 0);
+        o->sent = o->sent->next;
+        o->sent_bytes = 0;
+    }
+}
+
+void kafka_outbox_rewind(struct kafka_outbox *o)
+{
+    o->sent = NULL;
+    o->sent_bytes = 0;
+    for (struct kafka_range *range = o->ranges; range != NULL; range = range->next) {
+        range->offsets[0] = range->offsets[1] = -1;
+    }
 }

@@ -17,7 +17,7 @@
 
 #define BATCH_BYTES_MOST 1000000
 /* Between two epochs the brokers have nothing to do until answers have come and gone. */
-#define EPOCH_BYTES (8u * 1024u * 1024u)
+#define EPOCH_BYTES (6u * 1024u * 1024u)
 
 static const char *place_of(const struct system *system)
 {
@@ -707,6 +707,8 @@ const struct system_ops kafka_system_ops = {
     .count_partitions = count_partitions,
     .begin = begin,
     .take_over = take_over,
+    .send_ahead = kafka_send_ahead,
+    .take_back = kafka_take_back,
     .commit = kafka_commit,
     .load_plan = load_plan,
     .load_segments = load_segments,

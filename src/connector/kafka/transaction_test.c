@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/time.h"
 #include "connector/kafka/private.h"
 
 /* Behind rdkafka.h, which it builds on. */
@@ -206,6 +207,179 @@ static void test_every_error_is_what_the_table_says(void **state)
     }
 }
 
+/* --- rows that are sent before their epoch is closed --- */
+
+/* A system with one sink, and an outbox that the worker fills. */
+struct ahead {
+    struct bench bench;
+    struct kafka_sink sink;
+    struct sink *sinks[1];
+    struct outbox *outboxes[1];
+    uint64_t rows;
+};
+
+static void ahead_init(struct ahead *ahead)
+{
+    *ahead = (struct ahead){0};
+    bench_init(&ahead->bench);
+    struct kafka_system *s = &ahead->bench.system;
+    assert_int_equal(rd_kafka_mock_topic_create(ahead->bench.cluster, "out", 1, 1), 0);
+    ahead->sink = (struct kafka_sink){.sink = {.name = "out", .system = &s->system},
+                                      .topic_name = memory_copy_string("out"),
+                                      .partitions = 1};
+    ahead->sinks[0] = &ahead->sink.sink;
+    s->system.sinks = ahead->sinks;
+    s->system.sink_count = 1;
+    ahead->sink.handle = rd_kafka_topic_new(s->producer->rk, "out", NULL);
+    ahead->outboxes[0] = kafka_outbox_new(&ahead->sink.sink);
+}
+
+static void ahead_fini(struct ahead *ahead)
+{
+    kafka_take_back(&ahead->bench.system.system);
+    kafka_outbox_free(ahead->outboxes[0]);
+    kafka_drop_producer(&ahead->bench.system);
+    ahead->bench.system.system.sink_count = 0;
+    bench_fini(&ahead->bench);
+    memory_free(ahead->sink.topic_name);
+}
+
+/* 100 KiB each: two of them are a chunk, with a little left. */
+static void add_rows(struct ahead *ahead, uint64_t count)
+{
+    static uint8_t value[100 * 1024];
+    struct record_header header = {.name = bytes_of_string("h"), .value = BYTES_NONE};
+    for (uint64_t i = 0; i < count; i++, ahead->rows++) {
+        memset(value, (int)('a' + ahead->rows % 26), sizeof value);
+        struct kafka_message message = {
+            .key = ahead->rows % 2 == 0 ? BYTES_NONE : bytes_of("", 0),
+            .value = ahead->rows % 3 == 0 ? BYTES_NONE : bytes_of(value, sizeof value),
+            .headers = &header,
+            .header_count = (uint32_t)(ahead->rows % 4 == 0),
+            .timestamp_us = TIME_NEVER};
+        kafka_outbox_add(kafka_outbox(ahead->outboxes[0]), 0, 0, &message);
+    }
+}
+
+/* As a commit ends the transaction; `produced` are the rows that it had to send itself. */
+static enum status end_epoch(struct ahead *ahead, uint64_t *produced, struct error *err)
+{
+    struct kafka_system *s = &ahead->bench.system;
+    struct kafka_outbox *o = kafka_outbox(ahead->outboxes[0]);
+    uint64_t before = s->ahead == AHEAD_BEGUN ? s->produced : 0;
+    enum status status = STATUS_OK;
+    if (s->ahead != AHEAD_BEGUN) {
+        kafka_outbox_rewind(o);
+        status = kafka_transaction_begin(s, err);
+    }
+    s->ahead = AHEAD_NONE;
+    if (status == STATUS_OK) {
+        assert_int_equal(kafka_outbox_produce(o, s->producer, ahead->sink.handle, true,
+                                              &s->produced),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        *produced = s->produced - before;
+        status = kafka_transaction_end(s, err);
+    }
+    return status;
+}
+
+static void assert_range(const struct ahead *ahead, int64_t first, int64_t last)
+{
+    const struct kafka_range *range = kafka_outbox(ahead->outboxes[0])->ranges;
+    assert_non_null(range);
+    assert_null(range->next);
+    assert_int_equal(range->offsets[0], first);
+    assert_int_equal(range->offsets[1], last);
+}
+
+static void test_full_chunks_go_before_the_epoch_is_closed(void **state)
+{
+    (void)state;
+    struct ahead ahead;
+    struct error err = {0};
+    uint64_t produced = 0;
+    ahead_init(&ahead);
+    struct kafka_system *s = &ahead.bench.system;
+    add_rows(&ahead, 2);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    assert_int_equal(s->ahead, AHEAD_NONE); /* no chunk is full */
+    add_rows(&ahead, 10);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    assert_int_equal(s->ahead, AHEAD_BEGUN);
+    uint64_t first = s->produced;
+    assert_true(first > 0 && first < ahead.rows);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    assert_int_equal(s->produced, first); /* nothing twice */
+    add_rows(&ahead, 10);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    assert_true(s->produced > first && s->produced < ahead.rows);
+    uint64_t sent = s->produced;
+    assert_int_equal(end_epoch(&ahead, &produced, &err), STATUS_OK);
+    assert_int_equal(produced, ahead.rows - sent);
+    assert_int_equal(s->produced, ahead.rows);
+    assert_range(&ahead, 0, (int64_t)ahead.rows - 1);
+    /* The outbox serves again, from its first row. */
+    kafka_outbox_clear(ahead.outboxes[0]);
+    ahead.rows = 0;
+    add_rows(&ahead, 1);
+    assert_int_equal(end_epoch(&ahead, &produced, &err), STATUS_OK);
+    assert_int_equal(produced, 1);
+    ahead_fini(&ahead);
+}
+
+/* What was sent ahead is gone: the commit sends every row again, and says where they are then. */
+static void test_what_failed_ahead_is_sent_again(void **state)
+{
+    (void)state;
+    struct ahead ahead;
+    struct error err = {0};
+    uint64_t produced = 0;
+    ahead_init(&ahead);
+    struct kafka_system *s = &ahead.bench.system;
+    add_rows(&ahead, 10);
+    rd_kafka_mock_push_request_errors(ahead.bench.cluster, ADD_PARTITIONS, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    char reason[128];
+    for (int i = 0; i < 200 && rd_kafka_fatal_error(s->producer->rk, reason, sizeof reason) == 0;
+         i++) {
+        rd_kafka_poll(s->producer->rk, 10);
+    }
+    add_rows(&ahead, 10);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    assert_int_equal(s->ahead, AHEAD_FAILED);
+    assert_true(s->in_doubt);
+    add_rows(&ahead, 10);
+    kafka_send_ahead(&s->system, ahead.outboxes); /* not before the epoch is closed */
+    assert_int_equal(s->ahead, AHEAD_FAILED);
+    assert_int_equal(kafka_make_producer(s, &err), STATUS_OK);
+    s->in_doubt = false;
+    assert_int_equal(end_epoch(&ahead, &produced, &err), STATUS_OK);
+    assert_int_equal(produced, ahead.rows);
+    const struct kafka_range *range = kafka_outbox(ahead.outboxes[0])->ranges;
+    assert_int_equal(range->offsets[1] - range->offsets[0] + 1, ahead.rows);
+    ahead_fini(&ahead);
+}
+
+static void test_what_is_taken_back_leaves_the_producer_as_it_was(void **state)
+{
+    (void)state;
+    struct ahead ahead;
+    struct error err = {0};
+    ahead_init(&ahead);
+    struct kafka_system *s = &ahead.bench.system;
+    add_rows(&ahead, 10);
+    kafka_send_ahead(&s->system, ahead.outboxes);
+    assert_int_equal(s->ahead, AHEAD_BEGUN);
+    kafka_take_back(&s->system);
+    assert_int_equal(s->ahead, AHEAD_NONE);
+    kafka_outbox_free(ahead.outboxes[0]);
+    ahead.outboxes[0] = kafka_outbox_new(&ahead.sink.sink);
+    assert_false(s->in_doubt);
+    assert_int_equal(transact(&ahead.bench, &err), STATUS_OK);
+    ahead_fini(&ahead);
+}
+
 static void test_a_value_comes_back_and_damage_is_seen(void **state)
 {
     (void)state;
@@ -244,6 +418,9 @@ int main(void)
         cmocka_unit_test(test_a_failed_delivery_aborts),
         cmocka_unit_test(test_a_fatal_error_leaves_doubt),
         cmocka_unit_test(test_every_error_is_what_the_table_says),
+        cmocka_unit_test(test_full_chunks_go_before_the_epoch_is_closed),
+        cmocka_unit_test(test_what_failed_ahead_is_sent_again),
+        cmocka_unit_test(test_what_is_taken_back_leaves_the_producer_as_it_was),
         cmocka_unit_test(test_a_value_comes_back_and_damage_is_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
