@@ -2,15 +2,16 @@
  * A table of a database as a sink's place: what table_sink.c (configuration, audit), table_open.c
  * (the table and its statements) and table_write.c (rows into the table) share. Not for other files.
  *
- * Rows go in by COPY in text form, the one form that every column type takes; an upsert copies them
- * into a temporary table first and takes them over in one statement. What a column's type would
- * change (a fraction that numeric(10,2) rounds) is a refused row, so that audit finds in the table
- * what was written.
+ * Rows go in by COPY, in binary form, or in text form where a column's type has no binary form that
+ * is known here; an upsert copies them into a temporary table first and takes them over in one
+ * statement. What a column's type would change (a fraction that numeric(10,2) rounds) is a refused
+ * row, so that audit finds in the table what was written.
  */
 #ifndef WEIR_CONNECTOR_POSTGRES_TABLE_H
 #define WEIR_CONNECTOR_POSTGRES_TABLE_H
 
 #include "connector/database/columns.h"
+#include "connector/postgres/binary.h"
 #include "connector/postgres/system.h"
 #include "connector/registry.h"
 #include "connector/table/sink.h"
@@ -27,6 +28,9 @@ struct postgres_table {
     /* Once the table was looked at: */
     bool is_prepared;
     bool has_origin;        /* the table has the _weir_ columns */
+    bool is_binary;         /* the form of COPY; then in which form each column is: */
+    enum binary_form *forms;        /* [base.column_count] */
+    enum binary_form origin_forms[3];
     const char *copy;       /* COPY … FROM STDIN, into the table or the stage */
     const char *stage;      /* the temporary table of an upsert, quoted; NULL for append */
     const char *make_stage;
@@ -53,7 +57,7 @@ void postgres_write_columns(const struct postgres_table *t, bool with_origin, st
 
 /* --- table_copy.c --- */
 
-/* A row in the text form of COPY, line break included. */
+/* A row in the text form of COPY, line break included; see binary.h for the other one. */
 void postgres_copy_row(const struct postgres_table *t, const struct table_row *row,
                        struct buffer *out);
 

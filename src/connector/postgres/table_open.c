@@ -172,13 +172,38 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
     return status;
 }
 
+static enum binary_form form_of(const PGresult *columns, const char *name)
+{
+    int row = find_row(columns, name);
+    bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
+    return row < 0 ? BINARY_NONE
+                   : binary_form_of((uint32_t)strtoul(PQgetvalue(columns, row, 3), NULL, 10),
+                                    is_enum);
+}
+
+/* Binary is for all columns or for none. */
+static void look_at_forms(struct postgres_table *t, const PGresult *columns)
+{
+    static const char *const origins[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
+    t->is_binary = true;
+    for (uint32_t i = 0; i < t->base.column_count; i++) {
+        t->forms[i] = form_of(columns, t->base.names[i]);
+        t->is_binary = t->is_binary && t->forms[i] != BINARY_NONE;
+    }
+    for (uint32_t i = 0; i < 3 && t->has_origin; i++) {
+        t->origin_forms[i] = form_of(columns, origins[i]);
+        t->is_binary = t->is_binary && t->origin_forms[i] != BINARY_NONE;
+    }
+}
+
 /* A column that was just added is looked at as it is now. */
 static enum status ask_columns(struct postgres_table *t, PGresult **out, struct error *err)
 {
     struct parameters parameters = {0};
     parameters_text(&parameters, t->quoted);
     return postgres_ask(system_of(t),
-                        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), y.typtype"
+                        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), y.typtype,"
+                        " a.atttypid"
                         " FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
                         " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0"
                         " AND NOT a.attisdropped",
@@ -196,6 +221,7 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
     /* What was written as an override is known by the server's own name now. */
     if (status == STATUS_OK && !is_reader && (status = ask_columns(t, &columns, err)) == STATUS_OK) {
         status = look_at_columns(t, columns, true, err);
+        look_at_forms(t, columns);
         PQclear(columns);
     }
     if (status == STATUS_OK && t->base.keys.is_upsert && !t->has_origin) {
@@ -287,8 +313,9 @@ static void write_statements(struct postgres_table *t)
         t->take_stage = arena_copy_string(arena, buffer_string(&sql));
         buffer_fini(&sql);
     }
-    t->copy = arena_printf(arena, "COPY %s (%s) FROM STDIN",
-                           t->stage != NULL ? t->stage : t->quoted, buffer_string(&columns));
+    t->copy = arena_printf(arena, "COPY %s (%s) FROM STDIN%s",
+                           t->stage != NULL ? t->stage : t->quoted, buffer_string(&columns),
+                           t->is_binary ? " (FORMAT binary)" : "");
     buffer_fini(&columns);
 }
 

@@ -201,6 +201,7 @@ enum status postgres_sink_add(struct system *system, const char *name, bool is_d
         memory_free(t);
         return status;
     }
+    t->forms = arena_alloc_zero(t->base.arena, t->base.column_count + 1, sizeof *t->forms);
     const char *table = grammar_string(config, "table", "");
     t->base.sink.ops = &postgres_table_ops;
     t->base.address = arena_copy_string(t->base.arena, table);

@@ -84,6 +84,31 @@ static enum status run(struct writer *w, const char *sql, struct error *err)
 
 /* --- one COPY --- */
 
+/* "SQLSTATE 22003, column battery: …", as judge_error() says what the server finds. */
+static void mark_fault(struct writer *w, struct table_row *row, const struct binary_fault *fault)
+{
+    static const char *const origins[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
+    uint32_t count = w->t->base.column_count;
+    char message[TABLE_MARK_MESSAGE_BYTES];
+    snprintf(message, sizeof message, "SQLSTATE %s, column %s: %s", fault->sqlstate,
+             fault->column < count ? w->t->base.names[fault->column]
+                                   : origins[fault->column - count],
+             fault->why);
+    table_rows_mark(w->outbox, row, sqlstate_reason(fault->sqlstate), message);
+}
+
+static void write_row(struct writer *w, struct table_row *row)
+{
+    const struct postgres_table *t = w->t;
+    struct binary_fault fault;
+    if (!t->is_binary) {
+        postgres_copy_row(t, row, &w->text);
+    } else if (!binary_write_row(t->forms, t->has_origin ? t->origin_forms : NULL, row, &w->text,
+                                 &fault)) {
+        mark_fault(w, row, &fault);
+    }
+}
+
 static enum status send_text(struct writer *w, struct error *err)
 {
     if (PQputCopyData(w->s->connection, (const char *)w->text.data, (int)w->text.size) != 1) {
@@ -93,21 +118,27 @@ static enum status send_text(struct writer *w, struct error *err)
     return STATUS_OK;
 }
 
-/* The unmarked rows of first … end − 1. */
+/* The unmarked rows of first … end − 1; one that cannot be said in binary form is marked. */
 static enum status send_rows(struct writer *w, size_t first, size_t end, struct error *err)
 {
     enum status status = STATUS_OK;
     buffer_clear(&w->text);
+    if (w->t->is_binary) {
+        binary_write_header(&w->text);
+    }
     for (size_t i = first; i < end && status == STATUS_OK; i++) {
-        const struct table_row *row = row_at(w, i);
+        struct table_row *row = row_at(w, i);
         if (row->mark == TABLE_ROW_UNMARKED) {
-            postgres_copy_row(w->t, row, &w->text);
+            write_row(w, row);
         }
-        if (w->text.size >= COPY_BYTES || (i + 1 == end && w->text.size > 0)) {
+        if (w->text.size >= COPY_BYTES) {
             status = send_text(w, err);
         }
     }
-    return status;
+    if (w->t->is_binary) {
+        binary_write_trailer(&w->text);
+    }
+    return status == STATUS_OK && w->text.size > 0 ? send_text(w, err) : status;
 }
 
 /* The answers to a statement or a COPY, up to the last. */
