@@ -1,5 +1,6 @@
 #include "connector/database/columns.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,15 +270,34 @@ struct value database_number_of(const char *text)
 {
     char *end = NULL;
     if (strpbrk(text, ".eEIN") == NULL) {
-        return (struct value){.type = VALUE_INT64, .integer = strtoll(text, &end, 10)};
+        errno = 0;
+        int64_t integer = strtoll(text, &end, 10);
+        if (errno != ERANGE) {
+            return (struct value){.type = VALUE_INT64, .integer = integer};
+        }
     }
     return (struct value){.type = VALUE_DOUBLE, .real = strtod(text, &end)};
 }
 
-/* --- what would change --- */
-
 /* Integers that a double holds exactly. */
 #define EXACT_MOST (INT64_C(1) << 53)
+
+static bool is_beyond_doubles(int64_t integer)
+{
+    return integer > EXACT_MOST || integer < -EXACT_MOST;
+}
+
+struct value database_stored_number(const struct database_column *column, const char *text)
+{
+    struct value value = database_number_of(text);
+    if (column->content == CONTENT_NUMBER && value.type == VALUE_INT64 &&
+        is_beyond_doubles(value.integer)) {
+        return (struct value){.type = VALUE_DOUBLE, .real = strtod(text, NULL)};
+    }
+    return value;
+}
+
+/* --- what would change --- */
 
 /* Digits behind the point of a decimal number, "1.5e-3" included; zeros at the end do not count. */
 static int fraction_digits(const char *text)
@@ -301,6 +321,11 @@ static int fraction_digits(const char *text)
 static const char *numeric_change(const struct database_column *column,
                                   const struct table_cell *cell)
 {
+    if (cell->type == VALUE_INT64) {
+        return column->content == CONTENT_NUMBER && is_beyond_doubles(cell->integer)
+                   ? "its numbers are doubles, which would round the integer"
+                   : NULL;
+    }
     if (cell->type != VALUE_DOUBLE || column->scale < 0) {
         return NULL;
     }
@@ -376,8 +401,7 @@ static const char *cell_change(const struct database_dialect *dialect,
     }
     switch (column->storage) {
     case STORAGE_DOUBLE:
-        return cell->type == VALUE_INT64 &&
-                       (cell->integer > EXACT_MOST || cell->integer < -EXACT_MOST)
+        return cell->type == VALUE_INT64 && is_beyond_doubles(cell->integer)
                    ? "its type would round the integer"
                    : NULL;
     case STORAGE_NUMERIC:

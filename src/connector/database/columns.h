@@ -96,6 +96,9 @@ void database_mark_changes(const struct database_dialect *dialect,
 void database_write_number(const struct table_cell *cell, struct buffer *out);
 /* A number as the server writes it: an integer unless there is a point or an exponent. */
 struct value database_number_of(const char *text);
+/* The same, as it was when it was written into that column: a decimal column shows the shortest
+ * digits of a large double, which are those of another integer. */
+struct value database_stored_number(const struct database_column *column, const char *text);
 
 /* The marked rows of an outbox become rejects of the attempt; a dead letter that is marked is
  * FATAL. `quoted`: the table. */

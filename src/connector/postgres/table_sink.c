@@ -63,7 +63,7 @@ static struct value stored_value(const struct database_column *column, const PGr
     case STORAGE_INTEGER:
     case STORAGE_DOUBLE:
     case STORAGE_NUMERIC:
-        return database_number_of(PQgetvalue(result, 0, index));
+        return database_stored_number(column, PQgetvalue(result, 0, index));
     default:
         return (struct value){.type = VALUE_TEXT, .text = text};
     }
