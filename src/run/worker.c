@@ -27,6 +27,7 @@ struct worker {
     int64_t progress_us;        /* when it was told last */
     struct snapshots *snapshots;
     uint32_t dlq_system;        /* of the plan; 0 without a dlq */
+    struct error left;          /* why the loop was left: the source is not what it was */
 };
 
 /* --- one batch --- */
@@ -193,6 +194,18 @@ static uint32_t dlq_system(const struct plan *plan)
 
 /* --- epochs --- */
 
+/* The pace of the sinks of a system: they commit together, so the quickest sets it. */
+static int64_t interval_us(const struct plan *plan, const struct system *system)
+{
+    int64_t least_us = INT64_MAX;
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        int64_t own_us = system->sinks[i]->batch_interval_us;
+        own_us = own_us > 0 ? own_us : plan->commit_interval_us;
+        least_us = own_us < least_us ? own_us : least_us;
+    }
+    return least_us;
+}
+
 /* So many rows or bytes wait that the commit does not wait for its time. */
 static bool is_full(struct committer *committer, const struct system *system)
 {
@@ -209,13 +222,13 @@ static bool is_full(struct committer *committer, const struct system *system)
 /* Whether the open epoch of a system is to be closed now, if that needs no waiting. */
 static bool is_ripe(const struct pipeline *pipeline, uint32_t s, int64_t now_us)
 {
-    const struct system *system = pipeline->plan->systems[s];
+    const struct plan *plan = pipeline->plan;
     struct committer *committer = pipeline->committers[s];
-    bool is_due = committer_age_us(committer, now_us) >= committer_interval_us(committer);
+    bool is_due = committer_age_us(committer, now_us) >= interval_us(plan, plan->systems[s]);
     /* With an empty epoch it only says how the last one went: a run that nothing comes to must
      * learn of a commit that failed. */
     bool is_empty = !committer_has_rows(committer);
-    return (is_full(committer, system) && committer_can_close(committer)) ||
+    return (is_full(committer, plan->systems[s]) && committer_can_close(committer)) ||
            ((is_due || is_empty) && committer_is_idle(committer));
 }
 
@@ -354,7 +367,8 @@ static int64_t wait_time_us(const struct worker *worker)
         const struct committer *committer = pipeline->committers[s];
         if (committer_has_rows(committer)) {
             int64_t left_us =
-                committer_interval_us(committer) - committer_age_us(committer, now_us);
+                interval_us(pipeline->plan, pipeline->plan->systems[s]) -
+                committer_age_us(committer, now_us);
             wait_us = left_us < wait_us ? left_us : wait_us;
         }
     }
@@ -393,6 +407,10 @@ static enum status loop(struct worker *worker, struct error *err)
         uint64_t rows = 0;
         telemetry_tick(pipeline->telemetry, pipeline);
         if (assignment_has_changed(pipeline)) {
+            break;
+        }
+        if (source->ops->check_place != NULL &&
+            source->ops->check_place(source, &worker->left) != STATUS_OK) {
             break;
         }
         forward_rejects(worker);
@@ -438,6 +456,10 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
     }
     if (status == STATUS_OK && pipeline->reassigned == ASSIGNMENT_SAME) {
         snapshots_take_all(worker.snapshots);
+    }
+    if (status == STATUS_OK && worker.left.status != STATUS_OK) {
+        /* All that was read is committed. */
+        status = error_set(err, worker.left.status, worker.left.code, "%s", worker.left.message);
     }
     snapshots_free(worker.snapshots);
     tell_progress(&worker, true);
