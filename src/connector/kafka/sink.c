@@ -23,7 +23,8 @@ static const struct grammar_field sink_fields[] = {
      .help = "the topic; made when it is not there"},
     {.key = "key", .type = GRAMMAR_STRING,
      .help = "the field whose value becomes the key; the record's own key unless set"},
-    KAFKA_TOPIC_FIELDS("is made"),
+    {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100000,
+     .help = "of a topic that is made; as many as the brokers make unless set"},
     {0},
 };
 
@@ -112,7 +113,7 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     bool found = false;
     enum status status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
     if (status == STATUS_OK && !found && may_make) {
-        status = kafka_make_wished(s->client, &sink->wish, err);
+        status = kafka_topic_make(s->client, sink->topic_name, sink->asked, NULL, err);
         if (status == STATUS_OK) {
             status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
         }
@@ -120,15 +121,64 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     if (status != STATUS_OK || !found) {
         return status;
     }
-    if (sink->wish.partitions != 0 && sink->wish.partitions != topic.partition_count) {
+    if (sink->asked != 0 && sink->asked != topic.partition_count) {
         return error_set(err, STATUS_CONFIG, "sink.partitions",
                          "sink '%s' asks for %u partitions, but topic '%s' has %u: write that "
                          "number, leave it out, or name another topic",
-                         sink->sink.name, sink->wish.partitions, sink->topic_name, topic.partition_count);
+                         sink->sink.name, sink->asked, sink->topic_name, topic.partition_count);
     }
+    if (sink->sink.is_dlq && may_make && kafka_topic_is_compacted(s->client, sink->topic_name)) {
+        return error_set(err, STATUS_CONFIG, "sink.compacted",
+                         "topic '%s' is compacted (cleanup.policy): of dead letters with one key "
+                         "only the last would stay. Set cleanup.policy=delete, or name another "
+                         "topic for the dlq",
+                         sink->topic_name);
+    }
+    (void)snprintf(sink->topic_id, sizeof sink->topic_id, "%s", topic.id);
     sink->partitions = topic.partition_count;
     sink->record_limit = kafka_topic_record_limit(s->client, sink->topic_name);
     return STATUS_OK;
+}
+
+static const char *key_topic(struct buffer *key, const struct kafka_sink *sink)
+{
+    buffer_printf(key, "t/%s", sink->topic_name);
+    return buffer_string(key);
+}
+
+/* What was written to a topic that was deleted is gone with it, and one of the same name looks as if
+ * it were there. */
+enum status kafka_sink_check_topic(struct kafka_system *s, const struct kafka_sink *sink,
+                                   struct error *err)
+{
+    struct buffer key = {0};
+    struct bytes known = kafka_store_find(&s->store, key_topic(&key, sink));
+    buffer_fini(&key);
+    if (bytes_is_none(known) || bytes_equal_string(known, sink->topic_id)) {
+        return STATUS_OK;
+    }
+    return error_set(err, STATUS_CONFIG, "sink.recreated",
+                     "topic '%s' of sink '%s' is not the one that pipeline '%s' wrote to: that one "
+                     "was deleted, with its rows, and this one made anew (its id was %.*s and is "
+                     "%s). Name another topic, which gets the rows that come from now on",
+                     sink->topic_name, sink->sink.name, s->pipeline, (int)known.size,
+                     (const char *)known.data, sink->topic_id);
+}
+
+enum status kafka_sinks_put_topics(struct kafka_system *s, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
+        const struct kafka_sink *sink = kafka_sink(s->system.sinks[i]);
+        struct buffer key = {0};
+        if (sink->topic_id[0] != '\0' &&
+            bytes_is_none(kafka_store_find(&s->store, key_topic(&key, sink)))) {
+            status = kafka_transaction_put(s, buffer_string(&key),
+                                           bytes_of_string(sink->topic_id), NULL, err);
+        }
+        buffer_fini(&key);
+    }
+    return status;
 }
 
 static enum status find(const struct sink *sink, struct kafka_topic *out, bool *out_found,
@@ -315,9 +365,8 @@ static enum status add_sink(const struct sink_ops *ops, struct system *system, c
                             .index = system->sink_count};
     s->topic_name = memory_copy_string(topic);
     s->key_field = is_dlq ? FIELD_NONE : key_field;
-    s->wish = topic_wish_read(config);
-    s->wish.name = s->topic_name;
-    s->partitions = s->wish.partitions != 0 ? s->wish.partitions : PARTITIONS_OTHERWISE;
+    s->asked = (uint32_t)grammar_int(config, "partitions", 0);
+    s->partitions = s->asked != 0 ? s->asked : PARTITIONS_OTHERWISE;
     system->sinks = memory_realloc(system->sinks,
                                    size_mul(system->sink_count + 1, sizeof *system->sinks));
     system->sinks[system->sink_count++] = &s->sink;

@@ -6,6 +6,7 @@
  *   0/LABEL/TOPIC         R as it was at epoch 0
  *   s/LABEL/FIRST/TOPIC   a ledger segment that is complete
  *   p/HASH                the canonical text of a plan
+ *   t/TOPIC               the id of the topic that a sink writes to
  *   x/SINK/LABEL/OFFSET/TOPIC   a row that a sink refused: code, NUL, message
  *
  * The value of r/ is: u32 version (1), the sized form of R, the sized form of the segment (empty

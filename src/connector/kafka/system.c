@@ -17,7 +17,7 @@
 
 #define BATCH_BYTES_MOST 1000000
 /* Between two epochs the brokers have nothing to do until answers have come and gone. */
-#define EPOCH_BYTES (6u * 1024u * 1024u)
+#define EPOCH_BYTES (8u * 1024u * 1024u)
 
 static const char *place_of(const struct system *system)
 {
@@ -517,16 +517,15 @@ static enum status scan_rejects(struct system *system, const char *pipeline,
 
 static enum status prepare(struct kafka_system *s, struct error *err)
 {
+    static const char *const settings[] = {"cleanup.policy", "compact",
+                                           "min.cleanable.dirty.ratio", "0.1",
+                                           "segment.bytes", "16777216",
+                                           "segment.ms", "3600000", NULL};
     struct kafka_topic topic;
-    uint32_t replication = 0;
     bool found = false;
     enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, &found, err);
     if (status == STATUS_OK && !found) {
-        for (uint32_t i = 0; i < s->system.sink_count; i++) {
-            uint32_t asked = kafka_sink(s->system.sinks[i])->wish.replication;
-            replication = asked > replication ? asked : replication;
-        }
-        status = kafka_make_compacted(s->client, s->progress_topic, replication, err);
+        status = kafka_topic_make(s->client, s->progress_topic, 1, settings, err);
     } else if (status == STATUS_OK && topic.partition_count != 1) {
         status = error_set(err, STATUS_CONFIG, "progress.topic",
                            "topic '%s' has %u partitions; it must have one, and cleanup.policy="
@@ -618,6 +617,9 @@ static enum status begin(struct system *system, const struct progress *progresse
     if (status == STATUS_OK) {
         status = kafka_reload(s, err);
     }
+    for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
+        status = kafka_sink_check_topic(s, kafka_sink(s->system.sinks[i]), err);
+    }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = refuse_existing(s, &progresses[i], err);
     }
@@ -630,6 +632,9 @@ static enum status begin(struct system *system, const struct progress *progresse
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         status = put_first(s, &progresses[i], err);
         s->owner = progresses[i].owner;
+    }
+    if (status == STATUS_OK) {
+        status = kafka_sinks_put_topics(s, err);
     }
     if (status == STATUS_OK) {
         status = kafka_transaction_end(s, err);
@@ -672,6 +677,9 @@ static enum status take_over(struct system *system, const struct progress *progr
     if (status == STATUS_OK) {
         status = kafka_reload(s, err);
     }
+    for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
+        status = kafka_sink_check_topic(s, kafka_sink(s->system.sinks[i]), err);
+    }
     if (status == STATUS_OK) {
         status = kafka_transaction_begin(s, err);
     }
@@ -680,6 +688,9 @@ static enum status take_over(struct system *system, const struct progress *progr
     }
     if (status == STATUS_OK) {
         status = put_plan(s, plan_text, err);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_sinks_put_topics(s, err);
     }
     if (status == STATUS_OK) {
         status = kafka_transaction_end(s, err);
@@ -707,8 +718,6 @@ const struct system_ops kafka_system_ops = {
     .count_partitions = count_partitions,
     .begin = begin,
     .take_over = take_over,
-    .send_ahead = kafka_send_ahead,
-    .take_back = kafka_take_back,
     .commit = kafka_commit,
     .load_plan = load_plan,
     .load_segments = load_segments,
