@@ -4,9 +4,7 @@
  *   begin → rows, dead letters of refused rows → all delivered → R (and what goes with it) → all
  *   delivered → commit
  *
- * R comes last, because it says where the rows landed. Rows of the epoch that is open may have been
- * sent before it is closed (kafka_send_ahead): then its commit goes on with that transaction. What an
- * error means, in this order:
+ * R comes last, because it says where the rows landed. What an error means, in this order:
  *
  *   fatal            the producer is gone; what it had sent may yet be committed → IN DOUBT: the
  *                    next attempt takes a new producer (which ends the old one's transaction, one
@@ -23,6 +21,7 @@
 #include "base/time.h"
 #include "connector/attempt.h"
 #include "connector/kafka/private.h"
+#include "connector/kafka/topics.h"
 #include "os/clock.h"
 
 #define TOO_LARGE "sink.too_large"
@@ -176,6 +175,35 @@ static rd_kafka_resp_err_t cause_of_failure(struct kafka_client *producer)
     return kafka_status(cause) == STATUS_CONFIG ? cause : code;
 }
 
+/* Sizes were looked at before: so the limit is another one now, which the next start asks for. */
+static enum status refuse_size(enum status status, struct error *err)
+{
+    return error_set(err, status, "kafka.too_large",
+                     "the brokers refused rows as too large: max.message.bytes of a topic was "
+                     "lowered after this run began. Start it again: it then knows the limit, and "
+                     "rows above it are set aside (sink.too_large)");
+}
+
+/* Rows to a topic that was deleted are not refused: they wait for it until their time is over. */
+static enum status find_missing_topic(struct kafka_system *s, struct error *err)
+{
+    for (uint32_t i = 0; i <= s->system.sink_count; i++) {
+        const char *name = i == 0 ? s->progress_topic
+                                  : kafka_sink(s->system.sinks[i - 1])->topic_name;
+        struct kafka_topic topic;
+        struct error ignored = {0};
+        bool found = true;
+        if (kafka_topic_find(s->client, name, &topic, &found, &ignored) == STATUS_OK && !found) {
+            return error_set(err, STATUS_CONFIG, "kafka.no_topic",
+                             "topic '%s' was deleted while pipeline '%s' wrote to it; what was not "
+                             "written yet is not counted as written. The next start says what can "
+                             "be done",
+                             name, s->pipeline);
+        }
+    }
+    return STATUS_OK;
+}
+
 /* Until everything that was produced is delivered. */
 static enum status deliver(struct kafka_system *s, struct error *err)
 {
@@ -190,7 +218,16 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     }
     rd_kafka_resp_err_t code =
         producer->failed > 0 ? cause_of_failure(producer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    return fail_code(s, code, "deliver rows", err);
+    enum status status = kafka_status(code) == STATUS_RETRY ? find_missing_topic(s, err) : STATUS_OK;
+    if (status != STATUS_OK) {
+        kafka_transaction_abandon(s);
+        return status;
+    }
+    struct error found = {0};
+    status = fail_code(s, code, "deliver rows", &found);
+    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+               ? refuse_size(status, err)
+               : error_set(err, status, found.code, "%s", found.message);
 }
 
 /* The offsets of the group, behind R whose place they name. */
@@ -313,12 +350,11 @@ static enum status put_rejects(struct kafka_system *s, struct attempt *attempt,
 
 /* --- rows --- */
 
-/* All rows that the producer does not have yet, or those that may go before the epoch is closed. */
 static enum status produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
-                           bool all, struct error *err)
+                           struct error *err)
 {
     rd_kafka_resp_err_t code = kafka_outbox_produce(kafka_outbox(outbox), s->producer,
-                                                    kafka_sink(sink)->handle, all, &s->produced);
+                                                    kafka_sink(sink)->handle, &s->produced);
     char doing[300];
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return STATUS_OK;
@@ -332,7 +368,8 @@ static enum status produce(struct kafka_system *s, struct sink *sink, struct out
 static void extend_ranges(struct attempt *attempt, const char *sink_name, struct outbox *outbox)
 {
     const struct kafka_outbox *o = kafka_outbox(outbox);
-    for (const struct kafka_range *range = o->ranges; range != NULL; range = range->next) {
+    for (uint32_t i = 0; i < o->range_count; i++) {
+        const struct kafka_range *range = &o->ranges[i];
         if (range->offsets[0] >= 0) {
             attempt_extend_range(attempt, sink_name, range->source_partition, range->partition,
                                  range->offsets[0], range->offsets[1]);
@@ -347,11 +384,11 @@ static enum status write_rows(struct kafka_system *s, struct attempt *attempt,
     const struct system *system = &s->system;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        status = produce(s, system->sinks[i], attempt->epoch->outboxes[i], true, err);
+        status = produce(s, system->sinks[i], attempt->epoch->outboxes[i], err);
     }
     if (status == STATUS_OK && letters != NULL) {
         attempt_append_letters(attempt, attempt_dlq(system), letters, s->pipeline);
-        status = produce(s, attempt_dlq(system), letters, true, err);
+        status = produce(s, attempt_dlq(system), letters, err);
     }
     status = status == STATUS_OK ? deliver(s, err) : status;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
@@ -417,28 +454,13 @@ static enum status put_segments(struct kafka_system *s, struct attempt *attempt,
     return STATUS_OK;
 }
 
-/* Goes on with the transaction that has rows of the epoch already, or sends all in a new one. */
-static enum status begin_epoch(struct kafka_system *s, const struct epoch *epoch,
-                               struct error *err)
-{
-    bool goes_on = s->ahead == AHEAD_BEGUN;
-    s->ahead = AHEAD_NONE;
-    if (goes_on) {
-        return STATUS_OK;
-    }
-    for (uint32_t i = 0; i < s->system.sink_count; i++) {
-        kafka_outbox_rewind(kafka_outbox(epoch->outboxes[i]));
-    }
-    return kafka_transaction_begin(s, err);
-}
-
 /* `last` gets the segment beside R of each part. */
 static enum status send_epoch(struct kafka_system *s, struct attempt *attempt,
                               struct kafka_segment *last, struct error *err)
 {
     struct outbox *letters = NULL;
     struct sink *dlq = attempt_dlq(&s->system);
-    enum status status = begin_epoch(s, attempt->epoch, err);
+    enum status status = kafka_transaction_begin(s, err);
     if (status == STATUS_OK) {
         status = put_rejects(s, attempt, err);
     }
@@ -471,41 +493,6 @@ static void take_segments(struct kafka_system *s, const struct attempt *attempt,
     }
 }
 
-/* --- rows of an open epoch --- */
-
-/* What goes wrong is no matter yet: the commit begins anew, and tells. */
-void kafka_send_ahead(struct system *system, struct outbox **outboxes)
-{
-    struct kafka_system *s = kafka_system(system);
-    struct error ignored = {0};
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        if (s->in_doubt || s->producer == NULL || s->ahead == AHEAD_FAILED ||
-            !kafka_outbox_has_full(kafka_outbox(outboxes[i]))) {
-            continue;
-        }
-        if (s->ahead == AHEAD_NONE) {
-            status = kafka_transaction_begin(s, &ignored);
-        }
-        if (status == STATUS_OK) {
-            s->ahead = AHEAD_BEGUN;
-            status = produce(s, system->sinks[i], outboxes[i], false, &ignored);
-        }
-        if (status != STATUS_OK) {
-            s->ahead = AHEAD_FAILED;
-        }
-    }
-}
-
-void kafka_take_back(struct system *system)
-{
-    struct kafka_system *s = kafka_system(system);
-    if (s->ahead == AHEAD_BEGUN) {
-        kafka_transaction_abandon(s);
-    }
-    s->ahead = AHEAD_NONE;
-}
-
 /* --- doubt --- */
 
 /* What R says of one part: the epoch is in it, or not yet, or somebody else's. */
@@ -529,7 +516,6 @@ static enum status ask_part(struct kafka_system *s, const struct progress *known
 static enum status resolve(struct kafka_system *s, const struct epoch *epoch,
                            struct progress *progresses, bool *out_done, struct error *err)
 {
-    s->ahead = AHEAD_NONE; /* nothing of it is left */
     enum status status = kafka_make_producer(s, err);
     if (status == STATUS_OK) {
         status = kafka_reload(s, err);
