@@ -156,6 +156,25 @@ static enum status start_fetching(struct kafka_reader *reader, struct error *err
 
 /* --- messages --- */
 
+/* The range that is gone, as far as the brokers tell it. */
+static enum status expired(const struct kafka_reader *reader, struct error *err)
+{
+    int64_t first = 0;
+    int64_t end = 0;
+    struct error ignored = {0};
+    char range[96] = "";
+    if (kafka_bounds(reader->client, reader->topic, reader->partition, &first, &end, &ignored) ==
+            STATUS_OK &&
+        first > reader->position) {
+        (void)snprintf(range, sizeof range, ", and so is all up to %lld", (long long)first - 1);
+    }
+    return error_set(err, STATUS_CONFIG, "source.offset_expired",
+                     "'%s' [%u]: offset %lld is not there any more%s: the topic's retention "
+                     "deleted it before it was read. Restore the topic from a backup; or start "
+                     "again with --accept-loss, which books what is gone as lost and goes on",
+                     reader->topic, reader->partition, (long long)reader->position, range);
+}
+
 /* What is no record: news of the partition. */
 static enum status take_news(struct kafka_reader *reader, const rd_kafka_message_t *message,
                              struct error *err)
@@ -167,10 +186,7 @@ static enum status take_news(struct kafka_reader *reader, const rd_kafka_message
         return STATUS_OK;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return error_set(err, STATUS_CONFIG, "source.offset_expired",
-                         "'%s' [%u]: offset %lld is not there any more: it has been deleted by "
-                         "retention before it was read",
-                         reader->topic, reader->partition, (long long)reader->position);
+        return expired(reader, err);
     default:
         /* librdkafka goes on by itself when brokers come back. */
         if (kafka_status(message->err) == STATUS_RETRY) {
