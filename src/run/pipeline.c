@@ -111,16 +111,16 @@ static enum status check_state_folder(const struct pipeline *pipeline, struct er
 }
 
 /* State is what the records before say; where some of them are gone it cannot be rebuilt. */
-static enum status refuse_compacted(const struct pipeline *pipeline, struct error *err)
+static enum status check_compaction(struct pipeline *pipeline, struct error *err)
 {
     const struct plan *plan = pipeline->plan;
     struct source_retention retention = {0};
-    if (plan->source_ops->retention == NULL || plan->stage.horizon_us == 0 ||
+    enum status status = plan->source_ops->retention == NULL
+                             ? STATUS_OK
+                             : plan->source_ops->retention(pipeline->source, &retention, err);
+    pipeline->is_compacted = status == STATUS_OK && retention.is_compacted;
+    if (!pipeline->is_compacted || plan->stage.horizon_us == 0 ||
         plan->guarantee != GUARANTEE_EXACTLY_ONCE) {
-        return STATUS_OK;
-    }
-    enum status status = plan->source_ops->retention(pipeline->source, &retention, err);
-    if (status != STATUS_OK || !retention.is_compacted) {
         return status;
     }
     return error_set(err, STATUS_CONFIG, "source.compacted",
@@ -138,7 +138,7 @@ enum status pipeline_open(struct pipeline *pipeline, struct error *err)
         status = open_source(pipeline, err);
     }
     if (status == STATUS_OK) {
-        status = refuse_compacted(pipeline, err);
+        status = check_compaction(pipeline, err);
     }
     return status == STATUS_OK ? open_systems(pipeline, true, err) : status;
 }

@@ -607,7 +607,7 @@ static enum status replay_to(struct pipeline *pipeline, struct replayer *replaye
         status = replayer_next(replayer, source, p, partition->plans, partition->plan_count,
                                current, partition->state, target, STAGE_SILENT, &judge, err);
         if (status == STATUS_OK && judge->batch->row_count == 0) {
-            return log_is_another(partition, target, err);
+            return pipeline->is_compacted ? STATUS_OK : log_is_another(partition, target, err);
         }
         *out_rows += status == STATUS_OK ? judge->batch->row_count : 0;
         if (status == STATUS_OK && (stop_requested() || assignment_has_changed(pipeline))) {
@@ -644,7 +644,11 @@ static enum status verify_record(struct pipeline *pipeline, const struct judge *
         /* A source that waits for its records waits no longer: nothing was seen. */
         return error_set(err, STATUS_RETRY, "stop.requested", "a stop was asked for");
     }
-    bool is_same = judge->batch->row_count > 0 && judge->batch->records[0].offset == offset &&
+    bool is_there = judge->batch->row_count > 0 && judge->batch->records[0].offset == offset;
+    if (!is_there && pipeline->is_compacted) {
+        return STATUS_OK; /* a missing one cannot be verified */
+    }
+    bool is_same = is_there &&
                    hash_equal(record_hash(stage_runner_secret(judge->runner),
                                           &judge->batch->records[0]),
                               hash);
@@ -814,15 +818,6 @@ static bool is_first_start(const struct pipeline *pipeline)
     return true;
 }
 
-static void drop_state(struct partition *partition)
-{
-    stage_state_free(partition->state);
-    memory_free(partition->plans);
-    partition->state = NULL;
-    partition->plans = NULL;
-    partition->plan_count = 0;
-}
-
 /* State that stands where R of every system does: the partition never left, or came back before anybody
  * went on with it. What stands elsewhere is dropped. */
 static bool is_partition_kept(struct pipeline *pipeline, uint32_t p)
@@ -837,7 +832,11 @@ static bool is_partition_kept(struct pipeline *pipeline, uint32_t p)
                                    partition->state->next_offset;
     }
     if (!is_there && !BROKEN("lost-kept")) {
-        drop_state(partition);
+        stage_state_free(partition->state);
+        memory_free(partition->plans);
+        partition->state = NULL;
+        partition->plans = NULL;
+        partition->plan_count = 0;
     }
     return is_there || BROKEN("lost-kept");
 }
@@ -860,9 +859,6 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
             continue;
         }
         status = rebuild_partition(pipeline, replayer, p, &rows, err);
-        if (status != STATUS_OK) {
-            drop_state(&pipeline->partitions[p]); /* not whole, wherever it stands */
-        }
         is_cut = status == STATUS_OK && !is_partition_rebuilt(pipeline, p);
     }
     replayer_free(replayer);
