@@ -24,6 +24,7 @@
 
 struct source;
 struct injector_ops; /* connector/injector.h */
+struct topics_ops;   /* connector/topics.h */
 
 struct source_partition {
     const char *topic;     /* topic name; path of a file; "-" for standard input */
@@ -60,12 +61,15 @@ struct source_ops {
     const char *kind;
     const struct grammar_field *grammar; /* of the map behind that key */
     bool can_replay;                     /* records can be read again: needed for exactly_once */
+    bool is_remote;                      /* on another machine, so it can be away for a while */
     bool has_keys;                       /* records can have keys */
     /* what its records' timestamps are; PRODUCER where some may be, each record says */
     enum timestamp_kind timestamp_kind;
     bool offsets_are_bytes;              /* positions in a file; else they count records */
     bool can_inject;                     /* dead letters can be replayed into it */
     const struct injector_ops *injector; /* by these; NULL unless can_inject */
+    /* The topics of its place. NULL where there are none, or they are made elsewhere. */
+    const struct topics_ops *topics;
     /* What the grammar cannot say of the configuration; nothing is opened. NULL: it says all. */
     enum status (*check_config)(const struct doc *config, const char *folder, struct error *err);
     /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative
@@ -81,7 +85,11 @@ struct source_ops {
     /* The offset behind the last record that is there now. */
     enum status (*end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                               struct error *err);
-    /* The same with what is there and may not be read yet: records of open transactions, and behind
+    /* The same of all partitions for who watches a run, as it is known, and never waits: −1 where it is
+     * not known now. To be called again and again, as it may ask meanwhile. NULL where end_offset()
+     * waits for nobody. */
+    void (*watch_ends)(struct source *source, int64_t *out_offsets);
+    /* The same as end_offset() with what is there and may not be read yet: records of open transactions, and behind
      * them. NULL where there is no such thing. */
     enum status (*open_end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,
                                    struct error *err);
@@ -131,6 +139,7 @@ struct source_ops {
     /* What has changed, and waits for an answer; never waits itself. To be called again and again:
      * the group takes who is silent for dead. */
     void (*poll_assignment)(struct source *source, struct source_assignment *out);
+    /* Where membership has ended, and cannot go on: why. */
     enum status (*answer_assignment)(struct source *source, struct error *err);
     /* True when no record can ever come (a closed pipe). */
     bool (*is_finished)(struct source *source);

@@ -44,14 +44,22 @@ static void say(const struct pipeline *pipeline, const struct source_assignment 
     };
     char list[256] = "";
     size_t size = 0;
-    for (uint32_t i = 0; i < assignment->count && size + 24 < sizeof list; i++) {
-        size += (size_t)snprintf(list + size, sizeof list - size, " [%s]",
-                                 pipeline->partitions[assignment->partitions[i]].source->label);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < assignment->count; i++) {
+        const struct partition *partition = &pipeline->partitions[assignment->partitions[i]];
+        if (partition->is_mine == (assignment->event == ASSIGNMENT_GAINED)) {
+            continue;
+        }
+        count++;
+        if (size + 24 < sizeof list) {
+            size += (size_t)snprintf(list + size, sizeof list - size, " [%s]",
+                                     partition->source->label);
+        }
     }
-    if (assignment->count > 0) {
+    if (count > 0) {
         pipeline_talk(pipeline, "'%s': %u of %u partitions %s:%s",
-                      pipeline->partitions[0].source->topic, assignment->count,
-                      pipeline->partition_count, words[assignment->event], list);
+                      pipeline->partitions[0].source->topic, count, pipeline->partition_count,
+                      words[assignment->event], list);
     }
 }
 

@@ -5,8 +5,8 @@
 
 #include "base/time.h"
 #include "os/clock.h"
-#include "os/random.h"
 #include "os/thread.h"
+#include "run/repetition.h"
 
 /* How soon a stop is noticed in a pause. */
 #define SLICE_US (250 * INT64_C(1000))
@@ -22,6 +22,13 @@
 #define WAIT_SAID_US (2 * TIME_US_PER_SECOND)
 #define WAIT_QUIET_US (60 * TIME_US_PER_SECOND)
 #define MIB (1024.0 * 1024.0)
+
+/* Rows of an open epoch are sent ahead in lots of at least so many bytes, so that little traffic costs
+ * nothing and waits for nothing. */
+#define AHEAD_BYTES (256u * 1024u)
+/* Where epochs last longer rows are not sent before the close: what is begun would be open for so
+ * long, and brokers end what takes too long. */
+#define AHEAD_LONGEST_US (2 * TIME_US_PER_SECOND)
 
 /* An epoch, open or closed. */
 struct slot {
@@ -47,6 +54,9 @@ struct committer {
     void *waiting_context;
     int64_t *cursors;
     uint64_t max_behind_bytes;
+    int64_t interval_us;
+    bool sends_ahead;
+    size_t told_bytes; /* of the open epoch, when the commit thread was last told of its rows */
     struct slot *open;  /* which the worker fills */
     struct slot *spares; /* empty, with memory for the next ones; under the mutex */
     uint32_t spare_count;
@@ -60,6 +70,7 @@ struct committer {
     size_t closed_bytes; /* of all of them */
     int64_t *answered;   /* [partition_count]: what is committed ends there; under the mutex */
     struct forwarding *forwarding; /* NULL: nothing is forwarded */
+    bool has_ahead;      /* the open epoch has rows to send; under the mutex */
     bool has_rejects;    /* it holds some for the worker to take; under the mutex */
     bool wants_rejects;  /* more of them are due; under the mutex */
     bool stopping;
@@ -114,16 +125,6 @@ static void slot_free(struct slot *slot, const struct system *system, uint32_t p
 
 /* --- the commit thread --- */
 
-/* How the repetition of one epoch stands. */
-struct repetition {
-    uint32_t failures;
-    uint32_t attempts; /* of these, since it was last resumed */
-    int64_t first_us;  /* when the first failure was */
-    int64_t pause_us;
-    bool is_said;
-    bool is_last; /* a stop is asked for: what is tried now is tried once more only */
-};
-
 static bool may_repeat(enum status status)
 {
     return status == STATUS_RETRY || status == STATUS_ABORT;
@@ -160,15 +161,9 @@ static void say_trouble(struct committer *committer, struct repetition *repetiti
         return;
     }
     repetition->is_said = true;
-    const struct retry_policy *policy = committer->policy;
-    if (policy->attempts == RETRY_FOR_EVER) {
-        say(committer, committer->observer->warning, "%s (%s); repeating until it works",
-            error->message, error->code);
-    } else {
-        say(committer, committer->observer->warning,
-            "%s (%s); trying %u times in all, then weir %s", error->message, error->code,
-            policy->attempts, policy->end == RETRY_PAUSE ? "pauses" : "stops");
-    }
+    char text[960];
+    repetition_describe(committer->policy, error, text, sizeof text);
+    say(committer, committer->observer->warning, "%s", text);
 }
 
 static void say_it_works(struct committer *committer, const struct repetition *repetition)
@@ -198,14 +193,6 @@ static bool wait_unless_stopped(struct committer *committer, int64_t duration_us
     }
 }
 
-/* Longer or shorter by up to the policy's share, so that many who lost one system do not come back
- * to it together. */
-static int64_t jittered(const struct retry_policy *policy, int64_t pause_us)
-{
-    double unit = (double)(random_u64() >> 11) / (double)(UINT64_C(1) << 53);
-    return (int64_t)((double)pause_us * (1 + policy->jitter * (2 * unit - 1)));
-}
-
 /* All attempts were in vain: waits until an operator says go on, or the run is to end, which is
  * false. Holds the mutex. */
 static bool pause_until_resumed(struct committer *committer, const struct error *error)
@@ -214,10 +201,10 @@ static bool pause_until_resumed(struct committer *committer, const struct error 
     uint64_t resumes = telemetry_resumes(committer->telemetry);
     telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_PAUSED,
                      committer->policy->attempts, error);
-    say(committer, committer->observer->warning,
-        "%s (%s); paused after %u tries. Nothing is lost: mend it, then start weir again%s",
-        error->message, error->code, committer->policy->attempts,
-        committer->telemetry == NULL ? "" : ", or POST /resume to its http address");
+    char text[960];
+    repetition_describe_end(committer->policy, error, committer->telemetry != NULL, text,
+                            sizeof text);
+    say(committer, committer->observer->warning, "%s", text);
     mutex_lock(&committer->mutex);
     while (telemetry_resumes(committer->telemetry) == resumes) {
         if (!wait_unless_stopped(committer, SLICE_US)) {
@@ -228,30 +215,24 @@ static bool pause_until_resumed(struct committer *committer, const struct error 
 }
 
 /* After a failure that may be repeated: pauses as the policy says. False when there is to be no
- * other try. Holds the mutex. */
-static bool try_again(struct committer *committer, struct repetition *repetition,
+ * other try. `is_last`: a stop was asked for, so what is tried now is tried once more only. Holds
+ * the mutex. */
+static bool try_again(struct committer *committer, struct repetition *repetition, bool *is_last,
                       const struct error *error)
 {
     const struct retry_policy *policy = committer->policy;
-    if (repetition->is_last || committer->stopping) {
+    if (*is_last || committer->stopping) {
         return false;
     }
-    if (policy->attempts != RETRY_FOR_EVER && repetition->attempts >= policy->attempts) {
+    if (repetition_is_over(repetition, policy)) {
         if (policy->end == RETRY_STOP) {
             return false;
         }
-        if (pause_until_resumed(committer, error)) {
-            repetition->attempts = 0;
-            repetition->pause_us = policy->initial_us;
-        } else {
-            repetition->is_last = true;
-        }
+        *is_last = !pause_until_resumed(committer, error);
+        repetition_resume(repetition, policy);
         return !committer->stopping;
     }
-    repetition->is_last = !wait_unless_stopped(committer, jittered(policy, repetition->pause_us));
-    double next_us = (double)repetition->pause_us * policy->factor;
-    repetition->pause_us =
-        next_us > (double)policy->longest_us ? policy->longest_us : (int64_t)next_us;
+    *is_last = !wait_unless_stopped(committer, repetition_next_us(repetition, policy));
     return !committer->stopping;
 }
 
@@ -285,9 +266,7 @@ static enum status work_once(struct committer *committer, committer_work *work,
     if (status == STATUS_OK) {
         say_it_works(committer, repetition);
     } else if (may_repeat(status)) {
-        int64_t end_us = clock_monotonic_us();
-        repetition->first_us = repetition->failures++ == 0 ? end_us : repetition->first_us;
-        repetition->attempts++;
+        repetition_count(repetition);
         telemetry_failed(committer->telemetry, committer->system_number, HEALTH_SYSTEM_AWAY,
                          repetition->attempts, err);
         say_trouble(committer, repetition, err);
@@ -298,13 +277,15 @@ static enum status work_once(struct committer *committer, committer_work *work,
 /* Again and again until it is answered for good. Called and left with the mutex held. */
 static void work_until_answered(struct committer *committer, committer_work *work)
 {
-    struct repetition repetition = {.pause_us = committer->policy->initial_us};
+    struct repetition repetition = {0};
+    bool is_last = false;
+    repetition_resume(&repetition, committer->policy);
     for (;;) {
         struct error err = {0};
         mutex_unlock(&committer->mutex);
         enum status status = work_once(committer, work, &repetition, &err);
         mutex_lock(&committer->mutex);
-        if (!may_repeat(status) || !try_again(committer, &repetition, &err)) {
+        if (!may_repeat(status) || !try_again(committer, &repetition, &is_last, &err)) {
             if (status != STATUS_OK) {
                 committer->error = err;
             }
@@ -355,16 +336,45 @@ static void forget_answered(struct committer *committer)
     }
 }
 
+/* Holds the mutex, but not while it sends. */
+static void send_ahead(struct committer *committer)
+{
+    struct outbox **outboxes = committer->open->epoch.outboxes;
+    committer->has_ahead = false;
+    mutex_unlock(&committer->mutex);
+    committer->system->ops->send_ahead(committer->system, outboxes);
+    mutex_lock(&committer->mutex);
+}
+
+/* Nothing that was sent is to be read from the open epoch when it is freed. Holds the mutex. */
+static void take_back(struct committer *committer)
+{
+    if (committer->sends_ahead) {
+        mutex_unlock(&committer->mutex);
+        committer->system->ops->take_back(committer->system);
+        mutex_lock(&committer->mutex);
+    }
+}
+
+static bool has_work(const struct committer *committer)
+{
+    return committer->closed != NULL || may_load(committer) || committer->has_ahead;
+}
+
 static void committer_thread(void *context)
 {
     struct committer *committer = context;
     mutex_lock(&committer->mutex);
     for (;;) {
-        while (committer->closed == NULL && !may_load(committer) && !committer->stopping) {
+        while (!has_work(committer) && !committer->stopping) {
             condition_wait(&committer->changed, &committer->mutex);
         }
         if (committer->stopping) {
             break;
+        }
+        if (committer->closed == NULL && committer->has_ahead) {
+            send_ahead(committer);
+            continue;
         }
         bool loads = may_load(committer);
         work_until_answered(committer, loads ? load_rejects : commit_epoch);
@@ -379,6 +389,7 @@ static void committer_thread(void *context)
         }
         condition_broadcast(&committer->changed);
     }
+    take_back(committer);
     condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);
 }
@@ -390,11 +401,24 @@ size_t committer_epoch_bytes(const struct system *system)
     return system->ops->epoch_bytes == 0 ? EPOCH_BYTES : system->ops->epoch_bytes;
 }
 
-/* Two epochs, which are closed when they have become a little larger than they should. */
+/* Two epochs, which are closed when they have become a little larger than they should; one where rows
+ * are sent ahead, for then nothing is gained by a line. */
 static uint64_t behind_unless_set(const struct system *system)
 {
     uint64_t epoch_bytes = committer_epoch_bytes(system);
-    return 2 * epoch_bytes + epoch_bytes / 2;
+    return (system->ops->send_ahead == NULL ? 2 : 1) * epoch_bytes + epoch_bytes / 2;
+}
+
+/* The pace of the sinks of a system: they commit together, so the quickest sets it. */
+static int64_t least_interval_us(const struct plan *plan, const struct system *system)
+{
+    int64_t least_us = INT64_MAX;
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        int64_t own_us = system->sinks[i]->batch_interval_us;
+        own_us = own_us > 0 ? own_us : plan->commit_interval_us;
+        least_us = own_us < least_us ? own_us : least_us;
+    }
+    return least_us;
 }
 
 struct committer *committer_start(struct system *system, struct progress *progresses,
@@ -410,6 +434,9 @@ struct committer *committer_start(struct system *system, struct progress *progre
     committer->policy = &plan->retry;
     committer->max_behind_bytes =
         plan->max_behind_bytes == 0 ? behind_unless_set(system) : plan->max_behind_bytes;
+    committer->interval_us = least_interval_us(plan, system);
+    committer->sends_ahead =
+        system->ops->send_ahead != NULL && committer->interval_us <= AHEAD_LONGEST_US;
     committer->observer = observer;
     committer->telemetry = telemetry;
     committer->system_number = system_number;
@@ -494,9 +521,27 @@ struct progress_step *committer_step(struct committer *committer, uint32_t parti
     return &part->step;
 }
 
+int64_t committer_interval_us(const struct committer *committer)
+{
+    return committer->interval_us;
+}
+
 struct outbox *committer_outbox(struct committer *committer, const struct sink *sink)
 {
     return committer->open->epoch.outboxes[sink->index];
+}
+
+/* Tells the commit thread that there are rows that could go. */
+static void offer_ahead(struct committer *committer)
+{
+    size_t size_bytes = committer->sends_ahead ? committer_size_bytes(committer) : 0;
+    if (size_bytes >= committer->told_bytes + AHEAD_BYTES) {
+        committer->told_bytes = size_bytes;
+        mutex_lock(&committer->mutex);
+        committer->has_ahead = true;
+        condition_broadcast(&committer->changed);
+        mutex_unlock(&committer->mutex);
+    }
 }
 
 void committer_extend(struct committer *committer, uint32_t partition, int64_t next_offset)
@@ -508,6 +553,7 @@ void committer_extend(struct committer *committer, uint32_t partition, int64_t n
     }
     slot->parts[partition].step.next_offset = next_offset;
     committer->cursors[partition] = next_offset;
+    offer_ahead(committer);
 }
 
 bool committer_has_rows(const struct committer *committer)
@@ -547,6 +593,14 @@ bool committer_can_close(struct committer *committer)
     bool can = has_room(committer, size_bytes) || committer->error.status != STATUS_OK;
     mutex_unlock(&committer->mutex);
     return can;
+}
+
+bool committer_has_failed(struct committer *committer)
+{
+    mutex_lock(&committer->mutex);
+    bool failed = committer->error.status != STATUS_OK;
+    mutex_unlock(&committer->mutex);
+    return failed;
 }
 
 bool committer_is_idle(struct committer *committer)
@@ -612,6 +666,8 @@ static void enqueue_open(struct committer *committer)
     }
     *end = slot;
     committer->closed_bytes += slot->size_bytes;
+    committer->told_bytes = 0;
+    committer->has_ahead = false;
     committer->open = committer->spares;
     if (committer->open == NULL) {
         committer->open = slot_new(committer->system, committer->partition_count);

@@ -6,10 +6,14 @@
  *
  * While epoch e commits, the worker fills e + 1. Closed epochs wait in line, committed one after the
  * other, until they hold max_behind_bytes together; closing another one then waits for answers: that
- * is the backpressure, and it is how far this system may stay behind the others. RETRY repeats the same epoch as the retry policy says, with one warning and
- * one notice when it works again; at the end of its attempts the commit thread pauses, or the run
- * ends. A stop that comes meanwhile gives the epoch one more try. FENCED and FATAL end the run. An
- * epoch's rows are kept until its commit is answered.
+ * is the backpressure, and it is how far this system may stay behind the others. RETRY repeats the
+ * same epoch as the retry policy says, with one warning and one notice when it works again; at the end
+ * of its attempts the commit thread pauses, or the run ends. A stop that comes meanwhile gives the
+ * epoch one more try. FENCED and FATAL end the run. An epoch's rows are kept until its commit is
+ * answered.
+ *
+ * A commit thread that has nothing to commit sends rows of the open epoch ahead, where its system can
+ * do that (system->ops->send_ahead): the commit then has less to wait for.
  *
  * Threads: all functions from the worker's thread.
  */
@@ -53,11 +57,15 @@ struct outbox *committer_outbox(struct committer *committer, const struct sink *
 /* Rows up to next_offset are in the open epoch. */
 void committer_extend(struct committer *committer, uint32_t partition, int64_t next_offset);
 
+/* The least time between two commits. */
+int64_t committer_interval_us(const struct committer *committer);
 bool committer_has_rows(const struct committer *committer);
 size_t committer_size_bytes(const struct committer *committer);
 /* Since the first row of the open epoch, or 0. */
 int64_t committer_age_us(const struct committer *committer, int64_t now_us);
 
+/* A commit failed, and is not repeated any more. */
+bool committer_has_failed(struct committer *committer);
 /* True when a close would not wait. */
 bool committer_can_close(struct committer *committer);
 /* True when no closed epoch waits for its answer, or none will come. */

@@ -25,6 +25,7 @@ struct pipeline {
     const struct run_options *options;
     const struct run_observer *observer;
     struct telemetry *telemetry;      /* NULL: nobody looks */
+    struct patience *patience;        /* NULL where nothing is waited for */
     struct arena *arena;
 
     struct source *source;
@@ -40,6 +41,7 @@ struct pipeline {
     bool is_shared;                   /* partitions come and go */
     bool is_compacted;                /* records that were consumed may be missing */
     enum assignment_event reassigned; /* what has ended the worker's loop; SAME: nothing has */
+    bool has_given_up;                /* what failed is not to be tried again any more */
     bool is_rebuilt;                  /* every partition's state stands at its slowest system */
 
     /* per system of the plan */

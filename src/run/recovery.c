@@ -818,6 +818,15 @@ static bool is_first_start(const struct pipeline *pipeline)
     return true;
 }
 
+static void drop_state(struct partition *partition)
+{
+    stage_state_free(partition->state);
+    memory_free(partition->plans);
+    partition->state = NULL;
+    partition->plans = NULL;
+    partition->plan_count = 0;
+}
+
 /* State that stands where R of every system does: the partition never left, or came back before anybody
  * went on with it. What stands elsewhere is dropped. */
 static bool is_partition_kept(struct pipeline *pipeline, uint32_t p)
@@ -832,11 +841,7 @@ static bool is_partition_kept(struct pipeline *pipeline, uint32_t p)
                                    partition->state->next_offset;
     }
     if (!is_there && !BROKEN("lost-kept")) {
-        stage_state_free(partition->state);
-        memory_free(partition->plans);
-        partition->state = NULL;
-        partition->plans = NULL;
-        partition->plan_count = 0;
+        drop_state(partition);
     }
     return is_there || BROKEN("lost-kept");
 }
@@ -859,6 +864,9 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err)
             continue;
         }
         status = rebuild_partition(pipeline, replayer, p, &rows, err);
+        if (status != STATUS_OK) {
+            drop_state(&pipeline->partitions[p]); /* not whole, wherever it stands */
+        }
         is_cut = status == STATUS_OK && !is_partition_rebuilt(pipeline, p);
     }
     replayer_free(replayer);

@@ -6,6 +6,7 @@
 
 #include "os/clock.h"
 #include "os/thread.h"
+#include "run/patience.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
 #include "run/telemetry.h"
@@ -38,6 +39,7 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
         return status;
     }
     telemetry_set_phase(pipeline->telemetry, HEALTH_RUNNING);
+    patience_end(pipeline->patience);
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->committers[s] = committer_start(plan->systems[s], pipeline->progresses[s],
                                                   pipeline->partition_count, plan,
@@ -46,6 +48,7 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
     }
     status = worker_run(pipeline, out_records, err);
     for (uint32_t s = 0; s < plan->system_count; s++) {
+        pipeline->has_given_up |= committer_has_failed(pipeline->committers[s]);
         committer_stop(pipeline->committers[s]);
     }
     return status;
@@ -101,16 +104,33 @@ static enum status run_assignment(struct pipeline *pipeline, bool is_last,
     return status;
 }
 
-/* One pass with one plan. Partitions that are shared with other processes come and go meanwhile. */
+/* After run_assignment(): what is no failure at all, and what is waited for, with the state that is
+ * there. */
+static enum status forgive(struct pipeline *pipeline, struct error *failure)
+{
+    enum status status = assignment_forgive(pipeline, failure);
+    if (!pipeline->is_shared || !patience_has_sense(pipeline, status)) {
+        return status;
+    }
+    if (!patience_wait(pipeline->patience, pipeline, failure)) {
+        pipeline->has_given_up = true;
+        return status;
+    }
+    pipeline->reassigned = ASSIGNMENT_GAINED; /* look at all again */
+    return STATUS_OK;
+}
+
+/* One pass with one plan. Partitions that are shared with other processes come and go meanwhile.
+ * *out_again: it failed, and can be tried again from the beginning. */
 static enum status run_once(struct plan *plan, bool is_last, const struct run_options *options,
-                            const struct run_observer *observer, struct telemetry *telemetry,
-                            struct run_result *result, struct outcome *outcome,
-                            struct error *err)
+                            struct patience *patience, struct run_result *result,
+                            struct outcome *outcome, bool *out_again, struct error *err)
 {
     struct pipeline pipeline;
     bool is_ready = true;
-    pipeline_init(&pipeline, plan, options, observer);
-    pipeline.telemetry = telemetry;
+    pipeline_init(&pipeline, plan, options, patience->observer);
+    pipeline.telemetry = patience->telemetry;
+    pipeline.patience = patience;
     enum status status = pipeline_open(&pipeline, err);
     if (status == STATUS_OK) {
         status = assignment_join(&pipeline, err);
@@ -125,8 +145,8 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
         if (status == STATUS_OK && is_ready) {
             struct error failure = {0};
             status = run_assignment(&pipeline, is_last, result, outcome, &failure);
-            status = assignment_forgive(&pipeline, &failure);
-            if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
+            status = status == STATUS_OK ? STATUS_OK : forgive(&pipeline, &failure);
+            if (status != STATUS_OK && err->status == STATUS_OK) {
                 *err = failure;
             }
         }
@@ -136,14 +156,36 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
         pipeline_sum_up(&pipeline, &result->ledger, &result->forwarded);
         result->state_bytes = atomic_load(&pipeline.budget.used_bytes);
     }
+    *out_again = patience_has_sense(&pipeline, status);
     pipeline_close(&pipeline);
     return status;
 }
 
+/* Again, as long as what is away is waited for. */
+static enum status run_patiently(struct plan *plan, bool is_last,
+                                 const struct run_options *options, struct patience *patience,
+                                 struct run_result *result, struct outcome *outcome,
+                                 struct error *err)
+{
+    for (;;) {
+        struct error failure = {0};
+        bool again = false;
+        enum status status =
+            run_once(plan, is_last, options, patience, result, outcome, &again, &failure);
+        if (status == STATUS_OK || !again || !patience_wait(patience, NULL, &failure)) {
+            if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
+                *err = failure;
+            }
+            return status;
+        }
+        outcome->needs_align = false;
+    }
+}
+
 /* Lets the older plan bring all systems to one position. */
 static enum status align(const struct plan *plan, struct bytes text,
-                         const struct run_options *asked, const struct run_observer *observer,
-                         struct telemetry *telemetry, struct error *err)
+                         const struct run_options *asked, struct patience *patience,
+                         struct error *err)
 {
     struct plan *older = NULL;
     enum status status = plan_from_text(text, plan, &older, err);
@@ -162,11 +204,12 @@ static enum status align(const struct plan *plan, struct bytes text,
                                   .accept_incomplete_state = asked->accept_incomplete_state};
     struct run_result result = {0};
     struct outcome outcome = {0};
-    if (observer->talk != NULL) {
-        observer->talk(observer->context,
-                       "the plan has changed: open epochs are finished under the old one first");
+    if (patience->observer->talk != NULL) {
+        patience->observer->talk(
+            patience->observer->context,
+            "the plan has changed: open epochs are finished under the old one first");
     }
-    status = run_once(older, true, &options, observer, telemetry, &result, &outcome, err);
+    status = run_patiently(older, true, &options, patience, &result, &outcome, err);
     buffer_fini(&outcome.plan_text);
     run_result_fini(&result);
     plan_free(older);
@@ -174,18 +217,17 @@ static enum status align(const struct plan *plan, struct bytes text,
 }
 
 static enum status run_all(struct plan *plan, const struct run_options *options,
-                           const struct run_observer *observer, struct telemetry *telemetry,
-                           struct run_result *result, struct error *err)
+                           struct patience *patience, struct run_result *result,
+                           struct error *err)
 {
     struct outcome outcome = {0};
-    enum status status =
-        run_once(plan, false, options, observer, telemetry, result, &outcome, err);
+    enum status status = run_patiently(plan, false, options, patience, result, &outcome, err);
     if (status == STATUS_OK && outcome.needs_align) {
         status = align(plan, bytes_of(outcome.plan_text.data, outcome.plan_text.size), options,
-                       observer, telemetry, err);
+                       patience, err);
         outcome.needs_align = false;
         if (status == STATUS_OK) {
-            status = run_once(plan, true, options, observer, telemetry, result, &outcome, err);
+            status = run_patiently(plan, true, options, patience, result, &outcome, err);
         }
     }
     buffer_fini(&outcome.plan_text);
@@ -200,7 +242,9 @@ enum status run_pipeline(struct plan *plan, const struct run_options *options,
     struct telemetry *telemetry = NULL;
     enum status status = telemetry_new(plan, options, observer, &telemetry, err);
     if (status == STATUS_OK) {
-        status = run_all(plan, options, observer, telemetry, result, err);
+        struct patience patience = {
+            .policy = &plan->retry, .observer = observer, .telemetry = telemetry};
+        status = run_all(plan, options, &patience, result, err);
     }
     telemetry_free(telemetry);
     result->duration_us = clock_monotonic_us() - begin_us;

@@ -8,6 +8,8 @@
  *   first_start.c  the beginning of a pipeline, or of a system that joins it
  *   left_systems.c  systems that the last plan wrote to and this one does not
  *   loss.c       what the source deleted before it was read
+ *   patience.c   what is away when a run begins, or between assignments, is waited for
+ *   repetition.c how something is tried again, as `retry` says
  *   recovery.c   what the systems say (R), refusals, taking over, state rebuilt
  *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use
  *                it

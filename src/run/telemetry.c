@@ -39,6 +39,7 @@ struct telemetry {
     struct arena *arena;
     const struct plan *plan;
     struct partition_numbers *partitions;
+    int64_t *ends; /* [partition]: how far they reach, as the last tick found it */
     uint32_t partition_count;
     struct system_numbers *systems;
     uint32_t system_count;
@@ -324,6 +325,14 @@ void telemetry_failed(struct telemetry *telemetry, uint32_t s, enum health_syste
     health_set_system(telemetry->health, system->label, state, attempts, failure);
 }
 
+void telemetry_waits(struct telemetry *telemetry, enum health_system state, uint32_t attempts,
+                     const struct error *failure)
+{
+    if (telemetry != NULL) {
+        health_set_system(telemetry->health, "start", state, attempts, failure);
+    }
+}
+
 /* --- what the worker tells --- */
 
 void telemetry_read(struct telemetry *telemetry, uint32_t partition, uint32_t row_count)
@@ -333,17 +342,26 @@ void telemetry_read(struct telemetry *telemetry, uint32_t partition, uint32_t ro
     }
 }
 
-static void tick_partition(struct telemetry *telemetry, const struct pipeline *pipeline, uint32_t p)
+/* What cannot be asked now is not known; whatever is wrong shows when records are read. */
+static void find_ends(const struct telemetry *telemetry, struct source *source, int64_t *out_offsets)
+{
+    if (source->ops->watch_ends != NULL) {
+        source->ops->watch_ends(source, out_offsets);
+        return;
+    }
+    for (uint32_t p = 0; p < telemetry->partition_count; p++) {
+        struct error ignored = {0};
+        if (source->ops->end_offset(source, p, &out_offsets[p], &ignored) != STATUS_OK) {
+            out_offsets[p] = -1;
+        }
+    }
+}
+
+static void tick_partition(struct telemetry *telemetry, const struct pipeline *pipeline, uint32_t p,
+                           int64_t end_offset)
 {
     struct partition_numbers *numbers = &telemetry->partitions[p];
     const struct stage_state *state = pipeline->partitions[p].state;
-    int64_t end_offset = -1;
-    struct error ignored = {0};
-    /* What cannot be asked now is not known; whatever is wrong shows when records are read. */
-    if (pipeline->source->ops->end_offset(pipeline->source, p, &end_offset, &ignored) !=
-        STATUS_OK) {
-        end_offset = -1;
-    }
     uint64_t values = 0;
     for (uint32_t i = 0; state != NULL && i < state->last_count; i++) {
         values += last_store_count(state->last[i]);
@@ -369,8 +387,11 @@ void telemetry_tick(struct telemetry *telemetry, const struct pipeline *pipeline
         return;
     }
     telemetry->tick_us = now_us;
+    if (telemetry->partition_count > 0) {
+        find_ends(telemetry, pipeline->source, telemetry->ends);
+    }
     for (uint32_t p = 0; p < telemetry->partition_count; p++) {
-        tick_partition(telemetry, pipeline, p);
+        tick_partition(telemetry, pipeline, p, telemetry->ends[p]);
     }
     metrics_begin(telemetry->metrics);
     metric_set(metrics_of(telemetry->metrics, STATE_BYTES, NULL, NULL, NULL),
@@ -426,6 +447,7 @@ static void attach_partitions(struct telemetry *telemetry, const struct pipeline
     telemetry->partition_count = pipeline->partition_count;
     telemetry->partitions =
         arena_alloc_zero(arena, pipeline->partition_count, sizeof *telemetry->partitions);
+    telemetry->ends = arena_alloc_zero(arena, pipeline->partition_count, sizeof *telemetry->ends);
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         const struct source_partition *source = pipeline->partitions[p].source;
         struct partition_numbers *numbers = &telemetry->partitions[p];

@@ -194,18 +194,6 @@ static uint32_t dlq_system(const struct plan *plan)
 
 /* --- epochs --- */
 
-/* The pace of the sinks of a system: they commit together, so the quickest sets it. */
-static int64_t interval_us(const struct plan *plan, const struct system *system)
-{
-    int64_t least_us = INT64_MAX;
-    for (uint32_t i = 0; i < system->sink_count; i++) {
-        int64_t own_us = system->sinks[i]->batch_interval_us;
-        own_us = own_us > 0 ? own_us : plan->commit_interval_us;
-        least_us = own_us < least_us ? own_us : least_us;
-    }
-    return least_us;
-}
-
 /* So many rows or bytes wait that the commit does not wait for its time. */
 static bool is_full(struct committer *committer, const struct system *system)
 {
@@ -222,13 +210,13 @@ static bool is_full(struct committer *committer, const struct system *system)
 /* Whether the open epoch of a system is to be closed now, if that needs no waiting. */
 static bool is_ripe(const struct pipeline *pipeline, uint32_t s, int64_t now_us)
 {
-    const struct plan *plan = pipeline->plan;
+    const struct system *system = pipeline->plan->systems[s];
     struct committer *committer = pipeline->committers[s];
-    bool is_due = committer_age_us(committer, now_us) >= interval_us(plan, plan->systems[s]);
+    bool is_due = committer_age_us(committer, now_us) >= committer_interval_us(committer);
     /* With an empty epoch it only says how the last one went: a run that nothing comes to must
      * learn of a commit that failed. */
     bool is_empty = !committer_has_rows(committer);
-    return (is_full(committer, plan->systems[s]) && committer_can_close(committer)) ||
+    return (is_full(committer, system) && committer_can_close(committer)) ||
            ((is_due || is_empty) && committer_is_idle(committer));
 }
 
@@ -367,8 +355,7 @@ static int64_t wait_time_us(const struct worker *worker)
         const struct committer *committer = pipeline->committers[s];
         if (committer_has_rows(committer)) {
             int64_t left_us =
-                interval_us(pipeline->plan, pipeline->plan->systems[s]) -
-                committer_age_us(committer, now_us);
+                committer_interval_us(committer) - committer_age_us(committer, now_us);
             wait_us = left_us < wait_us ? left_us : wait_us;
         }
     }

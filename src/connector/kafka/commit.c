@@ -4,7 +4,9 @@
  *   begin → rows, dead letters of refused rows → all delivered → R (and what goes with it) → all
  *   delivered → commit
  *
- * R comes last, because it says where the rows landed. What an error means, in this order:
+ * R comes last, because it says where the rows landed. Rows of the epoch that is open may have been
+ * sent before it is closed (kafka_send_ahead): then its commit goes on with that transaction. What an
+ * error means, in this order:
  *
  *   fatal            the producer is gone; what it had sent may yet be committed → IN DOUBT: the
  *                    next attempt takes a new producer (which ends the old one's transaction, one
@@ -350,11 +352,12 @@ static enum status put_rejects(struct kafka_system *s, struct attempt *attempt,
 
 /* --- rows --- */
 
+/* All rows that the producer does not have yet, or those that may go before the epoch is closed. */
 static enum status produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
-                           struct error *err)
+                           bool all, struct error *err)
 {
     rd_kafka_resp_err_t code = kafka_outbox_produce(kafka_outbox(outbox), s->producer,
-                                                    kafka_sink(sink)->handle, &s->produced);
+                                                    kafka_sink(sink)->handle, all, &s->produced);
     char doing[300];
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return STATUS_OK;
@@ -368,8 +371,7 @@ static enum status produce(struct kafka_system *s, struct sink *sink, struct out
 static void extend_ranges(struct attempt *attempt, const char *sink_name, struct outbox *outbox)
 {
     const struct kafka_outbox *o = kafka_outbox(outbox);
-    for (uint32_t i = 0; i < o->range_count; i++) {
-        const struct kafka_range *range = &o->ranges[i];
+    for (const struct kafka_range *range = o->ranges; range != NULL; range = range->next) {
         if (range->offsets[0] >= 0) {
             attempt_extend_range(attempt, sink_name, range->source_partition, range->partition,
                                  range->offsets[0], range->offsets[1]);
@@ -384,11 +386,11 @@ static enum status write_rows(struct kafka_system *s, struct attempt *attempt,
     const struct system *system = &s->system;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        status = produce(s, system->sinks[i], attempt->epoch->outboxes[i], err);
+        status = produce(s, system->sinks[i], attempt->epoch->outboxes[i], true, err);
     }
     if (status == STATUS_OK && letters != NULL) {
         attempt_append_letters(attempt, attempt_dlq(system), letters, s->pipeline);
-        status = produce(s, attempt_dlq(system), letters, err);
+        status = produce(s, attempt_dlq(system), letters, true, err);
     }
     status = status == STATUS_OK ? deliver(s, err) : status;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
@@ -454,13 +456,28 @@ static enum status put_segments(struct kafka_system *s, struct attempt *attempt,
     return STATUS_OK;
 }
 
+/* Goes on with the transaction that has rows of the epoch already, or sends all in a new one. */
+static enum status begin_epoch(struct kafka_system *s, const struct epoch *epoch,
+                               struct error *err)
+{
+    bool goes_on = s->ahead == AHEAD_BEGUN;
+    s->ahead = AHEAD_NONE;
+    if (goes_on) {
+        return STATUS_OK;
+    }
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        kafka_outbox_rewind(kafka_outbox(epoch->outboxes[i]));
+    }
+    return kafka_transaction_begin(s, err);
+}
+
 /* `last` gets the segment beside R of each part. */
 static enum status send_epoch(struct kafka_system *s, struct attempt *attempt,
                               struct kafka_segment *last, struct error *err)
 {
     struct outbox *letters = NULL;
     struct sink *dlq = attempt_dlq(&s->system);
-    enum status status = kafka_transaction_begin(s, err);
+    enum status status = begin_epoch(s, attempt->epoch, err);
     if (status == STATUS_OK) {
         status = put_rejects(s, attempt, err);
     }
@@ -493,6 +510,41 @@ static void take_segments(struct kafka_system *s, const struct attempt *attempt,
     }
 }
 
+/* --- rows of an open epoch --- */
+
+/* What goes wrong is no matter yet: the commit begins anew, and tells. */
+void kafka_send_ahead(struct system *system, struct outbox **outboxes)
+{
+    struct kafka_system *s = kafka_system(system);
+    struct error ignored = {0};
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
+        if (s->in_doubt || s->producer == NULL || s->ahead == AHEAD_FAILED ||
+            !kafka_outbox_has_full(kafka_outbox(outboxes[i]))) {
+            continue;
+        }
+        if (s->ahead == AHEAD_NONE) {
+            status = kafka_transaction_begin(s, &ignored);
+        }
+        if (status == STATUS_OK) {
+            s->ahead = AHEAD_BEGUN;
+            status = produce(s, system->sinks[i], outboxes[i], false, &ignored);
+        }
+        if (status != STATUS_OK) {
+            s->ahead = AHEAD_FAILED;
+        }
+    }
+}
+
+void kafka_take_back(struct system *system)
+{
+    struct kafka_system *s = kafka_system(system);
+    if (s->ahead == AHEAD_BEGUN) {
+        kafka_transaction_abandon(s);
+    }
+    s->ahead = AHEAD_NONE;
+}
+
 /* --- doubt --- */
 
 /* What R says of one part: the epoch is in it, or not yet, or somebody else's. */
@@ -516,6 +568,7 @@ static enum status ask_part(struct kafka_system *s, const struct progress *known
 static enum status resolve(struct kafka_system *s, const struct epoch *epoch,
                            struct progress *progresses, bool *out_done, struct error *err)
 {
+    s->ahead = AHEAD_NONE; /* nothing of it is left */
     enum status status = kafka_make_producer(s, err);
     if (status == STATUS_OK) {
         status = kafka_reload(s, err);

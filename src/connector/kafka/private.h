@@ -2,11 +2,31 @@
 #ifndef WEIR_CONNECTOR_KAFKA_PRIVATE_H
 #define WEIR_CONNECTOR_KAFKA_PRIVATE_H
 
+#include "connector/kafka/ends.h"
 #include "connector/kafka/kafka.h"
 #include "connector/kafka/member.h"
 #include "connector/kafka/reader.h"
 #include "connector/kafka/store.h"
 #include "connector/kafka/topics.h"
+#include "connector/topics.h"
+
+/* Of a topic as a place: what it is to be when it is made (connector/topics.h). */
+#define KAFKA_TOPIC_FIELDS(made)                                                                  \
+    {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100000,                   \
+     .help = "of a topic that " made "; as many as the brokers make unless set"},                 \
+    {.key = "replication", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100,                     \
+     .help = "of a topic that " made ": on how many brokers it is; as the brokers do it unless "  \
+             "set"},                                                                              \
+    {.key = "retention", .type = GRAMMAR_DURATION_OR_UNLIMITED,                                   \
+     .help = "of a topic that " made ": records older than that go; as the brokers do it unless " \
+             "set"},                                                                              \
+    {.key = "retention_bytes", .type = GRAMMAR_SIZE,                                              \
+     .help = "of a topic that " made ": of a partition above that size the oldest records go; "   \
+             "as the brokers do it unless set"},                                                  \
+    {.key = "timestamps", .type = GRAMMAR_CHOICE, .choices = kafka_timestamps,                    \
+     .help = "of a topic that " made ": set by the broker when it writes a record, or by its "    \
+             "producer; as the brokers do it unless set"}
+extern const char *const kafka_timestamps[];
 
 struct kafka_source {
     struct source source; /* first */
@@ -18,6 +38,7 @@ struct kafka_source {
     struct kafka_client *client;
     struct kafka_client *group;  /* asks for a group's offsets; NULL until then */
     struct kafka_member *member; /* NULL: all partitions are ours */
+    struct kafka_ends *ends;     /* NULL: nobody has watched yet */
     struct kafka_topic topic;
     struct kafka_topic_watch *watch;
     struct source_partition *partitions;
@@ -30,21 +51,15 @@ struct kafka_source {
 void kafka_record(const rd_kafka_message_t *message, struct arena *arena, struct record *out);
 
 /* Where the rows of one source partition land in one output partition: offset of the first and the
- * last, −1: none yet. Written by delivery reports. */
+ * last, −1: none yet. Written by delivery reports, on the committer's thread. */
 struct kafka_range {
+    struct kafka_range *next; /* made before it */
     uint32_t source_partition;
     uint32_t partition;
     int64_t offsets[2];
 };
 
-/* A row on its way out; bytes are in the outbox's buffer. */
-struct kafka_row {
-    uint32_t range;
-    int64_t timestamp_ms; /* 0: when it is sent */
-    size_t key_at, value_at, headers_at;
-    size_t key_size, value_size; /* SIZE_MAX: none */
-    uint32_t header_count;
-};
+struct kafka_chunk;
 
 /* A row that is too large for the topic. */
 struct kafka_reject {
@@ -59,23 +74,32 @@ struct kafka_reject {
     char message[120];
 };
 
+/* Rows stand in chunks that never move: the producer reads them where they are. A chunk that is full
+ * may be sent while the worker fills the next one. */
 struct kafka_outbox {
     struct outbox outbox; /* first */
-    struct buffer bytes;
-    struct kafka_row *rows;
-    uint32_t row_count, row_capacity;
-    struct kafka_range *ranges;
-    uint32_t range_count, range_capacity;
+    /* of the worker, until the epoch is closed */
+    struct kafka_chunk *first, *last; /* in order; NULL: no rows */
+    struct kafka_chunk *spare;        /* for later rows */
+    struct kafka_range *ranges;       /* the newest first */
+    struct buffer bytes;              /* of rejects */
     struct kafka_reject *rejects;
     uint32_t reject_count, reject_capacity;
     struct buffer scratch;
+    /* of both */
+    struct mutex mutex;
+    struct kafka_chunk *full; /* the last one that is full; under the mutex */
+    /* of the committer */
+    struct kafka_chunk *sent; /* the last one that the producer has; NULL: none */
+    uint32_t sent_bytes;      /* of it */
+    struct buffer headers;
 };
 
 struct kafka_sink {
     struct sink sink; /* first */
     char *topic_name;
     uint32_t key_field;    /* FIELD_NONE: the record's own key */
-    uint32_t asked;        /* partitions that the pipeline file asks for; 0: it does not */
+    struct topic_wish wish; /* what the pipeline file asks for */
     uint32_t partitions;   /* of the topic, once it is known */
     char topic_id[32];     /* likewise */
     int64_t record_limit;  /* max.message.bytes, once it is known; 0: not yet */
@@ -122,6 +146,9 @@ struct kafka_system {
     bool is_claimed;
     bool in_doubt;                 /* a producer failed: what it had sent may be committed */
     uint64_t produced;             /* in this transaction */
+    /* What was sent of the epoch that is open: nothing; some rows, in a transaction that goes on; or
+     * it failed, and all is sent again when it is closed. */
+    enum { AHEAD_NONE, AHEAD_BEGUN, AHEAD_FAILED } ahead;
     struct kafka_store store;
     bool is_loaded;
     struct kafka_held *held;
@@ -141,6 +168,16 @@ static inline struct kafka_outbox *kafka_outbox(struct outbox *outbox)
 {
     return (struct kafka_outbox *)outbox;
 }
+
+/* --- admin.c --- */
+
+extern const struct topics_ops kafka_topics_ops;
+/* What weir.progress.NAME is made as: one partition, compacted; `replication` 0: the brokers'. */
+enum status kafka_make_compacted(struct kafka_client *client, const char *name,
+                                 uint32_t replication, struct error *err) WEIR_MUST_USE;
+/* As the wish says; fine when it is there. */
+enum status kafka_make_wished(struct kafka_client *client, const struct topic_wish *wish,
+                              struct error *err) WEIR_MUST_USE;
 
 /* --- examine.c --- */
 
@@ -169,10 +206,15 @@ struct bytes kafka_outbox_slice(const struct kafka_outbox *outbox, size_t at, si
 /* Reads headers that were copied; `out` has room for `count`. */
 void kafka_outbox_headers(const struct kafka_outbox *outbox, size_t at, uint32_t count,
                           struct record_header *out);
-/* Hands all rows to the producer, whose delivery reports then fill the ranges. Rows stay where they
- * are until these have come. */
+/* Whether rows are there that may be sent although the epoch is open. */
+bool kafka_outbox_has_full(struct kafka_outbox *outbox);
+/* Hands rows to the producer that it does not have yet, whose delivery reports then fill the ranges:
+ * those of full chunks while the worker may add more, or all. Rows stay where they are until these
+ * have come. */
 rd_kafka_resp_err_t kafka_outbox_produce(struct kafka_outbox *outbox, struct kafka_client *client,
-                                         rd_kafka_topic_t *topic, uint64_t *produced);
+                                         rd_kafka_topic_t *topic, bool all, uint64_t *produced);
+/* What was handed over has come to nothing: all is to be sent again. Not before the epoch is closed. */
+void kafka_outbox_rewind(struct kafka_outbox *outbox);
 
 /* --- sink.c --- */
 
@@ -228,6 +270,8 @@ enum status kafka_find_plan(struct kafka_system *s, struct hash128 plan_hash, st
 
 enum status kafka_commit(struct system *system, const struct epoch *epoch,
                          struct progress *progresses, struct error *err);
+void kafka_send_ahead(struct system *system, struct outbox **outboxes);
+void kafka_take_back(struct system *system);
 
 /* Transactions: begin, put…, end. After anything but OK the transaction is gone, and the producer
  * with it where it cannot be trusted any more. */

@@ -23,8 +23,7 @@ static const struct grammar_field sink_fields[] = {
      .help = "the topic; made when it is not there"},
     {.key = "key", .type = GRAMMAR_STRING,
      .help = "the field whose value becomes the key; the record's own key unless set"},
-    {.key = "partitions", .type = GRAMMAR_INT, .minimum = 1, .maximum = 100000,
-     .help = "of a topic that is made; as many as the brokers make unless set"},
+    KAFKA_TOPIC_FIELDS("is made"),
     {0},
 };
 
@@ -113,7 +112,7 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     bool found = false;
     enum status status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
     if (status == STATUS_OK && !found && may_make) {
-        status = kafka_topic_make(s->client, sink->topic_name, sink->asked, NULL, err);
+        status = kafka_make_wished(s->client, &sink->wish, err);
         if (status == STATUS_OK) {
             status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
         }
@@ -121,11 +120,11 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     if (status != STATUS_OK || !found) {
         return status;
     }
-    if (sink->asked != 0 && sink->asked != topic.partition_count) {
+    if (sink->wish.partitions != 0 && sink->wish.partitions != topic.partition_count) {
         return error_set(err, STATUS_CONFIG, "sink.partitions",
                          "sink '%s' asks for %u partitions, but topic '%s' has %u: write that "
                          "number, leave it out, or name another topic",
-                         sink->sink.name, sink->asked, sink->topic_name, topic.partition_count);
+                         sink->sink.name, sink->wish.partitions, sink->topic_name, topic.partition_count);
     }
     if (sink->sink.is_dlq && may_make && kafka_topic_is_compacted(s->client, sink->topic_name)) {
         return error_set(err, STATUS_CONFIG, "sink.compacted",
@@ -365,8 +364,9 @@ static enum status add_sink(const struct sink_ops *ops, struct system *system, c
                             .index = system->sink_count};
     s->topic_name = memory_copy_string(topic);
     s->key_field = is_dlq ? FIELD_NONE : key_field;
-    s->asked = (uint32_t)grammar_int(config, "partitions", 0);
-    s->partitions = s->asked != 0 ? s->asked : PARTITIONS_OTHERWISE;
+    s->wish = topic_wish_read(config);
+    s->wish.name = s->topic_name;
+    s->partitions = s->wish.partitions != 0 ? s->wish.partitions : PARTITIONS_OTHERWISE;
     system->sinks = memory_realloc(system->sinks,
                                    size_mul(system->sink_count + 1, sizeof *system->sinks));
     system->sinks[system->sink_count++] = &s->sink;

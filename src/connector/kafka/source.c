@@ -20,6 +20,7 @@ static const struct grammar_field source_fields[] = {
     {.key = "start", .type = GRAMMAR_STRING,
      .help = "where the first start begins: earliest (unless set), latest, or a time such as "
              "2026-01-31T12:00:00Z: with the first record whose timestamp is not before it"},
+    KAFKA_TOPIC_FIELDS("'weir topic create' makes"),
     {.key = "assignment", .type = GRAMMAR_CHOICE, .choices = assignments,
      .help = "how processes share partitions: cooperative-sticky (unless set), range"},
     {.key = "instance_id", .type = GRAMMAR_NAME,
@@ -43,6 +44,7 @@ static void close_source(struct source *source)
         kafka_reader_free(s->readers[p]);
     }
     kafka_topic_watch_free(s->watch);
+    kafka_ends_free(s->ends);
     kafka_client_close(s->group);
     kafka_client_close(s->client);
     kafka_signal_fini(&s->signal);
@@ -156,6 +158,15 @@ static enum status open_end_offset(struct source *source, uint32_t partition, in
 {
     struct kafka_source *s = self(source);
     return kafka_high_watermark(s->client, s->topic_name, partition, out_offset, err);
+}
+
+static void watch_ends(struct source *source, int64_t *out_offsets)
+{
+    struct kafka_source *s = self(source);
+    if (s->ends == NULL) {
+        s->ends = kafka_ends_new(s->client, s->topic_name, s->topic.partition_count);
+    }
+    kafka_ends_look(s->ends, out_offsets);
 }
 
 /* A limit of the topic; −1, as Kafka writes none, and 0 are none. */
@@ -318,13 +329,19 @@ static enum status read_batch(struct source *source, uint32_t partition, struct 
     return status;
 }
 
+/* A client of the group that is no member of it. */
+static enum status open_group(struct kafka_source *s, const char *group, struct error *err)
+{
+    return s->group != NULL ? STATUS_OK
+                            : kafka_client_open(s->config, s->folder, KAFKA_FETCH, group, NULL,
+                                                &s->group, err);
+}
+
 static enum status read_group(struct source *source, const char *group, uint32_t partition,
                               int64_t *out_offset, bool *out_found, struct error *err)
 {
     struct kafka_source *s = self(source);
-    enum status status = s->group != NULL ? STATUS_OK
-                                          : kafka_client_open(s->config, s->folder, KAFKA_FETCH,
-                                                              group, NULL, &s->group, err);
+    enum status status = open_group(s, group, err);
     return status == STATUS_OK ? kafka_group_offset(s->group, group, s->topic_name, partition,
                                                     out_offset, NULL, out_found, err)
                                : status;
@@ -335,9 +352,11 @@ static enum status write_group(struct source *source, const char *group, const i
                                struct error *err)
 {
     struct kafka_source *s = self(source);
-    return s->commits_offsets ? STATUS_OK
-                              : kafka_group_note(s->client, group, s->topic_name, offsets,
-                                                 s->topic.partition_count, err);
+    enum status status = s->commits_offsets ? STATUS_OK : open_group(s, group, err);
+    return status != STATUS_OK || s->commits_offsets
+               ? status
+               : kafka_group_note(s->group, group, s->topic_name, offsets,
+                                  s->topic.partition_count, err);
 }
 
 /* --- the group --- */
@@ -397,16 +416,17 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
 }
 
 #define KAFKA_SOURCE_OPS                                                                          \
-    .grammar = source_fields, .can_replay = true, .has_keys = true,                               \
+    .grammar = source_fields, .can_replay = true, .is_remote = true, .has_keys = true,            \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
-    .partitions = partitions, .end_offset = end_offset, .open_end_offset = open_end_offset,       \
-    .check_place = check_place, .retention = read_retention, .offset_at = offset_at,              \
-    .seek = seek, .read = read_batch, .read_group = read_group, .write_group = write_group,       \
-    .join = join, .count_members = count_members, .poll_assignment = poll_assignment,             \
-    .answer_assignment = answer_assignment, .is_finished = is_finished, .wait = wait_for_more
+    .partitions = partitions, .end_offset = end_offset, .watch_ends = watch_ends,                 \
+    .open_end_offset = open_end_offset, .check_place = check_place, .retention = read_retention,  \
+    .offset_at = offset_at, .seek = seek, .read = read_batch, .read_group = read_group,           \
+    .write_group = write_group, .join = join, .count_members = count_members,                     \
+    .poll_assignment = poll_assignment, .answer_assignment = answer_assignment,                   \
+    .is_finished = is_finished, .wait = wait_for_more
 
 const struct source_ops kafka_source_ops = {
-    .kind = "kafka", .open = open_kafka, KAFKA_SOURCE_OPS};
+    .kind = "kafka", .open = open_kafka, .topics = &kafka_topics_ops, KAFKA_SOURCE_OPS};
 
 /* The service stamps records itself, and says so in every one of them. */
 const struct source_ops event_hubs_source_ops = {

@@ -17,7 +17,7 @@
 
 #define BATCH_BYTES_MOST 1000000
 /* Between two epochs the brokers have nothing to do until answers have come and gone. */
-#define EPOCH_BYTES (8u * 1024u * 1024u)
+#define EPOCH_BYTES (6u * 1024u * 1024u)
 
 static const char *place_of(const struct system *system)
 {
@@ -517,15 +517,16 @@ static enum status scan_rejects(struct system *system, const char *pipeline,
 
 static enum status prepare(struct kafka_system *s, struct error *err)
 {
-    static const char *const settings[] = {"cleanup.policy", "compact",
-                                           "min.cleanable.dirty.ratio", "0.1",
-                                           "segment.bytes", "16777216",
-                                           "segment.ms", "3600000", NULL};
     struct kafka_topic topic;
+    uint32_t replication = 0;
     bool found = false;
     enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, &found, err);
     if (status == STATUS_OK && !found) {
-        status = kafka_topic_make(s->client, s->progress_topic, 1, settings, err);
+        for (uint32_t i = 0; i < s->system.sink_count; i++) {
+            uint32_t asked = kafka_sink(s->system.sinks[i])->wish.replication;
+            replication = asked > replication ? asked : replication;
+        }
+        status = kafka_make_compacted(s->client, s->progress_topic, replication, err);
     } else if (status == STATUS_OK && topic.partition_count != 1) {
         status = error_set(err, STATUS_CONFIG, "progress.topic",
                            "topic '%s' has %u partitions; it must have one, and cleanup.policy="
@@ -718,6 +719,8 @@ const struct system_ops kafka_system_ops = {
     .count_partitions = count_partitions,
     .begin = begin,
     .take_over = take_over,
+    .send_ahead = kafka_send_ahead,
+    .take_back = kafka_take_back,
     .commit = kafka_commit,
     .load_plan = load_plan,
     .load_segments = load_segments,

@@ -60,9 +60,34 @@ static bool is_unknown(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 }
 
-static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer,
-                                            struct kafka_topic *out)
+/* What a topic is; the answer comes. */
+static void ask_what(struct kafka_client *client, const char *name, struct question *question)
 {
+    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, question);
+    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
+    rd_kafka_DescribeTopics(client->rk, topics, question->options, question->queue);
+    rd_kafka_TopicCollection_destroy(topics);
+}
+
+/* Of one topic; `use` gets its description. */
+static rd_kafka_resp_err_t describe(struct kafka_client *client, const char *name,
+                                    rd_kafka_resp_err_t (*use)(rd_kafka_event_t *answer,
+                                                               void *context),
+                                    void *context)
+{
+    struct question question;
+    ask_what(client, name, &question);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = use(question.answer, context);
+    }
+    end_question(&question);
+    return code;
+}
+
+static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer, void *context)
+{
+    struct kafka_topic *out = context;
     size_t count = 0;
     const rd_kafka_TopicDescription_t **topics = rd_kafka_DescribeTopics_result_topics(
         rd_kafka_event_DescribeTopics_result(answer), &count);
@@ -85,26 +110,11 @@ static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer,
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-/* What a topic is; the answer comes. */
-static void ask_what(struct kafka_client *client, const char *name, struct question *question)
-{
-    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, question);
-    rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
-    rd_kafka_DescribeTopics(client->rk, topics, question->options, question->queue);
-    rd_kafka_TopicCollection_destroy(topics);
-}
-
 enum status kafka_topic_find(struct kafka_client *client, const char *name,
                              struct kafka_topic *out, bool *out_found, struct error *err)
 {
-    struct question question;
     char doing[320];
-    ask_what(client, name, &question);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        code = take_description(question.answer, out);
-    }
-    end_question(&question);
+    rd_kafka_resp_err_t code = describe(client, name, take_description, out);
     *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR;
     if (*out_found || is_unknown(code)) {
         return STATUS_OK;
@@ -165,15 +175,97 @@ bool kafka_topic_watch_look(struct kafka_topic_watch *watch, struct kafka_topic 
     return is_told;
 }
 
+/* --- where they are kept --- */
+
+struct replica_list {
+    struct kafka_replicas *items;
+    uint32_t count;
+};
+
+static rd_kafka_resp_err_t take_replicas(rd_kafka_event_t *answer, void *context)
+{
+    struct replica_list *list = context;
+    size_t count = 0;
+    const rd_kafka_TopicDescription_t **topics = rd_kafka_DescribeTopics_result_topics(
+        rd_kafka_event_DescribeTopics_result(answer), &count);
+    const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topics[0]);
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return rd_kafka_error_code(error);
+    }
+    const rd_kafka_TopicPartitionInfo_t **partitions =
+        rd_kafka_TopicDescription_partitions(topics[0], &count);
+    list->items = memory_alloc_zero(count + 1, sizeof *list->items);
+    list->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        struct kafka_replicas *item = &list->items[rd_kafka_TopicPartitionInfo_partition(
+            partitions[i])];
+        const rd_kafka_Node_t *leader = rd_kafka_TopicPartitionInfo_leader(partitions[i]);
+        size_t replicas = 0;
+        size_t in_sync = 0;
+        (void)rd_kafka_TopicPartitionInfo_replicas(partitions[i], &replicas);
+        (void)rd_kafka_TopicPartitionInfo_isr(partitions[i], &in_sync);
+        *item = (struct kafka_replicas){.leader = leader == NULL ? -1 : rd_kafka_Node_id(leader),
+                                        .replicas = (uint32_t)replicas,
+                                        .in_sync = (uint32_t)in_sync};
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+enum status kafka_topic_replicas(struct kafka_client *client, const char *name,
+                                 struct kafka_replicas **out, uint32_t *out_count,
+                                 struct error *err)
+{
+    struct replica_list list = {0};
+    char doing[320];
+    rd_kafka_resp_err_t code = describe(client, name, take_replicas, &list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *out = list.items;
+        *out_count = list.count;
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "ask where topic '%s' is kept", name);
+    return kafka_error(client, code, doing, err);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+enum status kafka_topic_names(struct kafka_client *client, struct arena *arena, char ***out,
+                              uint32_t *out_count, struct error *err)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(client->rk, 1, NULL, &metadata, KAFKA_TIMEOUT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_poll(client->rk, 0);
+        return kafka_error(client, code, "ask which topics there are", err);
+    }
+    const uint32_t count = (uint32_t)metadata->topic_cnt;
+    char **names = arena_alloc(arena, size_mul(count + 1u, sizeof *names));
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = arena_copy_string(arena, metadata->topics[i].topic);
+    }
+    rd_kafka_metadata_destroy(metadata);
+    if (count > 1) {
+        qsort(names, count, sizeof *names, compare_names);
+    }
+    *out = names;
+    *out_count = count;
+    return STATUS_OK;
+}
+
 /* --- making --- */
 
 static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
-                                  uint32_t partitions, const char *const *settings,
-                                  char *reason, size_t reason_size)
+                                  uint32_t partitions, uint32_t replication,
+                                  const char *const *settings, char *reason, size_t reason_size)
 {
     struct question question;
-    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
-        name, partitions == 0 ? -1 : (int)partitions, -1, reason, reason_size);
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(name, partitions == 0 ? -1 : (int)partitions,
+                              replication == 0 ? -1 : (int)replication, reason, reason_size);
     if (topic == NULL) {
         return RD_KAFKA_RESP_ERR__INVALID_ARG;
     }
@@ -197,13 +289,14 @@ static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
 }
 
 enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
-                             const char *const *settings, struct error *err)
+                             uint32_t replication, const char *const *settings,
+                             struct error *err)
 {
     struct kafka_topic topic;
     char reason[256] = "";
     char doing[640];
     rd_kafka_resp_err_t code =
-        create(client, name, partitions, settings, reason, sizeof reason);
+        create(client, name, partitions, replication, settings, reason, sizeof reason);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
         (void)snprintf(doing, sizeof doing, "make topic '%s'%s%s%s", name,
                        reason[0] == '\0' ? "" : " (", reason, reason[0] == '\0' ? "" : ")");
@@ -223,32 +316,97 @@ enum status kafka_topic_make(struct kafka_client *client, const char *name, uint
     return status;
 }
 
-bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
-                         char *out_text, size_t size)
+enum status kafka_topic_change(struct kafka_client *client, const char *name,
+                               const char *const *settings, struct error *err)
 {
     struct question question;
-    bool found = false;
+    char doing[320];
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
+    for (; *settings != NULL; settings += 2) {
+        rd_kafka_error_t *refused = rd_kafka_ConfigResource_add_incremental_config(
+            resource, settings[0], RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, settings[1]);
+        check(refused == NULL);
+    }
+    ask(client, RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, &question);
+    rd_kafka_IncrementalAlterConfigs(client->rk, &resource, 1, question.options, question.queue);
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_ConfigResource_t **results =
+            rd_kafka_IncrementalAlterConfigs_result_resources(
+                rd_kafka_event_IncrementalAlterConfigs_result(question.answer), &count);
+        code = rd_kafka_ConfigResource_error(results[0]);
+    }
+    end_question(&question);
+    rd_kafka_ConfigResource_destroy(resource);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "change what topic '%s' keeps", name);
+    return kafka_error(client, code, doing, err);
+}
+
+/* --- settings --- */
+
+enum status kafka_topic_settings(struct kafka_client *client, const char *name,
+                                 void (*visit)(void *context, const char *setting,
+                                               const char *text),
+                                 void *context, struct error *err)
+{
+    struct question question;
+    char doing[320];
+    size_t count = 0;
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
     ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, &question);
     rd_kafka_DescribeConfigs(client->rk, &resource, 1, question.options, question.queue);
-    if (answer_of(client, &question) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        size_t count = 0;
+    rd_kafka_resp_err_t code = answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         const rd_kafka_ConfigResource_t **results = rd_kafka_DescribeConfigs_result_resources(
             rd_kafka_event_DescribeConfigs_result(question.answer), &count);
         const rd_kafka_ConfigEntry_t **entries =
             rd_kafka_ConfigResource_configs(results[0], &count);
-        for (size_t i = 0; i < count && !found; i++) {
+        code = rd_kafka_ConfigResource_error(results[0]);
+        for (size_t i = 0; i < count; i++) {
             const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-            found = strcmp(rd_kafka_ConfigEntry_name(entries[i]), setting) == 0 && value != NULL;
-            if (found) {
-                (void)snprintf(out_text, size, "%s", value);
+            if (value != NULL) {
+                visit(context, rd_kafka_ConfigEntry_name(entries[i]), value);
             }
         }
     }
     end_question(&question);
     rd_kafka_ConfigResource_destroy(resource);
-    return found;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return STATUS_OK;
+    }
+    (void)snprintf(doing, sizeof doing, "ask for the settings of topic '%s'", name);
+    return kafka_error(client, code, doing, err);
+}
+
+struct one_setting {
+    const char *setting;
+    char *out_text;
+    size_t size;
+    bool is_found;
+};
+
+static void take_setting(void *context, const char *setting, const char *text)
+{
+    struct one_setting *one = context;
+    if (strcmp(setting, one->setting) == 0) {
+        (void)snprintf(one->out_text, one->size, "%s", text);
+        one->is_found = true;
+    }
+}
+
+bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
+                         char *out_text, size_t size)
+{
+    struct one_setting one = {.setting = setting, .out_text = out_text, .size = size};
+    struct error ignored = {0};
+    enum status status = kafka_topic_settings(client, name, take_setting, &one, &ignored);
+    return status == STATUS_OK && one.is_found;
 }
 
 bool kafka_topic_is_compacted(struct kafka_client *client, const char *name)
@@ -396,30 +554,28 @@ enum status kafka_group_offset(struct kafka_client *client, const char *group, c
     return kafka_error(client, code, doing, err);
 }
 
+/* By the consumer's own request too: the admin client's one for it (AlterConsumerGroupOffsets) finds
+ * the coordinator in the same way that ends the process. */
 enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
                              const int64_t *offsets, uint32_t count, struct error *err)
 {
-    struct question question;
     char doing[320];
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client->rk);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (uint32_t p = 0; p < count; p++) {
         rd_kafka_topic_partition_list_add(list, topic, (int32_t)p)->offset = offsets[p];
     }
-    rd_kafka_AlterConsumerGroupOffsets_t *request =
-        rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-    ask(client, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, &question);
-    rd_kafka_AlterConsumerGroupOffsets(client->rk, &request, 1, question.options,
-                                       question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(client->rk, list, queue, NULL, NULL);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        size_t groups = 0;
-        const rd_kafka_group_result_t **results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
-            rd_kafka_event_AlterConsumerGroupOffsets_result(question.answer), &groups);
-        code = rd_kafka_error_code(rd_kafka_group_result_error(results[0]));
+        rd_kafka_event_t *answer = rd_kafka_queue_poll(queue, KAFKA_TIMEOUT_MS);
+        rd_kafka_poll(client->rk, 0);
+        code = answer == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(answer);
+        if (answer != NULL) {
+            rd_kafka_event_destroy(answer);
+        }
     }
-    end_question(&question);
-    rd_kafka_AlterConsumerGroupOffsets_destroy(request);
     rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_queue_destroy(queue);
     (void)snprintf(doing, sizeof doing, "note how far group '%s' has come", group);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : kafka_error(client, code, doing, err);
 }

@@ -26,12 +26,33 @@ struct kafka_topic_watch *kafka_topic_watch_new(struct kafka_client *client, con
  * does a topic that is not there, as it seems for a moment when leaders move. */
 bool kafka_topic_watch_look(struct kafka_topic_watch *watch, struct kafka_topic *out);
 void kafka_topic_watch_free(struct kafka_topic_watch *watch); /* takes NULL */
-/* `settings` are pairs, NULL-terminated; partitions 0: as many as the brokers make. Waits until the
- * topic is known. Fine when it is there. */
+/* Where a partition is kept; the leader is -1 when there is none. */
+struct kafka_replicas {
+    int32_t leader;
+    uint32_t replicas, in_sync;
+};
+/* Of every partition of a topic that is there, in memory of the caller's to free. */
+enum status kafka_topic_replicas(struct kafka_client *client, const char *name,
+                                 struct kafka_replicas **out, uint32_t *out_count,
+                                 struct error *err) WEIR_MUST_USE;
+/* `settings` are pairs, NULL-terminated; partitions and replication 0: as the brokers make them.
+ * Waits until the topic is known. Fine when it is there. */
 enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
-                             const char *const *settings, struct error *err) WEIR_MUST_USE;
+                             uint32_t replication, const char *const *settings,
+                             struct error *err) WEIR_MUST_USE;
+/* Pairs as above: what they name changes, all else stays. */
+enum status kafka_topic_change(struct kafka_client *client, const char *name,
+                               const char *const *settings, struct error *err) WEIR_MUST_USE;
+/* The names of all topics that this client may see, ascending, in `arena`. */
+enum status kafka_topic_names(struct kafka_client *client, struct arena *arena, char ***out,
+                              uint32_t *out_count, struct error *err) WEIR_MUST_USE;
 /* max.message.bytes; brokers that do not tell have the default. */
 int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name);
+/* Every setting of a topic that the brokers tell. */
+enum status kafka_topic_settings(struct kafka_client *client, const char *name,
+                                 void (*visit)(void *context, const char *setting,
+                                               const char *text),
+                                 void *context, struct error *err) WEIR_MUST_USE;
 /* One setting of a topic, and whether the brokers tell it. `out_text` is a copy, at most `size`. */
 bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
                          char *out_text, size_t size);
@@ -61,7 +82,7 @@ enum status kafka_group_offset(struct kafka_client *client, const char *group, c
 /* A group that is not there has none. */
 enum status kafka_group_members(struct kafka_client *client, const char *group, uint32_t *out,
                                 struct error *err) WEIR_MUST_USE;
-/* The group must have no members. */
+/* Of the client's own group, which must have no members. */
 enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
                              const int64_t *offsets, uint32_t count, struct error *err)
     WEIR_MUST_USE;

@@ -1,0 +1,114 @@
+#include "run/patience.h"
+
+#include <stdio.h>
+
+#include "base/time.h"
+#include "os/clock.h"
+#include "os/thread.h"
+#include "run/telemetry.h"
+
+#define SLICE_US (100 * INT64_C(1000))
+/* What works and fails in turns is spoken of so often. */
+#define QUIET_US (10 * TIME_US_PER_SECOND)
+#define USUAL_ABORTS 4
+
+bool patience_has_sense(const struct pipeline *pipeline, enum status status)
+{
+    const struct plan *plan = pipeline->plan;
+    bool is_remote = plan->source_ops->is_remote;
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        is_remote |= plan->systems[s]->ops->is_remote;
+    }
+    return (status == STATUS_RETRY || status == STATUS_ABORT) && is_remote &&
+           !pipeline->has_given_up && !stop_requested();
+}
+
+static void say(const struct patience *patience, void (*line_out)(void *context, const char *line),
+                const char *text)
+{
+    if (line_out != NULL) {
+        line_out(patience->observer->context, text);
+    }
+}
+
+/* False as soon as a stop is asked for. */
+static bool pause_for(struct pipeline *pipeline, int64_t duration_us)
+{
+    int64_t end_us = clock_monotonic_us() + duration_us;
+    for (;;) {
+        int64_t left_us = end_us - clock_monotonic_us();
+        if (stop_requested()) {
+            return false;
+        }
+        if (left_us <= 0) {
+            return true;
+        }
+        if (pipeline != NULL) {
+            /* Silence would be taken for death; what is said is looked at when the wait is over. */
+            (void)assignment_has_changed(pipeline);
+        }
+        clock_sleep_us(left_us < SLICE_US ? left_us : SLICE_US);
+    }
+}
+
+/* All tries were in vain: until an operator says go on. */
+static bool pause_until_resumed(struct patience *patience, struct pipeline *pipeline,
+                                const struct error *failure)
+{
+    char text[1024];
+    uint64_t resumes = telemetry_resumes(patience->telemetry);
+    telemetry_waits(patience->telemetry, HEALTH_SYSTEM_PAUSED, patience->repetition.attempts,
+                    failure);
+    repetition_describe_end(patience->policy, failure, patience->telemetry != NULL, text,
+                            sizeof text);
+    say(patience, patience->observer->warning, text);
+    while (telemetry_resumes(patience->telemetry) == resumes) {
+        if (!pause_for(pipeline, SLICE_US)) {
+            return false;
+        }
+    }
+    repetition_resume(&patience->repetition, patience->policy);
+    return true;
+}
+
+bool patience_wait(struct patience *patience, struct pipeline *pipeline,
+                   const struct error *failure)
+{
+    struct repetition *repetition = &patience->repetition;
+    char text[1024];
+    if (repetition->failures == 0) {
+        repetition_resume(repetition, patience->policy);
+    }
+    repetition_count(repetition);
+    if (repetition_is_over(repetition, patience->policy)) {
+        return patience->policy->end == RETRY_PAUSE &&
+               pause_until_resumed(patience, pipeline, failure);
+    }
+    /* A claim that a rebalance overtook is no trouble, once or twice. */
+    bool is_usual = failure->status == STATUS_ABORT && repetition->failures < USUAL_ABORTS;
+    if (!repetition->is_said && !is_usual && clock_monotonic_us() >= patience->quiet_until_us) {
+        repetition->is_said = true;
+        repetition_describe(patience->policy, failure, text, sizeof text);
+        say(patience, patience->observer->warning, text);
+    }
+    telemetry_waits(patience->telemetry, HEALTH_SYSTEM_AWAY, repetition->attempts, failure);
+    return pause_for(pipeline, repetition_next_us(repetition, patience->policy));
+}
+
+void patience_end(struct patience *patience)
+{
+    struct repetition *repetition = &patience->repetition;
+    char text[80];
+    if (repetition->failures == 0) {
+        return;
+    }
+    int64_t now_us = clock_monotonic_us();
+    if (repetition->is_said) {
+        (void)snprintf(text, sizeof text, "goes on after %.1f s",
+                       (double)(now_us - repetition->first_us) / 1e6);
+        say(patience, patience->observer->notice, text);
+        patience->quiet_until_us = now_us + QUIET_US;
+    }
+    telemetry_waits(patience->telemetry, HEALTH_SYSTEM_WORKS, 0, NULL);
+    *repetition = (struct repetition){0};
+}

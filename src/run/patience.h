@@ -1,0 +1,35 @@
+/*
+ * Patience: what is away when a run begins, or when partitions have come or gone, is waited for like
+ * a system that is away while it works (committer.h): as `retry` says, with one warning, and one
+ * notice when it works. So a run that is started before its brokers are up, or while they move
+ * leaders, goes on by itself.
+ *
+ * Only where something is on another machine: what is wrong with a file, whoever starts the run sees
+ * at once and can mend.
+ *
+ * Threads: the worker's.
+ */
+#ifndef WEIR_RUN_PATIENCE_H
+#define WEIR_RUN_PATIENCE_H
+
+#include "run/pipeline.h"
+#include "run/repetition.h"
+
+struct patience {
+    const struct retry_policy *policy;
+    const struct run_observer *observer;
+    struct telemetry *telemetry;
+    struct repetition repetition; /* of what fails now; zero: nothing does */
+    int64_t quiet_until_us;
+};
+
+/* Whether what failed is to be tried again. */
+bool patience_has_sense(const struct pipeline *pipeline, enum status status);
+/* Waits, and polls the group if the pipeline is its member (NULL: there is no pipeline). False: there
+ * is to be no other try, as all of the policy were in vain or a stop was asked for. */
+bool patience_wait(struct patience *patience, struct pipeline *pipeline,
+                   const struct error *failure);
+/* What failed works. */
+void patience_end(struct patience *patience);
+
+#endif
