@@ -349,6 +349,15 @@ static struct bytes member_or_base64(const struct batch *batch, uint32_t plain, 
     return bytes_is_none(text) ? member(batch, plain, row) : decode_base64(batch->arena, text);
 }
 
+/* JSON that a table keeps in a text stands in a JSON string. */
+static struct bytes json_member(const struct batch *batch, uint32_t index, uint32_t row)
+{
+    struct bytes json = member(batch, index, row);
+    return !bytes_is_none(json) && json.size > 0 && json.data[0] == '"'
+               ? json_value(batch->arena, json).text
+               : json;
+}
+
 static enum status visit_line(struct reading *reading, const struct batch *batch, uint32_t row,
                               struct error *err)
 {
@@ -357,6 +366,7 @@ static enum status visit_line(struct reading *reading, const struct batch *batch
     for (uint32_t i = 0; i < PART_COUNT; i++) {
         parts[i] = member(batch, i, row);
     }
+    parts[PART_VIOLATIONS] = json_member(batch, PART_VIOLATIONS, row);
     parts[PART_DETAIL] = member_or_base64(batch, PART_DETAIL, MEMBER_DETAIL_BASE64, row);
     if (!letter_from_parts(batch->arena, parts, &letter)) {
         reading->foreign_count++;
@@ -364,7 +374,7 @@ static enum status visit_line(struct reading *reading, const struct batch *batch
     }
     letter.key = member_or_base64(batch, MEMBER_KEY, MEMBER_KEY_BASE64, row);
     letter.value = member_or_base64(batch, MEMBER_VALUE, MEMBER_VALUE_BASE64, row);
-    headers_from_json(batch->arena, member(batch, MEMBER_HEADERS, row), &letter);
+    headers_from_json(batch->arena, json_member(batch, MEMBER_HEADERS, row), &letter);
     return visit(reading, &letter, err);
 }
 
@@ -404,6 +414,12 @@ static enum status read_file(struct reading *reading, struct line_reader *reader
     return status;
 }
 
+static void line_reader_fini(struct line_reader *reader)
+{
+    json_decoder_free(reader->decoder);
+    batch_free(reader->batch);
+}
+
 static enum status read_files(struct reading *reading, const struct place *place,
                               struct error *err)
 {
@@ -417,9 +433,35 @@ static enum status read_files(struct reading *reading, const struct place *place
     for (size_t i = 0; i < count && status == STATUS_OK && !reading->is_done; i++) {
         status = read_file(reading, &reader, paths[i], err);
     }
-    json_decoder_free(reader.decoder);
-    batch_free(reader.batch);
+    line_reader_fini(&reader);
     arena_free(arena);
+    return status;
+}
+
+/* --- tables of a database server, whose rows come as JSON --- */
+
+struct remote_rows {
+    struct reading *reading;
+    struct line_reader reader;
+};
+
+static enum status visit_remote_row(void *context, const struct place_row *row, bool *out_done,
+                                    struct error *err)
+{
+    struct remote_rows *rows = context;
+    batch_append_record(rows->reader.batch)->value = row->value;
+    enum status status = visit_lines(rows->reading, &rows->reader, err);
+    *out_done = rows->reading->is_done;
+    return status;
+}
+
+static enum status read_remote_table(struct reading *reading, const struct place *place,
+                                     struct error *err)
+{
+    struct remote_rows rows = {.reading = reading};
+    line_reader_init(&rows.reader);
+    enum status status = place_each_row(place, visit_remote_row, &rows, err);
+    line_reader_fini(&rows.reader);
     return status;
 }
 
@@ -434,7 +476,8 @@ enum status letters_each(const struct place *place, letters_visitor *visitor, vo
         status = place_each_record(place, visit_record, &reading, err);
         break;
     case PLACE_TABLE:
-        status = read_table(&reading, place, err);
+        status = place->connector == NULL ? read_table(&reading, place, err)
+                                          : read_remote_table(&reading, place, err);
         break;
     case PLACE_FILE:
     case PLACE_STREAM:

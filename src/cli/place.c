@@ -119,6 +119,25 @@ static bool read_remote(const char *folder, const struct doc *node, struct place
     return false;
 }
 
+/* A table of a database that some connector reaches over a connection. False: the node names none. */
+static bool read_remote_table(const char *folder, const struct doc *node, struct place *out)
+{
+    for (size_t i = 0; i < node->count; i++) {
+        const char *kind = node->keys[i]->text;
+        const struct sink_kind *sink = registry_sink(kind);
+        if (sink != NULL && sink->each_row != NULL) {
+            out->kind = PLACE_TABLE;
+            out->connector = kind;
+            out->config = node->items[i];
+            out->folder = folder;
+            out->path = kind;
+            out->name = grammar_string(out->config, "table", "");
+            return true;
+        }
+    }
+    return false;
+}
+
 /* `node` is a source, a sink or a dlq, and has passed the grammar. */
 static enum status read_node(struct arena *arena, const char *pipeline, const struct doc *node,
                              struct place *out, struct error *err)
@@ -149,12 +168,13 @@ static enum status read_node(struct arena *arena, const char *pipeline, const st
         out->path = "-";
         return STATUS_OK;
     }
-    if (read_remote(path_from(arena, pipeline, ""), node, out)) {
+    const char *folder = path_from(arena, pipeline, "");
+    if (read_remote(folder, node, out) || read_remote_table(folder, node, out)) {
         return STATUS_OK;
     }
     return doc_error(node, err, "use.place",
-                     "this verb reads local logs, topics of brokers, SQLite files, NDJSON files "
-                     "and standard input; this place is none of them");
+                     "this verb reads local logs, topics of brokers, tables, NDJSON files and "
+                     "standard input; this place is none of them");
 }
 
 static enum status no_such_sink(const struct doc *pipeline, const char *name, struct error *err)

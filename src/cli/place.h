@@ -9,7 +9,7 @@
  *   -                  standard input or output
  *   P.yaml:source, P.yaml:dlq, P.yaml:SINK
  *                      a place that a pipeline file names: one of those above, or a topic of
- *                      brokers over whatever connection the file describes
+ *                      brokers or a table over whatever connection the file describes
  *
  * Parsing opens nothing but the pipeline file and the module of a connector. Everything lives in
  * the given arena.
@@ -41,7 +41,7 @@ struct place {
     const char *path; /* of the log, the database, the file or folder; "-" for a stream */
     const char *name; /* of the topic or table; NULL for the others */
     const char *pipeline; /* the name that the pipeline file gives itself; NULL without one */
-    /* PLACE_REMOTE: the connector's kind (connector/registry.h), what it gets as `config`, and the
+    /* PLACE_REMOTE, and a table that is no SQLite file's: the connector's kind (connector/registry.h), what it gets as `config`, and the
      * folder where paths in that begin */
     const char *connector;
     const struct doc *config;

@@ -2,6 +2,7 @@
 
 #include "batch/batch.h"
 #include "cli/place.h"
+#include "connector/registry.h"
 #include "connector/source.h"
 
 struct topic_reading {
@@ -90,6 +91,10 @@ enum status place_each_row(const struct place *place, place_row_visitor *visit, 
     if (place->kind == PLACE_TOPIC || place->kind == PLACE_REMOTE) {
         struct row_reading rows = {.visit = visit, .context = context};
         return place_each_record(place, visit_record, &rows, err);
+    }
+    if (place->kind == PLACE_TABLE && place->connector != NULL) {
+        return registry_sink(place->connector)->each_row(place->config, place->folder, visit,
+                                                         context, err);
     }
     const struct rows_ops *ops = rows_find(place->kind == PLACE_TABLE ? "sqlite" : "file");
     return ops->each(place->path, place->name, visit, context, err);

@@ -16,6 +16,7 @@
 #ifndef WEIR_CONNECTOR_REGISTRY_H
 #define WEIR_CONNECTOR_REGISTRY_H
 
+#include "connector/rows.h"
 #include "connector/sink.h"
 #include "connector/source.h"
 
@@ -40,6 +41,12 @@ struct sink_kind {
     enum status (*sink_add)(struct system *system, const char *name, bool is_dlq,
                             const struct doc *config, const struct output_shape *shape,
                             struct sink **out, struct error *err);
+    /* Every row of a table that is reached over a connection, as JSON objects and with no pipeline
+     * around it (connector/rows.h): `config` as sink_add() gets it. Opens a session of its own, on
+     * the calling thread. CONFIG when there is no such table; RETRY when the server is away. NULL
+     * where rows are not read this way. */
+    enum status (*each_row)(const struct doc *config, const char *folder, place_row_visitor *visit,
+                            void *context, struct error *err);
 };
 
 /* The keys of a connection, of the sources and sinks of that kind. */
@@ -51,7 +58,7 @@ struct connection_kind {
     const char *address_key;
 };
 
-#define CONNECTOR_MODULE_VERSION 2u
+#define CONNECTOR_MODULE_VERSION 3u
 
 /* What the symbol `weir_connector_module` of a module is; lists are NULL-terminated. */
 struct connector_module {

@@ -1,6 +1,7 @@
 /*
  * Rows: the port through which the rows of any place are read as what they are, with no pipeline
- * around it. For verbs that look at places of others (reconcile, tail of a table); topics are read as sources.
+ * around it. For verbs that look at places of others (reconcile, tail of a table); topics are read as
+ * sources, and tables of a database server by their kind (sink_kind.each_row in registry.h).
  *
  * A row is handed out as a JSON object where it is one: a record's value, a line, a table's row
  * with its columns as members (texts that are not UTF-8 stand in base64 under NAME_base64). What it

@@ -222,6 +222,7 @@ const struct system_ops postgres_system_ops = {
     .load_segments = database_load_segments,
     .scan_rejects = database_scan_rejects,
     .load_rejects = load_rejects,
+    .examine = postgres_examine,
     .close = close_system,
 };
 
@@ -232,4 +233,5 @@ const struct sink_kind postgres_sink_kind = {
     .system_new = system_new,
     .system_connect = system_connect,
     .sink_add = postgres_sink_add,
+    .each_row = postgres_each_row,
 };

@@ -83,6 +83,12 @@ int64_t postgres_integer(const PGresult *result, int row, int column);
 enum status postgres_commit(struct system *system, const struct epoch *epoch,
                             struct progress *progresses, struct error *err);
 
+/* --- examine.c --- */
+
+/* system_ops.examine */
+enum status postgres_examine(struct system *system, system_finding_visitor *visit, void *context,
+                             struct error *err);
+
 /* --- system.c --- */
 
 extern const struct system_ops postgres_system_ops;

@@ -75,6 +75,12 @@ enum status postgres_sink_add(struct system *system, const char *name, bool is_d
                               const struct doc *config, const struct output_shape *shape,
                               struct sink **out, struct error *err);
 
+/* --- rows.c --- */
+
+/* sink_kind.each_row */
+enum status postgres_each_row(const struct doc *config, const char *folder,
+                              place_row_visitor *visit, void *context, struct error *err);
+
 /* --- system.c --- */
 
 extern const struct sink_kind postgres_sink_kind;

@@ -216,6 +216,7 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
     enum status status = ask_columns(t, &columns, err);
     if (status == STATUS_OK) {
         status = look_at_columns(t, columns, is_reader, err);
+        look_at_forms(t, columns);
         PQclear(columns);
     }
     /* What was written as an override is known by the server's own name now. */
