@@ -89,6 +89,9 @@ struct source_ops {
      * not known now. To be called again and again, as it may ask meanwhile. NULL where end_offset()
      * waits for nobody. */
     void (*watch_ends)(struct source *source, int64_t *out_offsets);
+    /* Whether it has answered nothing for some seconds, and why; never waits. To be called again and
+     * again, as it asks meanwhile. NULL where it is on this machine. */
+    bool (*is_away)(struct source *source, struct error *err);
     /* The same as end_offset() with what is there and may not be read yet: records of open transactions, and behind
      * them. NULL where there is no such thing. */
     enum status (*open_end_offset)(struct source *source, uint32_t partition, int64_t *out_offset,

@@ -5,12 +5,14 @@
 #include "base/time.h"
 #include "os/clock.h"
 #include "os/thread.h"
+#include "run/committer.h"
 #include "run/telemetry.h"
 
 #define SLICE_US (100 * INT64_C(1000))
 /* What works and fails in turns is spoken of so often. */
 #define QUIET_US (10 * TIME_US_PER_SECOND)
 #define USUAL_ABORTS 4
+#define WATCH_US TIME_US_PER_SECOND
 
 bool patience_has_sense(const struct pipeline *pipeline, enum status status)
 {
@@ -57,8 +59,8 @@ static bool pause_until_resumed(struct patience *patience, struct pipeline *pipe
 {
     char text[1024];
     uint64_t resumes = telemetry_resumes(patience->telemetry);
-    telemetry_waits(patience->telemetry, HEALTH_SYSTEM_PAUSED, patience->repetition.attempts,
-                    failure);
+    telemetry_waits(patience->telemetry, "start", HEALTH_SYSTEM_PAUSED,
+                    patience->repetition.attempts, failure);
     repetition_describe_end(patience->policy, failure, patience->telemetry != NULL, text,
                             sizeof text);
     say(patience, patience->observer->warning, text);
@@ -91,8 +93,47 @@ bool patience_wait(struct patience *patience, struct pipeline *pipeline,
         repetition_describe(patience->policy, failure, text, sizeof text);
         say(patience, patience->observer->warning, text);
     }
-    telemetry_waits(patience->telemetry, HEALTH_SYSTEM_AWAY, repetition->attempts, failure);
+    telemetry_waits(patience->telemetry, "start", HEALTH_SYSTEM_AWAY, repetition->attempts,
+                    failure);
     return pause_for(pipeline, repetition_next_us(repetition, patience->policy));
+}
+
+static bool has_rows_open(const struct pipeline *pipeline)
+{
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        if (committer_has_rows(pipeline->committers[s]) ||
+            !committer_is_idle(pipeline->committers[s])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void patience_watch(struct patience *patience, struct pipeline *pipeline)
+{
+    const int64_t now_us = clock_monotonic_us();
+    struct source *source = pipeline->source;
+    struct error why = {0};
+    char text[1024];
+    if (patience == NULL || source->ops->is_away == NULL ||
+        now_us - patience->watched_us < WATCH_US) {
+        return;
+    }
+    patience->watched_us = now_us;
+    bool is_away = source->ops->is_away(source, &why);
+    if (is_away == patience->is_source_away || (is_away && has_rows_open(pipeline))) {
+        return;
+    }
+    patience->is_source_away = is_away;
+    if (is_away) {
+        (void)snprintf(text, sizeof text, "%s (%s); repeating until it works", why.message,
+                       why.code);
+        say(patience, patience->observer->warning, text);
+        telemetry_waits(patience->telemetry, "source", HEALTH_SYSTEM_AWAY, 1, &why);
+    } else {
+        say(patience, patience->observer->notice, "the source answers again");
+        telemetry_waits(patience->telemetry, "source", HEALTH_SYSTEM_WORKS, 0, NULL);
+    }
 }
 
 void patience_end(struct patience *patience)
@@ -109,6 +150,6 @@ void patience_end(struct patience *patience)
         say(patience, patience->observer->notice, text);
         patience->quiet_until_us = now_us + QUIET_US;
     }
-    telemetry_waits(patience->telemetry, HEALTH_SYSTEM_WORKS, 0, NULL);
+    telemetry_waits(patience->telemetry, "start", HEALTH_SYSTEM_WORKS, 0, NULL);
     *repetition = (struct repetition){0};
 }

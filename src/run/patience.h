@@ -21,6 +21,8 @@ struct patience {
     struct telemetry *telemetry;
     struct repetition repetition; /* of what fails now; zero: nothing does */
     int64_t quiet_until_us;
+    int64_t watched_us;
+    bool is_source_away; /* while a run waits for nothing */
 };
 
 /* Whether what failed is to be tried again. */
@@ -29,6 +31,9 @@ bool patience_has_sense(const struct pipeline *pipeline, enum status status);
  * is to be no other try, as all of the policy were in vain or a stop was asked for. */
 bool patience_wait(struct patience *patience, struct pipeline *pipeline,
                    const struct error *failure);
+/* Of a run that works: a source that does not answer is spoken of, once, and once that it does again.
+ * What is away while rows wait for it, their committer speaks of. Nothing is held up. */
+void patience_watch(struct patience *patience, struct pipeline *pipeline);
 /* What failed works. */
 void patience_end(struct patience *patience);
 

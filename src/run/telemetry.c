@@ -325,11 +325,11 @@ void telemetry_failed(struct telemetry *telemetry, uint32_t s, enum health_syste
     health_set_system(telemetry->health, system->label, state, attempts, failure);
 }
 
-void telemetry_waits(struct telemetry *telemetry, enum health_system state, uint32_t attempts,
-                     const struct error *failure)
+void telemetry_waits(struct telemetry *telemetry, const char *for_what, enum health_system state,
+                     uint32_t attempts, const struct error *failure)
 {
     if (telemetry != NULL) {
-        health_set_system(telemetry->health, "start", state, attempts, failure);
+        health_set_system(telemetry->health, for_what, state, attempts, failure);
     }
 }
 

@@ -46,10 +46,10 @@ void telemetry_committed(struct telemetry *telemetry, uint32_t system, const str
 /* A try of a commit failed, or (PAUSED) none is made for now. */
 void telemetry_failed(struct telemetry *telemetry, uint32_t system, enum health_system state,
                       uint32_t attempts, const struct error *failure);
-/* What a run needs before it can work is away, or (PAUSED) not asked for any more, or (WORKS) there;
- * `failure` is NULL then. */
-void telemetry_waits(struct telemetry *telemetry, enum health_system state, uint32_t attempts,
-                     const struct error *failure);
+/* What a run needs before it can work ("start"), or its source ("source"), is away, or (PAUSED) not
+ * asked for any more, or (WORKS) there; `failure` is NULL then. */
+void telemetry_waits(struct telemetry *telemetry, const char *for_what, enum health_system state,
+                     uint32_t attempts, const struct error *failure);
 /* How often an operator has asked to go on. */
 uint64_t telemetry_resumes(const struct telemetry *telemetry);
 

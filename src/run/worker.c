@@ -10,6 +10,8 @@
 #include "os/clock.h"
 #include "os/thread.h"
 #include "run/accounting.h"
+#include "run/committer.h"
+#include "run/patience.h"
 #include "run/pipeline.h"
 #include "run/snapshots.h"
 #include "run/telemetry.h"
@@ -393,6 +395,7 @@ static enum status loop(struct worker *worker, struct error *err)
     while (!is_ending(pipeline) || !is_aligned(pipeline)) {
         uint64_t rows = 0;
         telemetry_tick(pipeline->telemetry, pipeline);
+        patience_watch(pipeline->patience, pipeline);
         if (assignment_has_changed(pipeline)) {
             break;
         }

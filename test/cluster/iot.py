@@ -30,6 +30,13 @@ def name_of(request):
     return re.sub(r"\W+", "-", request.node.name.removeprefix("test_")).strip("-").replace("_", "-")
 
 
+def until_said(it, text, times=1, seconds=40):
+    deadline = time.monotonic() + seconds
+    while it.said().count(text) < times:
+        assert time.monotonic() < deadline, it.said()
+        time.sleep(0.05)
+
+
 class Lab:
     """A pipeline with topics of its own in the cluster, in a folder with the workload and its truth."""
 

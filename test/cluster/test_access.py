@@ -150,7 +150,10 @@ def test_a_right_is_withdrawn(make, sasl_broker, right):
     try:
         assert process.wait(timeout=30) == 2, it.said()
         assert "kafka.not_allowed" in it.said(), it.said()
-        assert "kafka.not_allowed" in it.run(status=2).stderr
+        refused = it.run(status=2).stderr
+        assert "kafka.not_allowed" in refused, refused
+        if kind == "GROUP":
+            assert f"group '{it.name}'" in it.said() + refused, it.said()
     finally:
         withdrawn.give_back()
         process.kill()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from kafka_cluster import tool
-from cluster.iot import Follower, Lab, name_of, run_weir
+from cluster.iot import Follower, Lab, name_of, run_weir, until_said
 
 from checker import judge
 from checker.kafka_topic import KafkaTopic, client
@@ -48,13 +48,6 @@ def test_kill_9_while_records_come_in(lab, seed, long_run, instance):
     it.run()
     follower.judge()
     it.judge()
-
-
-def until_said(it, text, times):
-    deadline = time.monotonic() + 30
-    while it.said().count(text) < times:
-        assert time.monotonic() < deadline, it.said()
-        time.sleep(0.05)
 
 
 def test_frozen_process_has_no_effect_afterwards(lab, seed, long_run):

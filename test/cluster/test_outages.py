@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from cluster.iot import Follower, Lab, name_of, run_weir
+from cluster.iot import Follower, Lab, name_of, run_weir, until_said
 
 WARNING = re.compile(r"^warning: .*", re.M)
 PIPELINE = """version: 1
@@ -53,22 +53,23 @@ def controller(it):
         return topic["partitions"][0]["leader_id"]
 
 
-@pytest.mark.parametrize("which", [leader, coordinator, controller])
-def test_a_broker_is_killed(lab, three_brokers, seed, long_run, which):
+def test_brokers_are_killed(lab, three_brokers, seed, long_run):
+    """One after the other, each while it is the leader, then coordinates transactions, then controls."""
     random.seed(seed)
-    it = lab(15000)
+    it = lab(20000)
     it.edit("-raw}", "-raw, instance_id: one}")
     it.run()
-    rounds = 5 if long_run else 1
+    rounds = 15 if long_run else 3
     feeding = it.feeding(6 * rounds)
     follower = Follower(it, f"{it.name}-validated")
     follower.start()
     process = it.start()
-    for _ in range(rounds):
+    for number in range(rounds):
+        which = (leader, coordinator, controller)[number % 3]
         time.sleep(random.uniform(0.5, 2))
         victim = next(node for node in three_brokers.nodes if node.id == which(it))
         victim.kill()
-        time.sleep(3)
+        time.sleep(2)
         victim.start()
         three_brokers.wait_ready()
     feeding.join()
@@ -89,6 +90,7 @@ def test_all_brokers_are_away(lab, three_brokers, long_run):
     """A run waits, says so once, stays well, and goes on by itself; so does one that is started
     meanwhile."""
     it = lab(15000)
+    it.edit("heartbeat.interval.ms: 500", "heartbeat.interval.ms: 500, transaction.timeout.ms: 4000")
     with open(it.folder / "p.yaml", "a") as file:
         file.write("\nhttp: {listen: '127.0.0.1:0'}\n")
     it.run()
@@ -147,3 +149,24 @@ def test_a_start_whose_brokers_are_away_does_as_retry_says(root, weir, tmp_path)
     assert time.monotonic() - begin < 15
     assert done.stderr.count("kafka.away") == 2, done.stderr  # once when it begins, once at the end
     assert "trying 2 times in all, then weir stops" in done.stderr
+
+
+def test_a_run_with_nothing_to_do_says_that_its_brokers_are_away(own_broker, root, weir, tmp_path,
+                                                                 request):
+    """And that they are back; what comes then is taken, without a new start."""
+    it = Lab(own_broker, weir, root, tmp_path, name_of(request), 3000, table="out.db")
+    process = it.start()
+    until_said(it, "0 records, ")
+    [node] = own_broker.nodes
+    node.kill()
+    until_said(it, "kafka.away")
+    node.start()
+    own_broker.wait_ready()
+    until_said(it, "the source answers again")
+    it.feed()
+    until_said(it, "3,000 records")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0, it.said()
+    assert len(WARNING.findall(it.said())) == 1, it.said()
+    assert it.said().count("first start") == 1, it.said()
+    it.judge()

@@ -627,7 +627,7 @@ enum status kafka_cluster_id(struct kafka_client *client, char **out, struct err
     int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
     int64_t away_us = clock_monotonic_us() + AWAY_US;
     bool is_hopeless = false;
-    while (id == NULL && !is_hopeless && clock_monotonic_us() < end_us && !stop_requested()) {
+    while (id == NULL && !is_hopeless && clock_monotonic_us() < end_us) {
         id = rd_kafka_clusterid(client->rk, 500);
         /* Complaints come through the queue of callbacks. */
         rd_kafka_poll(client->rk, 0);

@@ -1,9 +1,12 @@
 #include "connector/kafka/ends.h"
 
+#include <stdio.h>
+
 #include "base/time.h"
 #include "os/clock.h"
 
 #define OLD_US (5 * TIME_US_PER_SECOND)
+#define AWAY_US (5 * TIME_US_PER_SECOND)
 /* After that it is asked anew; the client gives up by itself, whatever the brokers do. */
 #define REQUEST_MS 2000
 
@@ -13,6 +16,10 @@ struct kafka_ends {
     uint32_t count;
     rd_kafka_queue_t *queue;
     bool is_asked; /* an answer will come */
+    int64_t asked_us;
+    int64_t
+        failing_us; /* when what failed was asked for, and all since; 0: the last did not fail */
+    rd_kafka_resp_err_t failure;
     struct {
         int64_t offset;
         int64_t told_us;
@@ -61,32 +68,54 @@ static void ask(struct kafka_ends *ends)
     rd_kafka_topic_partition_list_destroy(list);
     rd_kafka_AdminOptions_destroy(options);
     ends->is_asked = true;
+    ends->asked_us = clock_monotonic_us();
+}
+
+/* The first error of an answer that tells of no partition at all. */
+static rd_kafka_resp_err_t take_results(struct kafka_ends *ends, rd_kafka_event_t *answer,
+                                        int64_t now_us)
+{
+    size_t count = 0;
+    rd_kafka_resp_err_t failure = rd_kafka_event_error(answer);
+    if (failure != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return failure;
+    }
+    const rd_kafka_ListOffsetsResultInfo_t **results =
+        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(answer), &count);
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_topic_partition_t *entry =
+            rd_kafka_ListOffsetsResultInfo_topic_partition(results[i]);
+        /* Who was asked in vain has no offset, and no error either. */
+        if (entry->offset >= 0 && (uint32_t)entry->partition < ends->count) {
+            any = true;
+            ends->known[entry->partition].offset = entry->offset;
+            ends->known[entry->partition].told_us = now_us;
+        } else if (failure == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            failure = entry->err;
+        }
+    }
+    return any                                     ? RD_KAFKA_RESP_ERR_NO_ERROR
+           : failure == RD_KAFKA_RESP_ERR_NO_ERROR ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                                   : failure;
 }
 
 /* What failed stays as it was known, until that is too old. */
 static void take(struct kafka_ends *ends, rd_kafka_event_t *answer, int64_t now_us)
 {
-    size_t count = 0;
     ends->is_asked = false;
-    if (rd_kafka_event_error(answer) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return;
-    }
-    const rd_kafka_ListOffsetsResultInfo_t **results =
-        rd_kafka_ListOffsets_result_infos(rd_kafka_event_ListOffsets_result(answer), &count);
-    for (size_t i = 0; i < count; i++) {
-        const rd_kafka_topic_partition_t *entry =
-            rd_kafka_ListOffsetsResultInfo_topic_partition(results[i]);
-        if (entry->err == RD_KAFKA_RESP_ERR_NO_ERROR && (uint32_t)entry->partition < ends->count) {
-            ends->known[entry->partition].offset = entry->offset;
-            ends->known[entry->partition].told_us = now_us;
-        }
+    ends->failure = take_results(ends, answer, now_us);
+    if (ends->failure == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        ends->failing_us = 0;
+    } else if (ends->failing_us == 0) {
+        ends->failing_us = ends->asked_us;
     }
 }
 
-void kafka_ends_look(struct kafka_ends *ends, int64_t *out_offsets)
+static void go_on(struct kafka_ends *ends, int64_t now_us)
 {
-    const int64_t now_us = clock_monotonic_us();
     rd_kafka_event_t *answer = ends->is_asked ? rd_kafka_queue_poll(ends->queue, 0) : NULL;
+    rd_kafka_poll(ends->client->rk, 0); /* complaints */
     if (answer != NULL) {
         take(ends, answer, now_us);
         rd_kafka_event_destroy(answer);
@@ -94,7 +123,25 @@ void kafka_ends_look(struct kafka_ends *ends, int64_t *out_offsets)
     if (!ends->is_asked) {
         ask(ends);
     }
+}
+
+void kafka_ends_look(struct kafka_ends *ends, int64_t *out_offsets)
+{
+    const int64_t now_us = clock_monotonic_us();
+    go_on(ends, now_us);
     for (uint32_t p = 0; p < ends->count; p++) {
         out_offsets[p] = now_us - ends->known[p].told_us > OLD_US ? -1 : ends->known[p].offset;
     }
+}
+
+bool kafka_ends_are_away(struct kafka_ends *ends, struct error *err)
+{
+    const int64_t now_us = clock_monotonic_us();
+    char doing[320];
+    go_on(ends, now_us);
+    if (ends->failing_us == 0 || now_us - ends->failing_us < AWAY_US) {
+        return false;
+    }
+    (void)snprintf(doing, sizeof doing, "ask where '%s' ends", ends->topic);
+    return kafka_error(ends->client, ends->failure, doing, err) == STATUS_RETRY;
 }

@@ -20,5 +20,8 @@ void kafka_ends_free(struct kafka_ends *ends);
 /* Of each partition, the offset behind its last committed record as it was told last; −1: not known.
  * Asks again, and never waits. */
 void kafka_ends_look(struct kafka_ends *ends, int64_t *out_offsets);
+/* Whether brokers have answered nothing of what was asked for some seconds; asks as
+ * kafka_ends_look() does. `err` says why. */
+bool kafka_ends_are_away(struct kafka_ends *ends, struct error *err);
 
 #endif

@@ -226,6 +226,7 @@ static void test_who_watches_never_waits(void **state)
         kafka_ends_look(ends, offsets);
     }
     assert_int_equal(offsets[0], 0);
+    assert_false(kafka_ends_are_away(ends, &err));
     /* Away: looked at all the while, what was known becomes too old. */
     rd_kafka_mock_broker_set_down(bench.cluster, 1);
     end_us = clock_monotonic_us() + PATIENCE_US;
@@ -234,6 +235,17 @@ static void test_who_watches_never_waits(void **state)
         assert_true(begin_us < end_us);
         kafka_ends_look(ends, offsets);
         assert_true(clock_monotonic_us() - begin_us < TIME_US_PER_SECOND);
+        clock_sleep_us(10000);
+    }
+    while (!kafka_ends_are_away(ends, &err)) {
+        assert_true(clock_monotonic_us() < end_us);
+        clock_sleep_us(10000);
+    }
+    assert_string_equal(err.code, "kafka.away");
+    rd_kafka_mock_broker_set_up(bench.cluster, 1);
+    end_us = clock_monotonic_us() + PATIENCE_US;
+    while (kafka_ends_are_away(ends, &err)) {
+        assert_true(clock_monotonic_us() < end_us);
         clock_sleep_us(10000);
     }
     kafka_ends_free(ends);

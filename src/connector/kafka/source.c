@@ -160,13 +160,22 @@ static enum status open_end_offset(struct source *source, uint32_t partition, in
     return kafka_high_watermark(s->client, s->topic_name, partition, out_offset, err);
 }
 
-static void watch_ends(struct source *source, int64_t *out_offsets)
+static struct kafka_ends *ends_of(struct kafka_source *s)
 {
-    struct kafka_source *s = self(source);
     if (s->ends == NULL) {
         s->ends = kafka_ends_new(s->client, s->topic_name, s->topic.partition_count);
     }
-    kafka_ends_look(s->ends, out_offsets);
+    return s->ends;
+}
+
+static void watch_ends(struct source *source, int64_t *out_offsets)
+{
+    kafka_ends_look(ends_of(self(source)), out_offsets);
+}
+
+static bool is_away(struct source *source, struct error *err)
+{
+    return kafka_ends_are_away(ends_of(self(source)), err);
 }
 
 /* A limit of the topic; −1, as Kafka writes none, and 0 are none. */
@@ -419,6 +428,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
     .grammar = source_fields, .can_replay = true, .is_remote = true, .has_keys = true,            \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
     .partitions = partitions, .end_offset = end_offset, .watch_ends = watch_ends,                 \
+    .is_away = is_away,                                                                           \
     .open_end_offset = open_end_offset, .check_place = check_place, .retention = read_retention,  \
     .offset_at = offset_at, .seek = seek, .read = read_batch, .read_group = read_group,           \
     .write_group = write_group, .join = join, .count_members = count_members,                     \

@@ -464,6 +464,10 @@ enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
             rd_kafka_ListOffsetsResultInfo_topic_partition(results[0]);
         code = entry->err;
         *out = entry->offset;
+        /* Who was asked in vain has no offset, and no error either. */
+        code = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset < 0
+                   ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                   : code;
     }
     end_question(&question);
     rd_kafka_topic_partition_list_destroy(list);
@@ -522,6 +526,14 @@ enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint
     return kafka_error(client, code, doing, err);
 }
 
+/* The group's coordinator is another one, or has just begun to be it. */
+static bool is_settling(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
 /* By the consumer's own request, which waits until the offset is stable. The admin client's one for
  * it (ListConsumerGroupOffsets) ends the process when the coordinator's connection breaks just then
  * (librdkafka's pull request 5397). */
@@ -535,12 +547,15 @@ enum status kafka_group_offset(struct kafka_client *client, const char *group, c
     rd_kafka_topic_partition_t *entry =
         rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
     rd_kafka_resp_err_t code;
-    do {
+    for (;;) {
         code = rd_kafka_committed(client->rk, list, GROUP_STEP_MS);
         code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? entry->err : code;
         rd_kafka_poll(client->rk, 0);
-    } while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && clock_monotonic_us() < end_us &&
-             !stop_requested());
+        if (!is_settling(code) || clock_monotonic_us() >= end_us || stop_requested()) {
+            break;
+        }
+        clock_sleep_us(code == RD_KAFKA_RESP_ERR__TIMED_OUT ? 0 : APPEAR_STEP_US);
+    }
     *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
     *out_offset = entry->offset;
     if (*out_found && metadata != NULL && entry->metadata != NULL) {
