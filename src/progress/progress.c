@@ -21,6 +21,7 @@ void progress_fini(struct progress *progress)
     memory_free(progress->partition);
     memory_free(progress->plans);
     memory_free(progress->lost);
+    memory_free(progress->decides);
     ledger_fini(&progress->ledger);
     refused_fini(&progress->due);
     refused_fini(&progress->forwarded);
@@ -49,6 +50,7 @@ void progress_copy(struct progress *to, const struct progress *from)
     copy.topic = string_copy(from->topic);
     copy.topic_id = string_copy(from->topic_id);
     copy.partition = string_copy(from->partition);
+    copy.decides = string_copy(from->decides);
     copy.plans = list_copy(from->plans, from->plan_count, sizeof *from->plans);
     copy.lost = list_copy(from->lost, from->lost_count, sizeof *from->lost);
     copy.ledger = (struct ledger){0};
@@ -149,10 +151,19 @@ static void write_lost(const struct progress *progress, struct buffer *out)
     }
 }
 
+/* The oldest that has room for what there is to say: an older weir can read it then. */
+static uint32_t needed_version(const struct progress *progress)
+{
+    if (progress->decides != NULL) {
+        return PROGRESS_VERSION;
+    }
+    return progress->due.count > 0 || progress->forwarded.count > 0 ? 2 : 1;
+}
+
 void progress_write(const struct progress *progress, struct buffer *out)
 {
-    bool has_refused = progress->due.count > 0 || progress->forwarded.count > 0;
-    size_t begin = form_begin(PROGRESS_MAGIC, has_refused ? PROGRESS_VERSION : 1, out);
+    uint32_t version = needed_version(progress);
+    size_t begin = form_begin(PROGRESS_MAGIC, version, out);
     write_string(progress->pipeline, out);
     buffer_append(out, progress->incarnation, sizeof progress->incarnation);
     write_string(progress->topic, out);
@@ -171,9 +182,12 @@ void progress_write(const struct progress *progress, struct buffer *out)
     write_lost(progress, out);
     buffer_append_u64(out, progress->rejects_forwarded);
     ledger_write(&progress->ledger, out);
-    if (has_refused) {
+    if (version > 1) {
         refused_write(&progress->due, out);
         refused_write(&progress->forwarded, out);
+    }
+    if (version > 2) {
+        write_string(progress->decides, out);
     }
     form_seal(begin, out);
 }
@@ -276,6 +290,10 @@ static void read_fields(struct progress *progress, uint32_t version, struct read
         refused_read(&progress->due, in);
         refused_read(&progress->forwarded, in);
     }
+    if (version > 2) {
+        progress->decides = read_string(in);
+        in->failed |= progress->decides[0] == '\0';
+    }
 }
 
 /* The frame of a form as a status. */
@@ -310,7 +328,8 @@ enum status progress_read(struct progress *progress, struct bytes form, struct e
 {
     static const char what[] = "progress record";
     struct reader in;
-    uint32_t version = form_version(form) == 1 ? 1 : PROGRESS_VERSION;
+    uint32_t version = form_version(form);
+    version = version >= 1 && version < PROGRESS_VERSION ? version : PROGRESS_VERSION;
     enum status status = open_form(form, PROGRESS_MAGIC, version, what, &in, err);
     if (status != STATUS_OK) {
         return status;

@@ -28,7 +28,7 @@
 #include "progress/refused.h"
 #include "state/anchor.h"
 
-#define PROGRESS_VERSION 2u
+#define PROGRESS_VERSION 3u
 #define SEGMENT_VERSION 1u
 /* Offsets per ledger segment. */
 #define SEGMENT_OFFSETS (INT64_C(1) << 20)
@@ -72,6 +72,9 @@ struct progress {
     struct ledger ledger;          /* cumulative; forwarded dead letters are counted apart: */
     struct refused_list due;       /* refused here, the dead letters are another system's */
     struct refused_list forwarded; /* refused elsewhere, the dead letters are here */
+    /* The prepared transaction of another system that the commit of this R has decided for
+     * (run/two_phase.h); NULL: none. */
+    char *decides;
 };
 
 /* What one epoch adds for one partition. Segment deltas together are the whole delta. */

@@ -212,6 +212,32 @@ static void test_golden_refused(void **state)
     buffer_fini(&golden);
 }
 
+/* The golden file of version 3 holds the sample with a decision. */
+static void test_golden_decision(void **state)
+{
+    (void)state;
+    struct buffer golden = read_golden("progress-v3.hex");
+    struct progress sample;
+    make_sample(&sample);
+    sample.decides = memory_copy_string("weir:iot:1122334455667788:42");
+    struct buffer form = {0};
+    progress_write(&sample, &form);
+    assert_golden(&form, &golden);
+    struct progress read = {0};
+    struct progress copy = {0};
+    struct error err = {0};
+    assert_int_equal(progress_read(&read, bytes_of(golden.data, golden.size), &err), STATUS_OK);
+    assert_string_equal(read.decides, sample.decides);
+    progress_copy(&copy, &read);
+    assert_string_equal(copy.decides, sample.decides);
+    assert_forms_equal(&copy, &sample);
+    progress_fini(&copy);
+    progress_fini(&read);
+    progress_fini(&sample);
+    buffer_fini(&form);
+    buffer_fini(&golden);
+}
+
 static void test_golden_segment(void **state)
 {
     (void)state;
@@ -659,6 +685,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden_progress),
         cmocka_unit_test(test_golden_refused),
+        cmocka_unit_test(test_golden_decision),
         cmocka_unit_test(test_golden_segment),
         cmocka_unit_test(test_every_flip_and_cut_is_refused),
         cmocka_unit_test(test_sealed_nonsense_is_refused),
