@@ -13,6 +13,9 @@ void attempt_init(struct attempt *attempt, const struct epoch *epoch,
         const struct epoch_part *part = &epoch->parts[i];
         progress_copy(&attempt->next[i], &progresses[part->partition]);
         progress_apply(&attempt->next[i], &part->step);
+        memory_free(attempt->next[i].decides);
+        attempt->next[i].decides =
+            epoch->decides == NULL ? NULL : memory_copy_string(epoch->decides);
         attempt->segments[i] =
             memory_alloc_zero(part->step.segment_count + 1, sizeof **attempt->segments);
         for (uint32_t k = 0; k < part->step.segment_count; k++) {

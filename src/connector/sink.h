@@ -185,7 +185,24 @@ struct epoch {
     struct epoch_part *parts;     /* at most one per partition */
     uint32_t part_count;
     struct outbox **outboxes;     /* per sink of the system, by sink->index */
+    /* The name of another system's prepared transaction that this commit decides for: it goes into R
+     * of all parts, in the same transaction. NULL: none. */
+    const char *decides;
 };
+
+#define PREPARED_ID_BYTES 200u
+
+/* A transaction that a system has prepared and not ended yet. Texts live until the visitor returns. */
+struct prepared {
+    const char *id;
+    int64_t since_us;
+    /* R of this partition is held by it, until it has ended; "" where that cannot be told. Told once
+     * for each partition. */
+    const char *topic;
+    const char *partition;
+};
+typedef enum status prepared_visitor(void *context, const struct prepared *prepared,
+                                     struct error *err);
 
 /* A refused row as its system keeps it, for the dead letter that another system writes. Slices and
  * texts live until the visitor returns. */
@@ -214,6 +231,8 @@ struct system_ops {
     const char *kind;
     /* Commits an epoch that has dead letters of other systems' refused rows, and no offsets. */
     bool takes_forwarded;
+    /* Its R can name what another system has prepared (run/two_phase.h). */
+    bool can_decide;
     /* Its place is no path: nothing can be looked for or kept beside it. */
     bool is_remote;
     /* An epoch ends at this size of its outboxes, whatever the interval says; 0: at 4 MiB. More where
@@ -223,6 +242,8 @@ struct system_ops {
     const char *plans_place;
     /* The identity of the place (a real path), so that sinks of one place share one system. */
     const char *(*place)(const struct system *system);
+    /* What stays the same however the place is written, while a session is open; NULL: the place. */
+    const char *(*identity)(const struct system *system);
     /* Opens what commits need, on the calling thread, which becomes the committer's. Takes the
      * group's ownership (CONFIG "group.owned" at once when another process has it). */
     enum status (*open_session)(struct system *system, const char *pipeline, struct error *err);
@@ -267,6 +288,26 @@ struct system_ops {
      * RETRY: nothing happened, send the same epoch again. FENCED: somebody else's R. */
     enum status (*commit)(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, struct error *err);
+    /* The five of a participant (run/two_phase.h), all NULL where a transaction cannot outlive its
+     * session. `id` is the name of a transaction, PREPARED_ID_BYTES at most, NUL included.
+     *
+     * prepare: what commit() would do, but left prepared under `id`: nothing of it can be seen, it
+     * survives a crash of either side, and it holds R of its partitions, so that taking over waits.
+     * `progresses` stay as they were: R is loaded when it is committed. RETRY: send the same epoch
+     * again under the same id, which finds what was prepared if only the answer was lost. */
+    enum status (*prepare)(struct system *system, const struct epoch *epoch,
+                           const struct progress *progresses, const char *id, struct error *err);
+    /* End it one way or the other. *out_found is false when there is none of that name: it has ended
+     * already. May be repeated. */
+    enum status (*commit_prepared)(struct system *system, const char *id, bool *out_found,
+                                   struct error *err);
+    enum status (*rollback_prepared)(struct system *system, const char *id, bool *out_found,
+                                     struct error *err);
+    /* Those whose names begin with `prefix`, oldest first. In a reader's session too. */
+    enum status (*list_prepared)(struct system *system, const char *prefix,
+                                 prepared_visitor *prepared, void *context, struct error *err);
+    /* CONFIG, with what to do, when the system as it is set up now prepares nothing. Needs no session. */
+    enum status (*check_prepares)(struct system *system, struct error *err);
     /* Rows of the epoch that is open may go out already, in the transaction that its commit() ends:
      * called again and again on the committer's thread while no closed epoch waits. The worker adds
      * rows meanwhile, so only what append_*() has handed over for this may be looked at. What goes
@@ -320,6 +361,8 @@ struct system {
     /* The dead letters of rows that its sinks refuse are another system's (set by plan/): they are
      * counted as due in R, and kept so that load_rejects() finds them. */
     bool forwards_rejects;
+    /* Its transactions are to be prepared (set by plan/, delivery.atomic). */
+    bool prepares;
     struct sink **sinks;
     uint32_t sink_count;
 };

@@ -24,6 +24,12 @@ static const char *place_of(const struct system *system)
     return kafka_system(system)->place;
 }
 
+/* Brokers come and go; the cluster stays. */
+static const char *identity(const struct system *system)
+{
+    return kafka_system(system)->cluster_id;
+}
+
 /* --- sessions --- */
 
 static void close_session(struct system *system)
@@ -704,11 +710,13 @@ static enum status take_over(struct system *system, const struct progress *progr
 
 const struct system_ops kafka_system_ops = {
     .kind = "kafka",
+    .can_decide = true,
     .takes_forwarded = true,
     .is_remote = true,
     .epoch_bytes = EPOCH_BYTES,
     .plans_place = "topic weir.progress.NAME",
     .place = place_of,
+    .identity = identity,
     .open_session = open_session,
     .open_reader = open_reader,
     .close_session = close_session,

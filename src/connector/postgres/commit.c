@@ -39,6 +39,28 @@ static enum status send_commit(struct postgres_system *s, struct error *err)
     return status;
 }
 
+void postgres_roll_back(struct postgres_system *s)
+{
+    roll_back(&s->db);
+}
+
+enum status postgres_write_epoch(struct postgres_system *s, struct attempt *attempt,
+                                 struct error *err)
+{
+    enum status status =
+        postgres_run(s, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction of", err);
+    if (status == STATUS_OK && s->db.system.prepares) {
+        status = postgres_lock_owners(s, attempt, err);
+    }
+    if (status == STATUS_OK) {
+        status = database_write_epoch(&s->db, attempt, err);
+    }
+    if (status != STATUS_OK) {
+        roll_back(&s->db);
+    }
+    return status;
+}
+
 enum status postgres_commit(struct system *system, const struct epoch *epoch,
                             struct progress *progresses, struct error *err)
 {
@@ -56,14 +78,9 @@ enum status postgres_commit(struct system *system, const struct epoch *epoch,
     }
     struct attempt attempt;
     attempt_init(&attempt, epoch, progresses);
-    status = postgres_run(s, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction of", err);
-    if (status == STATUS_OK) {
-        status = database_write_epoch(&s->db, &attempt, err);
-    }
+    status = postgres_write_epoch(s, &attempt, err);
     if (status == STATUS_OK) {
         status = send_commit(s, err);
-    } else {
-        roll_back(&s->db);
     }
     if (status == STATUS_OK) {
         attempt_take(&attempt, progresses);

@@ -120,6 +120,9 @@ static enum status open_as(struct system *system, const char *pipeline, bool is_
     if (status == STATUS_OK) {
         status = is_reader ? database_check_tables(&s->db, err) : database_make_tables(&s->db, err);
     }
+    if (status == STATUS_OK && system->prepares && !is_reader) {
+        status = postgres_check_prepares(system, err);
+    }
     if (status != STATUS_OK) {
         close_session(system);
     }
@@ -174,9 +177,16 @@ static enum status take_over(struct system *system, const struct progress *progr
     if (status == STATUS_OK) {
         status = postgres_name_session(s, owner, err);
     }
-    return status == STATUS_OK
-               ? database_take_over(system, progresses, count, owner, plan_text, err)
-               : status;
+    if (status == STATUS_OK) {
+        /* What a former owner prepared at the last moment would be waited for for ever: RETRY then,
+         * and who takes over looks again at what is prepared. */
+        status = postgres_run(s, "SET lock_timeout = '3s'", "take over", err);
+    }
+    if (status == STATUS_OK) {
+        status = database_take_over(system, progresses, count, owner, plan_text, err);
+    }
+    return status == STATUS_OK ? postgres_run(s, "SET lock_timeout = 0", "take over", err)
+                               : status;
 }
 
 static enum status load_rejects(struct system *system, const struct source_partition *partition,
@@ -218,6 +228,11 @@ const struct system_ops postgres_system_ops = {
     .begin = begin,
     .take_over = take_over,
     .commit = postgres_commit,
+    .prepare = postgres_prepare,
+    .commit_prepared = postgres_commit_prepared,
+    .rollback_prepared = postgres_rollback_prepared,
+    .list_prepared = postgres_list_prepared,
+    .check_prepares = postgres_check_prepares,
     .load_plan = database_load_plan,
     .load_segments = database_load_segments,
     .scan_rejects = database_scan_rejects,

@@ -32,6 +32,8 @@
 struct postgres_system {
     struct database db; /* first */
     PGconn *connection; /* while a session is open; may be broken */
+    /* PREPARE TRANSACTION was sent, and its answer did not come */
+    bool is_prepare_in_doubt;
 };
 
 static inline struct postgres_system *postgres_system(const struct system *system)
@@ -83,11 +85,35 @@ int64_t postgres_integer(const PGresult *result, int row, int column);
 enum status postgres_commit(struct system *system, const struct epoch *epoch,
                             struct progress *progresses, struct error *err);
 
+/* Writes the epoch in a transaction that stays open; after a failure it is rolled back. */
+enum status postgres_write_epoch(struct postgres_system *s, struct attempt *attempt,
+                                 struct error *err) WEIR_MUST_USE;
+/* Ends an open transaction, or the connection that it hangs on. */
+void postgres_roll_back(struct postgres_system *s);
+
 /* --- examine.c --- */
 
 /* system_ops.examine */
 enum status postgres_examine(struct system *system, system_finding_visitor *visit, void *context,
                              struct error *err);
+
+/* --- prepared.c: system_ops of these names, and postgres_lock_owners() --- */
+
+/* In a transaction: R of the attempt's parts is held, or FENCED: it is not this owner's, or at
+ * another epoch. */
+enum status postgres_lock_owners(struct postgres_system *s, const struct attempt *attempt,
+                                 struct error *err) WEIR_MUST_USE;
+
+enum status postgres_check_prepares(struct system *system, struct error *err) WEIR_MUST_USE;
+enum status postgres_prepare(struct system *system, const struct epoch *epoch,
+                             const struct progress *progresses, const char *id,
+                             struct error *err);
+enum status postgres_commit_prepared(struct system *system, const char *id, bool *out_found,
+                                     struct error *err);
+enum status postgres_rollback_prepared(struct system *system, const char *id, bool *out_found,
+                                       struct error *err);
+enum status postgres_list_prepared(struct system *system, const char *prefix,
+                                   prepared_visitor *prepared, void *context, struct error *err);
 
 /* --- system.c --- */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "connector/postgres/table.h"
+#include "os/random.h"
 
 static struct postgres_system *system_of(const struct postgres_table *t)
 {
@@ -297,18 +298,32 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
     buffer_fini(&key);
 }
 
+/* Where transactions are prepared it is made and dropped in each, under a name that no other process
+ * has: who makes a second one of a name waits until the first has ended. */
+static void name_stage(struct postgres_table *t, const char *columns)
+{
+    struct arena *arena = t->base.arena;
+    if (system_of(t)->db.system.prepares) {
+        t->stage = arena_printf(arena, "weir_stage_%016llx", (unsigned long long)random_u64());
+        t->make_stage = arena_printf(
+            arena, "CREATE UNLOGGED TABLE %s AS SELECT %s FROM %s WITH NO DATA", t->stage, columns,
+            t->quoted);
+    } else {
+        t->stage = arena_printf(arena, "pg_temp.weir_stage_%u", t->base.sink.index);
+        t->make_stage = arena_printf(
+            arena, "CREATE TEMP TABLE IF NOT EXISTS weir_stage_%u ON COMMIT DELETE ROWS AS SELECT %s"
+                   " FROM %s WITH NO DATA",
+            t->base.sink.index, columns, t->quoted);
+    }
+}
+
 static void write_statements(struct postgres_table *t)
 {
     struct arena *arena = t->base.arena;
     struct buffer columns = {0};
     postgres_write_columns(t, t->has_origin, &columns);
     if (t->base.keys.is_upsert) {
-        t->stage = arena_printf(arena, "pg_temp.weir_stage_%u", t->base.sink.index);
-        t->make_stage = arena_printf(
-            arena,
-            "CREATE TEMP TABLE IF NOT EXISTS weir_stage_%u ON COMMIT DELETE ROWS AS SELECT %s"
-            " FROM %s WITH NO DATA",
-            t->base.sink.index, buffer_string(&columns), t->quoted);
+        name_stage(t, buffer_string(&columns));
         struct buffer sql = {0};
         write_take_stage(t, &sql);
         t->take_stage = arena_copy_string(arena, buffer_string(&sql));

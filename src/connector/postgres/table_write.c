@@ -174,7 +174,11 @@ static enum status copy(struct writer *w, size_t first, size_t end, struct fault
     return status == STATUS_OK ? take_answers(w, fault, err) : status;
 }
 
-static enum status take_stage(struct writer *w, struct fault *fault, struct error *err)
+/* TRUNCATE of a table that is not temporary makes and syncs a new file; so few rows are deleted. */
+#define DELETE_ROWS_MOST 256u
+
+static enum status take_stage(struct writer *w, size_t row_count, struct fault *fault,
+                              struct error *err)
 {
     PGresult *result = PQexec(w->s->connection, w->t->take_stage);
     enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
@@ -183,7 +187,8 @@ static enum status take_stage(struct writer *w, struct fault *fault, struct erro
     PQclear(result);
     if (status == STATUS_OK && !fault->found) {
         struct buffer sql = {0};
-        buffer_printf(&sql, "TRUNCATE %s", w->t->stage);
+        bool do_delete = w->s->db.system.prepares && row_count <= DELETE_ROWS_MOST;
+        buffer_printf(&sql, do_delete ? "DELETE FROM %s" : "TRUNCATE %s", w->t->stage);
         status = run(w, buffer_string(&sql), err);
         buffer_fini(&sql);
     }
@@ -200,7 +205,7 @@ static enum status try_rows(struct writer *w, size_t first, size_t end, struct f
         status = copy(w, first, end, fault, err);
     }
     if (status == STATUS_OK && !fault->found && w->t->stage != NULL) {
-        status = take_stage(w, fault, err);
+        status = take_stage(w, end - first, fault, err);
         fault->line = 0;
     }
     if (status == STATUS_OK && fault->found) {
@@ -316,6 +321,20 @@ static enum status make_stage(struct writer *w, struct error *err)
     return status;
 }
 
+/* Where the transaction is to be prepared: nothing of the stage may be left. */
+static enum status drop_stage(struct writer *w, struct error *err)
+{
+    if (w->t->stage == NULL || !w->s->db.system.prepares) {
+        return STATUS_OK;
+    }
+    struct buffer sql = {0};
+    buffer_printf(&sql, "DROP TABLE %s", w->t->stage);
+    enum status status = run(w, buffer_string(&sql), err);
+    buffer_fini(&sql);
+    w->t->staged_in = NULL;
+    return status;
+}
+
 enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox,
                                  struct attempt *attempt, struct error *err)
 {
@@ -330,6 +349,9 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
     enum status status = make_stage(&w, err);
     if (status == STATUS_OK) {
         status = write_all(&w, err);
+    }
+    if (status == STATUS_OK) {
+        status = drop_stage(&w, err);
     }
     if (status == STATUS_OK) {
         status = database_refuse_marked(&t->base.sink, t->quoted, w.outbox, attempt, err);

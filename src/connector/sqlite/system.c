@@ -285,6 +285,7 @@ static bool is_owned(struct system *system, const char *pipeline)
 
 const struct system_ops sqlite_system_ops = {
     .kind = "sqlite",
+    .can_decide = true,
     .takes_forwarded = true,
     .plans_place = "table weir_plan",
     .place = place_of,
