@@ -19,6 +19,9 @@ static const char *const names[] = {
     "reject-dropped", /* rows that a table refuses have no dead letter */
     "letters-unbooked", /* rows whose dead letters another system writes are not booked as due */
     "letters-again",  /* R forgets which dead letters of other systems' refused rows it has taken */
+    "effect-first",   /* what is prepared is committed before the other system has decided for it */
+    "undecided-kept", /* a start commits whatever it finds prepared */
+    "decided-anew",   /* the next decision is taken while the one before has not come to its effect */
     "replay-again",   /* a dead letter is replayed however often it was before */
     "purge-early",    /* keys are forgotten after half of their time */
     "fill-feeds",     /* a filled value fills others */

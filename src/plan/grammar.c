@@ -117,8 +117,9 @@ static const struct grammar_field delivery_fields[] = {
     {.key = "max_behind", .type = GRAMMAR_SIZE,
      .help = "how many bytes of rows wait for a slow system before the intake does; 10MiB unless "
              "set, 9MiB for Kafka"},
-    {.key = "atomic", .type = GRAMMAR_ANY, .help = "systems that commit together",
-     .unsupported = "leave it out: places in one SQLite file are committed together anyway"},
+    {.key = "atomic", .type = GRAMMAR_STRINGS,
+     .help = "sinks of two systems whose rows become visible together: one in PostgreSQL, which "
+             "prepares, and one in Kafka or a SQLite file, which decides"},
     {0},
 };
 

@@ -178,7 +178,8 @@ static enum status make(struct plan_maker *maker, struct error *err)
     plan->shape.plan_hash = plan->hash_text;
     plan->shape.layout = plan->stage.layout;
     plan->shape.reasons = &plan->reasons;
-    return plan_make_sinks(maker, err);
+    status = plan_make_sinks(maker, err);
+    return status == STATUS_OK ? plan_read_atomic(maker, err) : status;
 }
 
 static struct plan *plan_new(const char *folder)

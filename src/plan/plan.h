@@ -74,6 +74,10 @@ struct plan {
     bool dlq_includes_rejected;
     struct output_shape shape;
 
+    /* What delivery.atomic makes visible together: NULL, or the two of run/two_phase.h. */
+    struct system *decision;
+    struct system *participant;
+
     enum guarantee guarantee;
     int64_t commit_interval_us;     /* of systems whose sinks say nothing else (sink.h) */
     /* Of closed epochs that a system has not committed; 0: as it needs. */

@@ -41,6 +41,8 @@ enum status plan_make_stages(struct plan_maker *maker, struct error *err) WEIR_M
  * another plan. */
 bool plan_is_knob(const char *key);
 enum status plan_read_knobs(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* atomic.c: after the sinks */
+enum status plan_read_atomic(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* columns.c */
 void plan_make_columns(struct plan_maker *maker);
 

@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "os/thread.h"
 #include "run/repetition.h"
+#include "run/two_phase.h"
 
 /* How soon a stop is noticed in a pause. */
 #define SLICE_US (250 * INT64_C(1000))
@@ -39,11 +40,13 @@ struct slot {
     struct epoch_part *parts;
     bool *in_use; /* [partition_count] */
     bool has_rows;
+    bool is_joint;
     int64_t first_row_us; /* when the first row came */
 };
 
 struct committer {
     struct system *system;
+    struct two_phase *pair; /* NULL: it commits by itself */
     struct progress *progresses;
     uint32_t partition_count;
     const struct retry_policy *policy;
@@ -105,6 +108,7 @@ static void slot_clear(struct slot *slot, const struct system *system, uint32_t 
     }
     slot->epoch.part_count = 0;
     slot->has_rows = false;
+    slot->is_joint = false;
 }
 
 static void slot_free(struct slot *slot, const struct system *system, uint32_t partition_count)
@@ -242,7 +246,10 @@ static enum status commit_epoch(struct committer *committer, struct error *err)
     const struct epoch *epoch = &committer->closed->epoch;
     int64_t begin_us = clock_monotonic_us();
     enum status status =
-        committer->system->ops->commit(committer->system, epoch, committer->progresses, err);
+        committer->pair != NULL
+            ? two_phase_commit(committer->pair, committer->system, epoch,
+                               committer->closed->is_joint, committer->progresses, err)
+            : committer->system->ops->commit(committer->system, epoch, committer->progresses, err);
     if (status == STATUS_OK) {
         telemetry_committed(committer->telemetry, committer->system_number, epoch,
                             committer->progresses, clock_monotonic_us() - begin_us);
@@ -288,6 +295,9 @@ static void work_until_answered(struct committer *committer, committer_work *wor
         if (!may_repeat(status) || !try_again(committer, &repetition, &is_last, &err)) {
             if (status != STATUS_OK) {
                 committer->error = err;
+                if (committer->pair != NULL) {
+                    two_phase_leave(committer->pair, committer->system, &err);
+                }
             }
             return;
         }
@@ -554,6 +564,39 @@ void committer_extend(struct committer *committer, uint32_t partition, int64_t n
     slot->parts[partition].step.next_offset = next_offset;
     committer->cursors[partition] = next_offset;
     offer_ahead(committer);
+}
+
+void committer_set_pair(struct committer *committer, struct two_phase *pair)
+{
+    committer->pair = pair;
+}
+
+bool committer_is_joint(const struct committer *one, const struct committer *other)
+{
+    const struct slot *slots[2] = {one->open, other->open};
+    bool any = false;
+    for (uint32_t p = 0; p < one->partition_count; p++) {
+        int64_t first[2] = {0, 0};
+        int64_t next[2] = {0, 0};
+        for (uint32_t i = 0; i < 2; i++) {
+            const struct progress_step *step = &slots[i]->parts[p].step;
+            /* A step over no offsets brings forwarded dead letters only. */
+            if (slots[i]->in_use[p] && step->next_offset > step->first_offset) {
+                first[i] = step->first_offset;
+                next[i] = step->next_offset;
+            }
+        }
+        if (first[0] != first[1] || next[0] != next[1]) {
+            return false;
+        }
+        any |= next[0] > first[0];
+    }
+    return any;
+}
+
+void committer_set_joint(struct committer *committer, bool is_joint)
+{
+    committer->open->is_joint = is_joint;
 }
 
 bool committer_has_rows(const struct committer *committer)

@@ -26,6 +26,7 @@
 #include "run/telemetry.h"
 
 struct committer;
+struct two_phase;
 
 /* At this size of its outboxes an epoch of the system is closed, whatever the interval says. */
 size_t committer_epoch_bytes(const struct system *system);
@@ -38,6 +39,12 @@ struct committer *committer_start(struct system *system, struct progress *progre
                                   const struct progress *taken,
                                   const struct run_observer *observer,
                                   struct telemetry *telemetry, uint32_t system_number);
+/* Before its first close: its commits are made in this pair (two_phase.h), which outlives it. */
+void committer_set_pair(struct committer *committer, struct two_phase *pair);
+/* Whether the open epochs are over the same offsets, and there are some. */
+bool committer_is_joint(const struct committer *one, const struct committer *other);
+/* Of the open epoch: it is committed together with the other one of the pair. */
+void committer_set_joint(struct committer *committer, bool is_joint);
 /* Called on the worker's thread, again and again, while a close or a drain waits. */
 void committer_set_waiting(struct committer *committer, void (*waiting)(void *context),
                            void *context);

@@ -120,6 +120,11 @@ enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_
 enum status left_systems_check(const struct pipeline *pipeline, struct buffer *out_text,
                                bool *out_apart, struct error *err) WEIR_MUST_USE;
 
+/* prepared.c: after recovery_load(): what was left prepared for partitions that are ours is ended as R of
+ * its decision says. *out_reload: R must be loaded again. CONFIG "atomic.undecided". */
+enum status prepared_settle(struct pipeline *pipeline, bool *out_reload,
+                            struct error *err) WEIR_MUST_USE;
+
 /* loss.c: after recovery_claim(): systems that stand before the source's beginning go on behind the
  * gap, which is booked as lost; without accept_loss CONFIG "source.offset_expired". */
 enum status loss_settle(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;

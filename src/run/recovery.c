@@ -22,6 +22,9 @@
 #include "run/replayer.h"
 #include "state/snapshot.h"
 
+/* Of a takeover where transactions are prepared. */
+#define PARTICIPANT_ATTEMPTS 5u
+
 /* --- load --- */
 
 enum status recovery_load(struct pipeline *pipeline, struct error *err)
@@ -199,27 +202,63 @@ static enum status check_none_lost(const struct pipeline *pipeline, struct error
     return status;
 }
 
-static enum status take_over_all(struct pipeline *pipeline, struct error *err)
+static enum status take_over(struct pipeline *pipeline, uint32_t s, struct error *err)
 {
     struct progress *mine = memory_alloc_zero(pipeline->partition_count, sizeof *mine);
-    enum status status = STATUS_OK;
-    for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-        struct system *system = pipeline->plan->systems[s];
-        uint32_t count = 0;
-        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
-            if (pipeline->partitions[p].is_mine) {
-                mine[count++] = *pipeline_progress(pipeline, s, p); /* borrowed */
-            }
+    struct system *system = pipeline->plan->systems[s];
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+        if (pipeline->partitions[p].is_mine) {
+            mine[count++] = *pipeline_progress(pipeline, s, p); /* borrowed */
         }
-        status = system->ops->take_over(system, mine, count, pipeline->owner,
-                                        pipeline->plan->text, err);
-        for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
-            if (pipeline->partitions[p].is_mine) {
-                pipeline_progress(pipeline, s, p)->owner = pipeline->owner;
-            }
+    }
+    enum status status = system->ops->take_over(system, mine, count, pipeline->owner,
+                                                pipeline->plan->text, err);
+    for (uint32_t p = 0; p < pipeline->partition_count && status == STATUS_OK; p++) {
+        if (pipeline->partitions[p].is_mine) {
+            pipeline_progress(pipeline, s, p)->owner = pipeline->owner;
         }
     }
     memory_free(mine);
+    return status;
+}
+
+/* A former owner that still lives may prepare once more between the look at what is left and the swap,
+ * which then waits for R in vain. It cannot decide for that any more, so looking again ends it; and once
+ * its session has been ended it prepares nothing. */
+static enum status take_over_participant(struct pipeline *pipeline, uint32_t s, struct error *err)
+{
+    for (uint32_t attempt = 1;; attempt++) {
+        struct error failure = {0};
+        bool is_stale = false; /* nothing can have been decided for since R was loaded */
+        enum status status = prepared_settle(pipeline, &is_stale, &failure);
+        if (status == STATUS_OK) {
+            status = take_over(pipeline, s, &failure);
+        }
+        if (status != STATUS_RETRY || attempt == PARTICIPANT_ATTEMPTS || stop_requested()) {
+            if (status != STATUS_OK) {
+                *err = failure;
+            }
+            return status;
+        }
+    }
+}
+
+/* Who prepares comes last: behind the others nothing more can be decided for. */
+static enum status take_over_all(struct pipeline *pipeline, struct error *err)
+{
+    const struct plan *plan = pipeline->plan;
+    enum status status = STATUS_OK;
+    for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK; s++) {
+        if (plan->systems[s]->ops->list_prepared == NULL) {
+            status = take_over(pipeline, s, err);
+        }
+    }
+    for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK; s++) {
+        if (plan->systems[s]->ops->list_prepared != NULL) {
+            status = take_over_participant(pipeline, s, err);
+        }
+    }
     return status;
 }
 

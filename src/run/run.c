@@ -10,6 +10,7 @@
 #include "run/pipeline.h"
 #include "run/replayer.h"
 #include "run/telemetry.h"
+#include "run/two_phase.h"
 
 void run_result_fini(struct run_result *result)
 {
@@ -22,6 +23,25 @@ static const struct progress *taken_of(const struct pipeline *pipeline,
                                        const struct system *system)
 {
     return system->forwards_rejects ? pipeline_taken(pipeline, 0) : NULL;
+}
+
+/* The two systems whose rows become visible together; NULL: none. */
+static struct two_phase *make_pair(const struct pipeline *pipeline)
+{
+    const struct plan *plan = pipeline->plan;
+    if (plan->participant == NULL) {
+        return NULL;
+    }
+    char prefix[PREPARED_ID_BYTES];
+    two_phase_prefix(plan->name, pipeline->incarnation, plan->decision, prefix);
+    struct two_phase *pair =
+        two_phase_new(plan->decision, plan->participant, prefix, pipeline->owner);
+    for (uint32_t s = 0; s < plan->system_count; s++) {
+        if (plan->systems[s] == plan->decision || plan->systems[s] == plan->participant) {
+            committer_set_pair(pipeline->committers[s], pair);
+        }
+    }
+    return pair;
 }
 
 static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct error *err)
@@ -46,11 +66,16 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
                                                   taken_of(pipeline, plan->systems[s]),
                                                   pipeline->observer, pipeline->telemetry, s);
     }
+    struct two_phase *pair = make_pair(pipeline);
     status = worker_run(pipeline, out_records, err);
+    if (pair != NULL) {
+        two_phase_stop(pair);
+    }
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->has_given_up |= committer_has_failed(pipeline->committers[s]);
         committer_stop(pipeline->committers[s]);
     }
+    two_phase_free(pair);
     return status;
 }
 
@@ -69,6 +94,11 @@ static enum status run_assignment(struct pipeline *pipeline, bool is_last,
     struct plan *plan = pipeline->plan;
     struct hash128 older;
     enum status status = recovery_load(pipeline, err);
+    if (status == STATUS_OK) {
+        bool is_stale = false;
+        status = prepared_settle(pipeline, &is_stale, err);
+        status = status == STATUS_OK && is_stale ? recovery_load(pipeline, err) : status;
+    }
     if (status == STATUS_OK && !is_last) {
         status = left_systems_check(pipeline, &outcome->plan_text, &outcome->needs_align, err);
     }

@@ -222,6 +222,38 @@ static bool is_ripe(const struct pipeline *pipeline, uint32_t s, int64_t now_us)
            ((is_due || is_empty) && committer_is_idle(committer));
 }
 
+/* The other one of a pair that commits together; NULL for systems that commit by themselves. */
+static struct committer *partner_of(const struct pipeline *pipeline, uint32_t s)
+{
+    const struct plan *plan = pipeline->plan;
+    if (plan->participant == NULL ||
+        (plan->systems[s] != plan->participant && plan->systems[s] != plan->decision)) {
+        return NULL;
+    }
+    const struct system *other =
+        plan->systems[s] == plan->participant ? plan->decision : plan->participant;
+    uint32_t o = 0;
+    while (plan->systems[o] != other) {
+        o++;
+    }
+    return pipeline->committers[o];
+}
+
+/* A pair's epochs are closed at the same batch. */
+static enum status close_epoch(const struct pipeline *pipeline, uint32_t s, struct error *err)
+{
+    struct committer *committer = pipeline->committers[s];
+    struct committer *partner = partner_of(pipeline, s);
+    if (partner == NULL) {
+        return committer_close(committer, err);
+    }
+    bool is_joint = committer_is_joint(committer, partner);
+    committer_set_joint(committer, is_joint);
+    committer_set_joint(partner, is_joint);
+    enum status status = committer_close(committer, err);
+    return status == STATUS_OK ? committer_close(partner, err) : status;
+}
+
 /* What needs no waiting first: a slow system does not hold up what others could commit. */
 static enum status close_ripe(struct worker *worker, struct error *err)
 {
@@ -230,12 +262,12 @@ static enum status close_ripe(struct worker *worker, struct error *err)
     int64_t now_us = clock_monotonic_us();
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         if (is_ripe(pipeline, s, now_us)) {
-            status = committer_close(pipeline->committers[s], err);
+            status = close_epoch(pipeline, s, err);
         }
     }
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         if (is_full(pipeline->committers[s], pipeline->plan->systems[s])) {
-            status = committer_close(pipeline->committers[s], err);
+            status = close_epoch(pipeline, s, err);
         }
     }
     return status;
@@ -247,7 +279,7 @@ static enum status flush(struct worker *worker, struct error *err)
     struct pipeline *pipeline = worker->pipeline;
     enum status status = STATUS_OK;
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-        status = committer_close(pipeline->committers[s], err);
+        status = close_epoch(pipeline, s, err);
     }
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
         status = committer_drain(pipeline->committers[s], err);
