@@ -38,6 +38,12 @@ static void print_plan(const struct plan *plan)
     } else {
         printf("dlq: none; what is not valid is counted, and not kept\n");
     }
+    if (plan->participant != NULL) {
+        printf("atomic: %s prepares, %s decides; the server must allow prepared transactions: "
+               "max_prepared_transactions greater than 0 ('ALTER SYSTEM SET "
+               "max_prepared_transactions = 10', then a restart)\n",
+               plan->participant->name, plan->decision->name);
+    }
 }
 
 static enum status lint(const struct cli_arguments *arguments, struct error *err)

@@ -27,6 +27,7 @@ const struct cli_verb *const cli_verbs[] = {
     &verb_backup,
     &verb_restore,
     &verb_dlq,
+    &verb_txn,
     &verb_produce,
     &verb_tail,
     &verb_topic,

@@ -23,6 +23,7 @@ extern const struct cli_verb verb_tail;
 extern const struct cli_verb verb_test;
 extern const struct cli_verb verb_topic;
 extern const struct cli_verb verb_trace;
+extern const struct cli_verb verb_txn;
 extern const struct cli_verb verb_validate;
 extern const struct cli_verb verb_version;
 

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "os/clock.h"
 #include "run/pipeline.h"
 #include "run/replayer.h"
+#include "run/two_phase.h"
 
 /* Per key of dedup, as `lint` says: a slot of 32 bytes in a table that is at most 3/4 full. */
 #define KEY_BYTES_MOST 86u
@@ -226,6 +228,77 @@ static enum status explain_systems(struct explaining *explaining, struct error *
     return status;
 }
 
+/* --- delivery.atomic --- */
+
+#define LEFT_LONG_US (10 * TIME_US_PER_SECOND)
+
+/* Transactions that have been prepared for longer than a commit takes. */
+struct old_ones {
+    uint32_t count;
+    int64_t since_us; /* the oldest */
+    char last_id[PREPARED_ID_BYTES];
+};
+
+static enum status note_old(void *context, const struct prepared *prepared, struct error *err)
+{
+    struct old_ones *old = context;
+    (void)err;
+    if (strcmp(prepared->id, old->last_id) != 0 &&
+        clock_realtime_us() - prepared->since_us > LEFT_LONG_US) {
+        old->since_us = old->count++ == 0 ? prepared->since_us : old->since_us;
+        (void)snprintf(old->last_id, sizeof old->last_id, "%s", prepared->id);
+    }
+    return STATUS_OK;
+}
+
+static enum status explain_left(struct explaining *explaining, struct system *system,
+                                struct error *err)
+{
+    struct old_ones old = {0};
+    char prefix[PREPARED_ID_BYTES];
+    char since[TIME_TEXT_BYTES];
+    two_phase_prefix(explaining->pipeline.plan->name, NULL, NULL, prefix);
+    enum status status = system->ops->list_prepared(system, prefix, note_old, &old, err);
+    if (status == STATUS_OK && old.count > 0) {
+        time_format(old.since_us, since);
+        say(explaining, EXPLAIN_WEAK, "prepared",
+            "start the pipeline, which ends it as it was decided; 'weir txn ls' shows it, 'weir txn "
+            "commit' and 'abort' end it without a start",
+            "%u transaction%s left prepared in %s, since %s: rows that nobody sees yet, and locks",
+            old.count, old.count == 1 ? " is" : "s are", system->name, since);
+    }
+    return status;
+}
+
+static enum status explain_atomic(struct explaining *explaining, struct error *err)
+{
+    const struct plan *plan = explaining->pipeline.plan;
+    enum status status = STATUS_OK;
+    if (plan->participant != NULL) {
+        struct error problem = {0};
+        status = plan->participant->ops->check_prepares(plan->participant, &problem);
+        if (status == STATUS_OK) {
+            say(explaining, EXPLAIN_FINE, "atomic", "",
+                "rows of %s and %s become visible together: %s prepares them, and the transaction "
+                "of %s decides",
+                plan->decision->name, plan->participant->name, plan->participant->name,
+                plan->decision->name);
+        } else if (status == STATUS_CONFIG) {
+            explaining->weakest = "delivery.atomic";
+            say(explaining, EXPLAIN_WEAK, "atomic", "", "%s", problem.message);
+            status = STATUS_OK;
+        } else {
+            *err = problem;
+        }
+    }
+    for (uint32_t s = 0; s < plan->system_count && status == STATUS_OK && explaining->has_run; s++) {
+        if (plan->systems[s]->ops->list_prepared != NULL) {
+            status = explain_left(explaining, plan->systems[s], err);
+        }
+    }
+    return status;
+}
+
 /* --- sinks --- */
 
 static void explain_sink(struct explaining *explaining, const struct sink *sink)
@@ -258,11 +331,12 @@ static void explain_sinks(struct explaining *explaining)
         say(explaining, EXPLAIN_WEAK, "dlq", "name a place: dlq: {local: {path: …, topic: …}}",
             "none: what is not valid is counted with its reason, and not kept");
     }
-    if (plan->system_count > 1) {
+    if (plan->system_count > (plan->participant == NULL ? 1u : 2u)) {
         say(explaining, EXPLAIN_NOTE, "systems", "",
-            "%u, each with a progress record of its own: they commit one after the other, so a "
+            "%u, each with a progress record of its own: they commit one after the other%s, so a "
             "reader of two sees them apart for a moment, and after a crash until the next start",
-            plan->system_count);
+            plan->system_count,
+            plan->participant == NULL ? "" : ", but for the two of delivery.atomic");
     }
 }
 
@@ -432,6 +506,9 @@ enum status explain_pipeline(struct plan *plan,
     if (status == STATUS_OK) {
         explain_sinks(&explaining);
         status = explain_systems(&explaining, err);
+    }
+    if (status == STATUS_OK) {
+        status = explain_atomic(&explaining, err);
     }
     if (status == STATUS_OK) {
         status = explain_start(&explaining, err);
