@@ -1,0 +1,144 @@
+"""delivery.atomic: rows of the local log and of a table, visible together whatever is killed when."""
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from checker.log import Topic
+from postgres.pipeline import Pipeline, check_table
+
+ATOMIC = "delivery: {commit_interval: 5ms, atomic: [validated, readings]}"
+
+
+def atomic_pipeline(tmp_path, weir, dsn, **options):
+    pipeline = Pipeline(tmp_path, weir, dsn, **options)
+    pipeline.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}", ATOMIC)
+    return pipeline
+
+
+class Steps:
+    """Between weir and the server; calls `hit` at the n-th query that begins with `words`, before the
+    server gets it, or when it has answered and weir does not know yet. Then nothing passes any more; or,
+    where it `holds`, what was held up passes when `let_go` is set, and all that comes later."""
+
+    def __init__(self, server_port, words, number, when, hit, holds=False):
+        self.server_port, self.words, self.number, self.when = server_port, words, number, when
+        self.hit, self.count, self.is_hit = hit, 0, threading.Event()
+        self.is_struck, self.holds, self.let_go = threading.Event(), holds, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.server_port))
+            for pair in ((client, server, True), (server, client, False)):
+                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, come, go, is_query):
+        while True:
+            try:
+                data = come.recv(1 << 16)
+                if is_query and data[:1] == b"Q" and data[5:].startswith(self.words):
+                    self.count += 1
+                    if self.count == self.number and self.when == "before":
+                        if not self._strike():
+                            return
+                    elif self.count == self.number:
+                        self.is_hit.set()
+                elif not is_query and self.is_hit.is_set() and self.when == "after":
+                    self.is_hit.clear()
+                    if not self._strike():
+                        return
+                if not data:
+                    go.shutdown(socket.SHUT_RDWR)
+                    return
+                go.sendall(data)
+            except OSError:
+                return
+
+    def _strike(self):
+        """True when what was held up is to be passed on now."""
+        self.hit()
+        if not self.holds:
+            self.listener.close()
+        self.is_struck.set()
+        return self.holds and self.let_go.wait()
+
+
+def prepared(database):
+    return database.ask("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()"
+                        " AND gid LIKE 'weir:%%'")
+
+
+def next_offsets(pipeline, database):
+    import sqlite3
+    with sqlite3.connect(pipeline.folder / "iot.db") as log:
+        decision = dict(log.execute("SELECT partition, next_offset FROM weir_progress"))
+    table = dict(tuple(row) for row in
+                 database.ask("SELECT partition, next_offset FROM weir_progress"))
+    return decision, table
+
+
+def check_all(pipeline, database):
+    assert prepared(database) == []
+    pipeline.audit()
+    pipeline.judge_topics()
+    check_table(pipeline, database)
+    decision, table = next_offsets(pipeline, database)
+    assert decision == table
+
+
+def test_both_are_at_one_place_always(database, weir, tmp_path):
+    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=20000)
+    pipeline.finish()
+    check_all(pipeline, database)
+
+
+STEPS = [(words, when) for words in (b"BEGIN; SET", b"PREPARE TRANSACTION", b"COMMIT PREPARED")
+         for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("words, when", STEPS, ids=[f"{w.decode()[:16]}-{x}" for w, x in STEPS])
+def test_killed_at_every_step(words, when, database, server, weir, tmp_path):
+    """Killed there, then once more at the next, and the next start brings the two together."""
+    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=20000)
+    port = server.port
+    for number in (2, 1):
+        process = None
+        steps = Steps(server.port, words, number, when,
+                      lambda: os.kill(process.process.pid, signal.SIGKILL))
+        pipeline.edit(f"port={port}", f"port={steps.port}")
+        port = steps.port
+        process = pipeline.start()
+        assert process.wait() == -signal.SIGKILL, process.errors()
+    left = prepared(database)
+    is_prepared = (words, when) in ((b"PREPARE TRANSACTION", "after"), (b"COMMIT PREPARED", "before"))
+    assert len(left) == (1 if is_prepared else 0)
+    decision, table = next_offsets(pipeline, database)
+    assert (decision == table) == ((words, when) != (b"COMMIT PREPARED", "before"))
+    pipeline.edit(f"port={port}", f"port={server.port}")
+    _, errors = pipeline.finish()
+    if is_prepared:
+        assert ("1 committed" if words == b"COMMIT PREPARED" else "1 rolled back") in errors
+    check_all(pipeline, database)
+
+
+def test_killed_at_random(database, weir, tmp_path, seed, long_run):
+    import random
+    rng = random.Random(seed)
+    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
+    for _ in range(40 if long_run else 8):
+        process = pipeline.start()
+        time.sleep(rng.uniform(0.02, 0.25))
+        process.process.send_signal(signal.SIGKILL)
+        process.wait()
+    pipeline.finish()
+    check_all(pipeline, database)
