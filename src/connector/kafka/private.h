@@ -35,7 +35,8 @@ struct kafka_source {
     const char *folder;
     const char *topic_name;
     char *cluster_id;
-    struct kafka_client *client;
+    struct kafka_client *client; /* fetches: what else it is asked waits behind fetches */
+    struct kafka_client *asker;  /* asks, and reads single records */
     struct kafka_client *group;  /* asks for a group's offsets; NULL until then */
     struct kafka_member *member; /* NULL: all partitions are ours */
     struct kafka_ends *ends;     /* NULL: nobody has watched yet */
@@ -43,6 +44,8 @@ struct kafka_source {
     struct kafka_topic_watch *watch;
     struct source_partition *partitions;
     struct kafka_reader **readers;
+    struct kafka_reader *single; /* of the asker; NULL: not made yet */
+    uint32_t single_partition;   /* that it reads */
     struct kafka_signal signal;
     bool commits_offsets; /* a system of the same cluster sends them with its rows */
 };

@@ -10,6 +10,7 @@
 
 struct kafka_reader {
     struct kafka_client *client;
+    struct kafka_client *asker;
     struct kafka_signal *signal;
     char *topic;
     uint32_t partition;
@@ -64,6 +65,7 @@ struct kafka_reader *kafka_reader_new(struct kafka_client *client, const char *t
 {
     struct kafka_reader *reader = memory_alloc_zero(1, sizeof *reader);
     reader->client = client;
+    reader->asker = client;
     reader->signal = signal;
     reader->topic = memory_copy_string(topic);
     reader->partition = partition;
@@ -71,6 +73,11 @@ struct kafka_reader *kafka_reader_new(struct kafka_client *client, const char *t
     check(reader->handle != NULL);
     reader->stash = memory_alloc_zero(STASH_MESSAGES, sizeof *reader->stash);
     return reader;
+}
+
+void kafka_reader_ask_by(struct kafka_reader *reader, struct kafka_client *asker)
+{
+    reader->asker = asker;
 }
 
 static void stop_fetching(struct kafka_reader *reader)
@@ -92,6 +99,19 @@ void kafka_reader_rest(struct kafka_reader *reader)
     stop_fetching(reader);
 }
 
+bool kafka_reader_rests_at(const struct kafka_reader *reader, int64_t offset)
+{
+    return reader->queue == NULL && reader->position == offset;
+}
+
+void kafka_reader_go_where(struct kafka_reader *reader, const struct kafka_reader *other)
+{
+    check(reader->queue == NULL);
+    reader->position = other->position;
+    reader->pending_end = 0;
+    reader->known_end = other->known_end;
+}
+
 void kafka_reader_free(struct kafka_reader *reader)
 {
     if (reader == NULL) {
@@ -108,8 +128,8 @@ enum status kafka_reader_seek(struct kafka_reader *reader, int64_t offset, struc
 {
     int64_t first = 0;
     int64_t end = 0;
-    enum status status = kafka_bounds(reader->client, reader->topic, reader->partition, &first,
-                                      &end, err);
+    enum status status = kafka_bounds(reader->asker, reader->topic, reader->partition, &first, &end,
+                                      err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -163,7 +183,7 @@ static enum status expired(const struct kafka_reader *reader, struct error *err)
     int64_t end = 0;
     struct error ignored = {0};
     char range[96] = "";
-    if (kafka_bounds(reader->client, reader->topic, reader->partition, &first, &end, &ignored) ==
+    if (kafka_bounds(reader->asker, reader->topic, reader->partition, &first, &end, &ignored) ==
             STATUS_OK &&
         first > reader->position) {
         (void)snprintf(range, sizeof range, ", and so is all up to %lld", (long long)first - 1);

@@ -35,6 +35,9 @@ void kafka_signal_wait(struct kafka_signal *signal, int64_t timeout_us);
 struct kafka_reader *kafka_reader_new(struct kafka_client *client, const char *topic,
                                       uint32_t partition, struct kafka_signal *signal);
 void kafka_reader_free(struct kafka_reader *reader);
+/* Another client than the reader's own asks where the partition ends: one whose connection has no
+ * fetches that wait for records, and that the answers would wait behind. */
+void kafka_reader_ask_by(struct kafka_reader *reader, struct kafka_client *asker);
 
 /* CONFIG "source.offset_expired" when `offset` lies before what is there, "source.truncated" behind
  * it. Nothing is fetched before the first read. */
@@ -47,6 +50,11 @@ enum status kafka_reader_take(struct kafka_reader *reader, int64_t limit_offset,
                               rd_kafka_message_t **out, uint32_t most, uint32_t *out_count,
                               enum status (*while_waiting)(void *context, struct error *err),
                               void *context, struct error *err) WEIR_MUST_USE;
+
+/* True when nothing is being fetched, and the next record would be the one at `offset` or behind it. */
+bool kafka_reader_rests_at(const struct kafka_reader *reader, int64_t offset);
+/* Of a reader that rests: goes where `other`, of the same partition, is, which was asked to look there. */
+void kafka_reader_go_where(struct kafka_reader *reader, const struct kafka_reader *other);
 
 /* Fetches nothing more until the next read, and forgets what it has not handed out: before that, seek
  * again. */

@@ -43,10 +43,12 @@ static void close_source(struct source *source)
     for (uint32_t p = 0; s->readers != NULL && p < s->topic.partition_count; p++) {
         kafka_reader_free(s->readers[p]);
     }
+    kafka_reader_free(s->single);
     kafka_topic_watch_free(s->watch);
     kafka_ends_free(s->ends);
     kafka_client_close(s->group);
     kafka_client_close(s->client);
+    kafka_client_close(s->asker);
     kafka_signal_fini(&s->signal);
     memory_free(s->cluster_id);
     memory_free(s->readers);
@@ -75,9 +77,9 @@ static enum status find_topic(struct kafka_source *s, const struct doc *config, 
 {
     const struct doc *name = doc_get(config, "topic");
     bool found = false;
-    enum status status = kafka_cluster_id(s->client, &s->cluster_id, err);
+    enum status status = kafka_cluster_id(s->asker, &s->cluster_id, err);
     if (status == STATUS_OK) {
-        status = kafka_topic_find(s->client, name->text, &s->topic, &found, err);
+        status = kafka_topic_find(s->asker, name->text, &s->topic, &found, err);
     }
     if (status == STATUS_OK && !found) {
         status = doc_error(name, err, "source.no_topic",
@@ -95,11 +97,12 @@ static enum status open_partitions(struct kafka_source *s, struct error *err)
     for (uint32_t p = 0; p < count; p++) {
         int64_t first = 0;
         int64_t end = 0;
-        enum status status = kafka_bounds(s->client, s->topic_name, p, &first, &end, err);
+        enum status status = kafka_bounds(s->asker, s->topic_name, p, &first, &end, err);
         if (status != STATUS_OK) {
             return status;
         }
         s->readers[p] = kafka_reader_new(s->client, s->topic_name, p, &s->signal);
+        kafka_reader_ask_by(s->readers[p], s->asker);
         s->partitions[p] = (struct source_partition){
             .topic = s->topic_name,
             .topic_id = s->topic.id,
@@ -122,13 +125,17 @@ static enum status open_source(const struct source_ops *ops, const struct doc *c
     s->folder = folder;
     s->topic_name = arena_copy_string(s->arena, grammar_string(config, "topic", ""));
     kafka_signal_init(&s->signal);
+    static const char *const quick[] = {KAFKA_ASK_QUICKLY, NULL};
     enum status status =
         kafka_client_open(config, folder, KAFKA_FETCH, NULL, NULL, &s->client, err);
+    if (status == STATUS_OK) {
+        status = kafka_client_open(config, folder, KAFKA_FETCH, NULL, quick, &s->asker, err);
+    }
     if (status == STATUS_OK) {
         status = find_topic(s, config, err);
     }
     if (status == STATUS_OK) {
-        s->watch = kafka_topic_watch_new(s->client, s->topic_name);
+        s->watch = kafka_topic_watch_new(s->asker, s->topic_name);
         status = open_partitions(s, err);
     }
     if (status != STATUS_OK) {
@@ -150,20 +157,20 @@ static enum status end_offset(struct source *source, uint32_t partition, int64_t
 {
     struct kafka_source *s = self(source);
     int64_t first = 0;
-    return kafka_bounds(s->client, s->topic_name, partition, &first, out_offset, err);
+    return kafka_bounds(s->asker, s->topic_name, partition, &first, out_offset, err);
 }
 
 static enum status open_end_offset(struct source *source, uint32_t partition, int64_t *out_offset,
                                    struct error *err)
 {
     struct kafka_source *s = self(source);
-    return kafka_high_watermark(s->client, s->topic_name, partition, out_offset, err);
+    return kafka_high_watermark(s->asker, s->topic_name, partition, out_offset, err);
 }
 
 static struct kafka_ends *ends_of(struct kafka_source *s)
 {
     if (s->ends == NULL) {
-        s->ends = kafka_ends_new(s->client, s->topic_name, s->topic.partition_count);
+        s->ends = kafka_ends_new(s->asker, s->topic_name, s->topic.partition_count);
     }
     return s->ends;
 }
@@ -182,7 +189,7 @@ static bool is_away(struct source *source, struct error *err)
 static bool read_limit(struct kafka_source *s, const char *setting, int64_t *out)
 {
     char text[32];
-    const bool is_known = kafka_topic_setting(s->client, s->topic_name, setting, text, sizeof text);
+    const bool is_known = kafka_topic_setting(s->asker, s->topic_name, setting, text, sizeof text);
     const int64_t limit = is_known ? strtoll(text, NULL, 10) : 0;
     *out = limit > 0 ? limit : 0;
     return is_known;
@@ -194,7 +201,7 @@ static enum status read_retention(struct source *source, struct source_retention
     (void)err; /* Who may not ask, or asks a service that does not tell, gets no answer. */
     struct kafka_source *s = self(source);
     int64_t age_ms = 0;
-    out->is_compacted = kafka_topic_is_compacted(s->client, s->topic_name);
+    out->is_compacted = kafka_topic_is_compacted(s->asker, s->topic_name);
     out->is_known = read_limit(s, "retention.ms", &age_ms) &&
                     read_limit(s, "retention.bytes", &out->bytes);
     out->age_us = age_ms > INT64_MAX / 1000 ? 0 : age_ms * 1000;
@@ -232,7 +239,7 @@ static enum status offset_at(struct source *source, uint32_t partition, int64_t 
     /* Kafka's times are milliseconds: a part of one is the next. */
     int64_t time_ms = time_us / 1000 + (time_us % 1000 > 0 ? 1 : 0);
     bool found = false;
-    enum status status = kafka_offset_at(s->client, s->topic_name, partition,
+    enum status status = kafka_offset_at(s->asker, s->topic_name, partition,
                                          time_ms < 0 ? 0 : time_ms, out_offset, &found, err);
     return status == STATUS_OK && !found ? end_offset(source, partition, out_offset, err) : status;
 }
@@ -315,6 +322,37 @@ static enum status poll_while_waiting(void *context, struct error *err)
     return STATUS_OK;
 }
 
+/* One record of a partition that nothing is fetched of: a start looks at some before it reads on
+ * elsewhere, and what the main client once asked for it would wait for. */
+static enum status take_single(struct kafka_source *s, uint32_t partition, struct held *held,
+                               int64_t limit_offset, struct error *err)
+{
+    if (s->single != NULL && s->single_partition != partition) {
+        kafka_reader_free(s->single);
+        s->single = NULL;
+    }
+    if (s->single == NULL) {
+        s->single = kafka_reader_new(s->asker, s->topic_name, partition, NULL);
+        s->single_partition = partition;
+    }
+    kafka_reader_go_where(s->single, s->readers[partition]);
+    enum status status = kafka_reader_take(s->single, limit_offset, held->messages, 1,
+                                           &held->count, poll_while_waiting, s, err);
+    kafka_reader_rest(s->single);
+    kafka_reader_go_where(s->readers[partition], s->single);
+    return status;
+}
+
+static enum status take(struct kafka_source *s, uint32_t partition, int64_t limit_offset,
+                        struct held *held, uint32_t most, struct error *err)
+{
+    struct kafka_reader *reader = s->readers[partition];
+    return kafka_reader_rests_at(reader, limit_offset - 1) && most > 0
+               ? take_single(s, partition, held, limit_offset, err)
+               : kafka_reader_take(reader, limit_offset, held->messages, most, &held->count,
+                                   poll_while_waiting, s, err);
+}
+
 static enum status read_batch(struct source *source, uint32_t partition, struct batch *batch,
                               int64_t limit_offset, struct error *err)
 {
@@ -326,9 +364,7 @@ static enum status read_batch(struct source *source, uint32_t partition, struct 
     struct held *held =
         arena_alloc(batch->arena, sizeof *held + most * sizeof *held->messages);
     held->count = 0;
-    enum status status =
-        kafka_reader_take(s->readers[partition], limit_offset, held->messages, most,
-                          &held->count, poll_while_waiting, s, err);
+    enum status status = take(s, partition, limit_offset, held, most, err);
     if (held->count > 0) {
         arena_on_release(batch->arena, release_messages, held);
     }
@@ -373,7 +409,7 @@ static enum status write_group(struct source *source, const char *group, const i
 static enum status count_members(struct source *source, const char *group, uint32_t *out,
                                  struct error *err)
 {
-    return kafka_group_members(self(source)->client, group, out, err);
+    return kafka_group_members(self(source)->asker, group, out, err);
 }
 
 static enum status join(struct source *source, const char *group, struct error *err)
@@ -405,6 +441,7 @@ static void wait_for_more(struct source *source, int64_t timeout_us)
 {
     kafka_signal_wait(&self(source)->signal, timeout_us);
     rd_kafka_poll(self(source)->client->rk, 0);
+    rd_kafka_poll(self(source)->asker->rk, 0);
 }
 
 /* Each record is a row, whatever its format. */

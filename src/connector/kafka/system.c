@@ -214,6 +214,12 @@ enum status kafka_make_producer(struct kafka_system *s, struct error *err)
                                                         s->source == NULL ? "" : s->instance),
                                            settings,
                                            &s->producer, err);
+    /* A client that is not connected yet asks for its id half a second later. */
+    char *cluster = NULL;
+    if (status == STATUS_OK) {
+        status = kafka_cluster_id(s->producer, &cluster, err);
+        memory_free(cluster);
+    }
     if (status == STATUS_OK) {
         status = take_id_over(s, err);
     }
