@@ -27,7 +27,7 @@ SHOWN_LINES = 60
 RANDOM_SUITES = ("property", "torture", "simulation", "fuzz")
 
 # Tests of a folder that share one server, which takes a while to start.
-SERVER_FOLDERS = ("cluster", "postgres")
+SERVER_FOLDERS = ("cluster", "mysql", "postgres")
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 

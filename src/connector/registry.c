@@ -22,7 +22,7 @@ const struct sink_kind *registry_sinks[KINDS_MAX + 1] = {
 
 const struct connection_kind *registry_connections[KINDS_MAX + 1];
 
-const char *const registry_module_kinds[] = {"kafka", "event_hubs", "postgres", NULL};
+const char *const registry_module_kinds[] = {"kafka", "event_hubs", "postgres", "mysql", NULL};
 
 /* The module of each of registry_module_kinds, and how to get it. */
 static const struct {
@@ -35,6 +35,8 @@ static const struct {
               "builds that where the system's is older), or install weir's Kafka module"},
     {"postgres", "build it with 'script/build' (it needs libpq: script/bootstrap installs it), or "
                  "install weir's PostgreSQL module"},
+    {"mysql", "build it with 'script/build' (it needs libmariadb: script/bootstrap installs it), or "
+              "install weir's MySQL module"},
 };
 
 #ifndef WEIR_MODULE_FOLDER

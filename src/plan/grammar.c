@@ -156,11 +156,9 @@ static const struct grammar_field http_fields[] = {
 };
 
 #define NO_CONNECTOR \
-    "this version reads and writes Kafka, local logs, files, SQLite and PostgreSQL"
+    "this version reads and writes Kafka, local logs, files, SQLite, PostgreSQL and MySQL"
 
 static const struct grammar_field later_connectors[] = {
-    {.key = "mysql", .type = GRAMMAR_ANY, .help = "MySQL, MariaDB",
-     .unsupported = "use 'sqlite: {path: …, table: …}' instead; " NO_CONNECTOR},
     {.key = "delta", .type = GRAMMAR_ANY, .help = "Delta Lake",
      .unsupported = "use 'file: {path: …}' instead; " NO_CONNECTOR},
     {0},

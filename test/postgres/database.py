@@ -36,6 +36,11 @@ class Database:
         connection.autocommit = True
         return connection
 
+    @staticmethod
+    def time_text(column):
+        """The time as weir's own texts have it."""
+        return f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
     def ask(self, sql, *values, database=None):
         """The rows; [] where the statement gives none."""
         connection = self.connect(database)

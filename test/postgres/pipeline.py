@@ -82,8 +82,8 @@ def check_table(pipeline, database, missing=()):
     """Every key of the validated topic has one row, of its greatest event time, with the values of a
     record that was delivered."""
     there = {row[0]: row for row in database.ask(
-        "SELECT message_id, temperature, humidity, battery, to_char(event_time AT TIME ZONE 'UTC',"
-        " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM readings")}
+        "SELECT message_id, temperature, humidity, battery, " + database.time_text("event_time") +
+        " FROM readings")}
     expected = pipeline.expected()
     assert set(there) == set(expected) - set(missing)
     for message_id, row in there.items():

@@ -2,15 +2,19 @@
 import socket
 import threading
 
-COMMIT = b"COMMIT\0"
+
+def is_commit(data):
+    """The whole of a simple query is sent at once: Q, length, text, NUL."""
+    return data.endswith(b"COMMIT\0") and data[:1] == b"Q"
 
 
 class Proxy:
     """Listens on `port`. `decide(n)` says of the n-th COMMIT: None (passes), "before" (it never
-    reaches the server) or "after" (the server gets it, its answer never comes back)."""
+    reaches the server) or "after" (the server gets it, its answer never comes back).
+    `is_commit(data)`: whether that is what a COMMIT looks like in the server's protocol."""
 
-    def __init__(self, server_port, decide):
-        self.server_port, self.decide = server_port, decide
+    def __init__(self, server_port, decide, is_commit=is_commit):
+        self.server_port, self.decide, self.is_commit = server_port, decide, is_commit
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.commits = 0
@@ -46,8 +50,7 @@ class Proxy:
                 data = client.recv(1 << 16)
             except OSError:
                 data = b""
-            # The whole of a simple query is sent at once: Q, length, text, NUL.
-            fate = self._fate() if data.endswith(COMMIT) and data[:1] == b"Q" else None
+            fate = self._fate() if self.is_commit(data) else None
             try:
                 if fate == "after":
                     answering.clear()

@@ -141,9 +141,11 @@ def built_includes(root):
         found = subprocess.run([script, "path"], capture_output=True, text=True,
                                check=True).stdout.strip()
         flags += [] if found == "system" else ["-isystem", str(Path(found) / folder)]
-    # Debian keeps it in a folder of its own.
-    libpq = subprocess.run(["pkg-config", "--cflags", "libpq"], capture_output=True, text=True)
-    return flags + shlex.split(libpq.stdout)
+    # Debian keeps them in folders of their own.
+    for library in ("libpq", "libmariadb"):
+        found = subprocess.run(["pkg-config", "--cflags", library], capture_output=True, text=True)
+        flags += shlex.split(found.stdout)
+    return flags
 
 
 # Put together from pieces, so that this file does not hold what it looks for.

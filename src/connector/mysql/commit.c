@@ -1,0 +1,151 @@
+/* One epoch in one transaction; the order is in system.h. And how the shared code asks. */
+#include <string.h>
+
+#include "connector/mysql/table.h"
+
+static void roll_back(struct database *d)
+{
+    struct mysqldb_system *s = mysqldb_system(&d->system);
+    if (s->connection != NULL && mysql_query(s->connection, "ROLLBACK") != 0) {
+        /* The server rolls back what hangs on the connection. */
+        s->is_broken = true;
+    }
+}
+
+/* COMMIT. Without the word that it is done nobody knows: the next try asks first, over a new
+ * connection, when the old session is surely gone. */
+static enum status send_commit(struct mysqldb_system *s, struct error *err)
+{
+    enum status status = mysqldb_run(s, "COMMIT", "commit to", err);
+    if (status != STATUS_OK) {
+        s->db.is_in_doubt = true;
+        s->is_broken = true;
+    }
+    return status == STATUS_FATAL ? STATUS_RETRY : status;
+}
+
+enum status mysqldb_commit(struct system *system, const struct epoch *epoch,
+                           struct progress *progresses, struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    enum status status = mysqldb_reconnect(s, err);
+    if (status == STATUS_OK && s->db.is_in_doubt) {
+        bool is_done = false;
+        status = database_resolve(&s->db, epoch, progresses, &is_done, err);
+        if (status == STATUS_OK && is_done) {
+            return database_reload(&s->db, epoch, progresses, err);
+        }
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct attempt attempt;
+    attempt_init(&attempt, epoch, progresses);
+    status = mysqldb_run(s, "BEGIN", "begin a transaction of", err);
+    if (status == STATUS_OK) {
+        status = database_write_epoch(&s->db, &attempt, err);
+    }
+    if (status == STATUS_OK) {
+        status = send_commit(s, err);
+    } else {
+        roll_back(&s->db);
+    }
+    if (status == STATUS_OK) {
+        attempt_take(&attempt, progresses);
+    }
+    attempt_fini(&attempt);
+    return status;
+}
+
+/* --- how the shared code asks --- */
+
+/* Lengths are what InnoDB's 3,072 bytes of a key leave. */
+#define PARTITION_KEY                                                                              \
+    "pipeline varchar(128) NOT NULL, topic varchar(255) NOT NULL, \"partition\" varchar(255) NOT " \
+    "NULL"
+#define TABLE_OPTIONS ") ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;"
+#define NOTHING_TWICE " ON DUPLICATE KEY UPDATE "
+#define REJECT_VALUES                                                                              \
+    "$1, $2, $3, $4, $5, $6, CAST(trim(TRAILING 'Z' FROM nullif($7, '')) AS datetime(6)), $8,"     \
+    " CONVERT($9 USING utf8mb4), $10, $11, $12, $13"
+
+static const struct database_statements statements = {
+    .count_tables =
+        "SELECT count(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND"
+        " TABLE_NAME IN ('weir_progress', 'weir_start', 'weir_ledger', 'weir_plan',"
+        " 'weir_rejects')",
+    .make_tables =
+        "CREATE TABLE IF NOT EXISTS weir_progress (" PARTITION_KEY ","
+        " owner bigint NOT NULL, epoch bigint NOT NULL, next_offset bigint NOT NULL,"
+        " records bigint NOT NULL, valid bigint NOT NULL, invalid bigint NOT NULL,"
+        " duplicate bigint NOT NULL, late bigint NOT NULL, filtered bigint NOT NULL,"
+        " record longblob NOT NULL, PRIMARY KEY (pipeline, topic, \"partition\")" TABLE_OPTIONS
+        "CREATE TABLE IF NOT EXISTS weir_start (" PARTITION_KEY ", record longblob NOT NULL,"
+        " PRIMARY KEY (pipeline, topic, \"partition\")" TABLE_OPTIONS
+        "CREATE TABLE IF NOT EXISTS weir_ledger (" PARTITION_KEY ","
+        " first_offset bigint NOT NULL, next_offset bigint NOT NULL, segment longblob NOT NULL,"
+        " PRIMARY KEY (pipeline, topic, \"partition\", first_offset)" TABLE_OPTIONS
+        "CREATE TABLE IF NOT EXISTS weir_plan (hash varchar(32) PRIMARY KEY,"
+        " text longtext NOT NULL" TABLE_OPTIONS
+        "CREATE TABLE IF NOT EXISTS weir_rejects (" PARTITION_KEY ","
+        " number bigint NOT NULL, sink varchar(100) NOT NULL, \"offset\" bigint NOT NULL,"
+        " \"timestamp\" datetime(6), code varchar(255) NOT NULL, message longtext NOT NULL,"
+        " attempt bigint NOT NULL, \"key\" longblob, \"value\" longblob, headers longblob,"
+        " \"plan\" varchar(32), timestamp_us bigint, forward smallint NOT NULL DEFAULT 0,"
+        " PRIMARY KEY (pipeline, topic, \"partition\", number),"
+        " KEY weir_rejects_forward (pipeline, topic, \"partition\", sink, forward,"
+        " \"offset\")" TABLE_OPTIONS,
+    .insert_plan =
+        "INSERT INTO weir_plan VALUES ($1, CONVERT($2 USING utf8mb4))" NOTHING_TWICE "hash = hash",
+    .insert_progress = "INSERT INTO weir_progress VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+                       " $10, $11, $12, $13)" NOTHING_TWICE "epoch = epoch",
+    .write_start = "REPLACE INTO weir_start VALUES ($1, $2, $3, $4)",
+    .write_segment = "REPLACE INTO weir_ledger VALUES ($1, $2, $3, $4, $5, $6)",
+    .insert_reject = "INSERT INTO weir_rejects (pipeline, topic, \"partition\", number, sink,"
+                     " \"offset\", \"timestamp\", code, message, attempt, \"key\", \"value\","
+                     " headers) VALUES (" REJECT_VALUES ")",
+    .insert_forward = "INSERT INTO weir_rejects VALUES (" REJECT_VALUES ", $14, $15, $16)",
+};
+
+static enum status ask(struct database *d, const char *sql, const struct parameters *parameters,
+                       const char *doing, struct database_answer **out, struct error *err)
+{
+    return mysqldb_ask(mysqldb_system(&d->system), sql, parameters, doing, out, err);
+}
+
+static enum status change(struct database *d, const char *sql, const struct parameters *parameters,
+                          const char *doing, int64_t *out_changed, struct error *err)
+{
+    struct database_answer *answer = NULL;
+    enum status status =
+        mysqldb_ask(mysqldb_system(&d->system), sql, parameters, doing, &answer, err);
+    if (status == STATUS_OK && out_changed != NULL) {
+        *out_changed = mysqldb_row_count(answer);
+    }
+    mysqldb_free(answer);
+    return status;
+}
+
+static enum status run(struct database *d, const char *sql, const char *doing, struct error *err)
+{
+    return mysqldb_run(mysqldb_system(&d->system), sql, doing, err);
+}
+
+static enum status write_table(struct sink *sink, struct outbox *outbox, struct attempt *attempt,
+                               struct error *err)
+{
+    return mysqldb_table_write(mysqldb_table(sink), outbox, attempt, err);
+}
+
+const struct database_ops mysqldb_database_ops = {
+    .ask = ask,
+    .change = change,
+    .run = run,
+    .row_count = mysqldb_row_count,
+    .bytes = mysqldb_bytes,
+    .integer = mysqldb_integer,
+    .free = mysqldb_free,
+    .roll_back = roll_back,
+    .write_table = write_table,
+    .statements = &statements,
+};

@@ -1,0 +1,278 @@
+/* The database as a system: its identity, sessions, connection keys. */
+#include <string.h>
+
+#include "connector/mysql/table.h"
+
+static const struct grammar_field tls_fields[] = {
+    {.key = "ca_file", .type = GRAMMAR_STRING,
+     .help = "certificates that the server is trusted by; the system's unless set"},
+    {.key = "cert_file", .type = GRAMMAR_STRING, .help = "the client's own certificate, PEM"},
+    {.key = "key_file", .type = GRAMMAR_STRING, .help = "the key of that certificate, PEM"},
+    {0},
+};
+
+static const struct grammar_field connection_fields[] = {
+    {.key = "host", .type = GRAMMAR_STRING, .help = "of the server; localhost unless set"},
+    {.key = "port", .type = GRAMMAR_INT, .minimum = 1, .maximum = 65535, .help = "3306 unless set"},
+    {.key = "socket", .type = GRAMMAR_STRING, .help = "a server of this machine, instead of a host"},
+    {.key = "database", .type = GRAMMAR_STRING, .required = true,
+     .help = "where tables without a database before their name stand, and weir's own"},
+    {.key = "user", .type = GRAMMAR_STRING, .required = true, .help = "who we are"},
+    {.key = "password", .type = GRAMMAR_SECRET, .help = "of the user"},
+    {.key = "tls", .type = GRAMMAR_MAP, .fields = tls_fields,
+     .help = "encryption, and the server's certificate is checked; 'tls: {}' for the system's "
+             "certificates"},
+    {0},
+};
+
+const struct connection_kind mysqldb_connection_kind = {
+    .kind = "mysql",
+    .grammar = connection_fields,
+};
+
+/* --- identity --- */
+
+/* Server and database; neither user nor password makes it another place. */
+static enum status place_of_config(struct arena *arena, const struct doc *config,
+                                   const char *folder, char **out_place, struct error *err)
+{
+    (void)folder;
+    const struct doc *socket = doc_get(config, "socket");
+    if (doc_get(config, "database") == NULL) {
+        return doc_error(config, err, "config.missing_key",
+                         "a place in MySQL needs a connection: 'connection: NAME', or 'host: …', "
+                         "'database: …' and 'user: …'");
+    }
+    if (socket != NULL && (doc_get(config, "host") != NULL || doc_get(config, "port") != NULL)) {
+        return doc_error(socket, err, "config.value",
+                         "a server is reached by 'socket' or by 'host' and 'port', not by both");
+    }
+    *out_place =
+        socket != NULL
+            ? arena_printf(arena, "mysql://%s/%s", socket->text,
+                           grammar_string(config, "database", ""))
+            : arena_printf(arena, "mysql://%s:%lld/%s", grammar_string(config, "host", "localhost"),
+                           (long long)grammar_int(config, "port", 3306),
+                           grammar_string(config, "database", ""));
+    return STATUS_OK;
+}
+
+static const char *place(const struct system *system)
+{
+    return database_of(system)->place;
+}
+
+static struct system *system_new(const char *place_text)
+{
+    struct mysqldb_system *s = memory_alloc_zero(1, sizeof *s);
+    s->db.place = memory_copy_string(place_text);
+    s->db.name = memory_copy_string(place_text);
+    s->db.ops = &mysqldb_database_ops;
+    s->db.system.ops = &mysqldb_system_ops;
+    s->db.system.name = s->db.name;
+    return &s->db.system;
+}
+
+static enum status system_connect(struct system *system, const struct doc *config,
+                                  const char *folder, struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    (void)err;
+    s->db.config = config;
+    s->db.folder = memory_copy_string(folder);
+    return STATUS_OK;
+}
+
+/* --- sessions --- */
+
+static void close_session(struct system *system)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    mysqldb_disconnect(s);
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        mysqldb_table(system->sinks[i])->is_prepared = false;
+    }
+    memory_free(s->db.pipeline);
+    s->db.pipeline = NULL;
+    s->db.is_in_doubt = false;
+    s->db.owner = 0;
+}
+
+static enum status open_as(struct system *system, const char *pipeline, bool is_reader,
+                           struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    s->db.pipeline = memory_copy_string(pipeline);
+    s->db.is_reader = is_reader;
+    enum status status = mysqldb_connect(s, err);
+    if (status == STATUS_OK) {
+        status = is_reader ? database_check_tables(&s->db, err) : database_make_tables(&s->db, err);
+    }
+    if (status != STATUS_OK) {
+        close_session(system);
+    }
+    return status;
+}
+
+static enum status open_session(struct system *system, const char *pipeline, struct error *err)
+{
+    return open_as(system, pipeline, false, err);
+}
+
+static enum status open_reader(struct system *system, const char *pipeline, struct error *err)
+{
+    return open_as(system, pipeline, true, err);
+}
+
+static enum status prepare_sinks(struct system *system, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
+        status = mysqldb_table_prepare(mysqldb_table(system->sinks[i]), false, err);
+    }
+    return status;
+}
+
+/* A process that was killed may have a COMMIT under way, which would come between the reading of R and
+ * the taking over. */
+static enum status claim(struct system *system, struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, s->db.pipeline);
+    struct database_answer *owners = NULL;
+    enum status status =
+        mysqldb_ask(s, "SELECT DISTINCT owner FROM weir_progress WHERE pipeline = $1", &parameters,
+                    "look for the former owner in", &owners, err);
+    for (uint32_t i = 0; status == STATUS_OK && i < mysqldb_row_count(owners); i++) {
+        status = mysqldb_end_sessions(s, (uint64_t)mysqldb_integer(owners, i, 0), err);
+    }
+    mysqldb_free(owners);
+    return status;
+}
+
+static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
+                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
+{
+    enum status status = prepare_sinks(system, err);
+    if (status == STATUS_OK && count > 0) {
+        status = mysqldb_name_session(mysqldb_system(system), progresses[0].owner, err);
+    }
+    return status == STATUS_OK
+               ? database_begin(system, progresses, count, plan_texts, plan_count, err)
+               : status;
+}
+
+static enum status take_over(struct system *system, const struct progress *progresses,
+                             uint32_t count, uint64_t owner, struct bytes plan_text,
+                             struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        if (i == 0 || progresses[i].owner != progresses[i - 1].owner) {
+            status = mysqldb_end_sessions(s, progresses[i].owner, err);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = prepare_sinks(system, err);
+    }
+    if (status == STATUS_OK) {
+        status = mysqldb_name_session(s, owner, err);
+    }
+    return status == STATUS_OK
+               ? database_take_over(system, progresses, count, owner, plan_text, err)
+               : status;
+}
+
+static enum status load_rejects(struct system *system, const struct source_partition *partition,
+                                const char *sink, int64_t from_offset, int64_t before_offset,
+                                kept_reject_visitor *reject, void *context, struct error *err)
+{
+    enum status status = mysqldb_reconnect(mysqldb_system(system), err);
+    return status == STATUS_OK ? database_load_rejects(system, partition, sink, from_offset,
+                                                       before_offset, reject, context, err)
+                               : status;
+}
+
+/* What may lose commits that the server has answered. */
+static enum status examine(struct system *system, system_finding_visitor *visit, void *context,
+                           struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    struct database_answer *answer = NULL;
+    enum status status = mysqldb_ask(
+        s, "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.log_bin,"
+           " @@GLOBAL.sync_binlog",
+        NULL, "look at the settings of", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (mysqldb_integer(answer, 0, 0) != 1) {
+        visit(context, &(struct system_finding){
+                           .is_weak = true,
+                           .about = "commits",
+                           .what = "innodb_flush_log_at_trx_commit is not 1: a power cut loses the "
+                                   "commits of the last second, and weir stops at the next start",
+                           .remedy = "SET GLOBAL innodb_flush_log_at_trx_commit = 1"});
+    }
+    if (mysqldb_integer(answer, 0, 1) != 0 && mysqldb_integer(answer, 0, 2) != 1) {
+        visit(context, &(struct system_finding){
+                           .is_weak = true,
+                           .about = "replicas",
+                           .what = "sync_binlog is not 1: after a power cut a replica may lack "
+                                   "commits, or have more of them",
+                           .remedy = "SET GLOBAL sync_binlog = 1"});
+    }
+    mysqldb_free(answer);
+    return STATUS_OK;
+}
+
+static void close_system(struct system *system)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        struct mysqldb_table *t = mysqldb_table(system->sinks[i]);
+        buffer_fini(&t->numbers);
+        table_base_fini(&t->base);
+        memory_free(t);
+    }
+    memory_free(system->sinks);
+    memory_free(s->db.folder);
+    memory_free(s->db.place);
+    memory_free(s->db.name);
+    memory_free(s);
+}
+
+const struct system_ops mysqldb_system_ops = {
+    .kind = "mysql",
+    .takes_forwarded = true,
+    .is_remote = true,
+    .plans_place = "table weir_plan",
+    .place = place,
+    .open_session = open_session,
+    .open_reader = open_reader,
+    .close_session = close_session,
+    .claim = claim,
+    .load = database_load,
+    .load_first = database_load_first,
+    .count_partitions = database_count_partitions,
+    .begin = begin,
+    .take_over = take_over,
+    .commit = mysqldb_commit,
+    .load_plan = database_load_plan,
+    .load_segments = database_load_segments,
+    .scan_rejects = database_scan_rejects,
+    .load_rejects = load_rejects,
+    .examine = examine,
+    .close = close_system,
+};
+
+const struct sink_kind mysqldb_sink_kind = {
+    .ops = &mysqldb_table_ops,
+    .system_ops = &mysqldb_system_ops,
+    .system_place = place_of_config,
+    .system_new = system_new,
+    .system_connect = system_connect,
+    .sink_add = mysqldb_sink_add,
+};
