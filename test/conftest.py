@@ -79,3 +79,6 @@ def seed():
 def pytest_addoption(parser):
     parser.addoption("--accept-instructions", action="store_true",
                      help="test/instructions: commit what is counted now")
+    parser.addoption("--rounds", type=int,
+                     help="test/cluster/test_kills.py: how often the input is gone through")
+    parser.addoption("--records", type=int, help="test/cluster/test_kills.py: of the input")

@@ -18,7 +18,7 @@ CONNECTION = "connections: {kafka: {kafka: {brokers: ['%s'], properties: " + PRO
 TABLE = re.compile(r"  readings:\n    sqlite: .*\n")
 
 
-def run_weir(weir, folder, *arguments, status=0, timeout=120):
+def run_weir(weir, folder, *arguments, status=0, timeout=600):
     done = subprocess.run([weir, *arguments], cwd=folder, capture_output=True, text=True,
                           timeout=timeout)
     assert done.returncode == status, done
