@@ -90,35 +90,36 @@ static enum status explain_retention(struct explaining *explaining, struct error
     if (status != STATUS_OK) {
         return status;
     }
-    duration_text(horizon_us, horizon);
+    const char *reach =
+        horizon_us >= TIME_UNLIMITED ? "to the beginning" : duration_text(horizon_us, horizon);
     if (retention.is_compacted && horizon_us > 0) {
         say(explaining, EXPLAIN_WEAK, "retention",
             "read a topic with cleanup.policy=delete, or take out what remembers: weir run refuses",
             "the source is compacted, and state reaches back %s: it could not be rebuilt as it was",
-            horizon_us >= TIME_UNLIMITED ? "to the beginning" : horizon);
+            reach);
     } else if (!retention.is_known) {
         say(explaining, EXPLAIN_NOTE, "retention", "",
-            "what the source keeps is not told; state reaches back %s of event time", horizon);
+            "what the source keeps is not told; state reaches back %s of event time", reach);
     } else if (retention.age_us == 0 && retention.bytes == 0) {
         say(explaining, EXPLAIN_FINE, "retention", "",
             "the source keeps everything: state, which reaches back %s, can always be rebuilt",
-            horizon_us >= TIME_UNLIMITED ? "to the beginning" : horizon);
+            reach);
     } else if (retention.age_us == 0) {
         say(explaining, EXPLAIN_NOTE, "retention", "",
-            "the source keeps %lld bytes; whether that is more than the %s that state reaches back "
+            "the source keeps %lld bytes; whether that is enough for state, which reaches back %s, "
             "depends on the traffic",
-            (long long)retention.bytes, horizon);
+            (long long)retention.bytes, reach);
     } else if (horizon_us > retention.age_us / 2) {
         say(explaining, EXPLAIN_WEAK, "retention",
             "keep the source longer, shorten the window, or keep the folder of snapshots as data: "
             "on a durable disk, in the backup",
             "the source keeps %s and state reaches back %s: more than half of it, so without its "
             "snapshots state may not be there to rebuild",
-            duration_text(retention.age_us, age), horizon);
+            duration_text(retention.age_us, age), reach);
     } else {
         say(explaining, EXPLAIN_FINE, "retention", "",
             "the source keeps %s, and state reaches back %s", duration_text(retention.age_us, age),
-            horizon);
+            reach);
     }
     return STATUS_OK;
 }
