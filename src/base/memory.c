@@ -1,5 +1,6 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,16 @@ void memory_exhausted(size_t size)
     ssize_t written = write(STDERR_FILENO, text, length);
     (void)written; /* The exit status says it as well. */
     _exit(3);
+}
+
+void memory_keep_freed(size_t bytes)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, (int)bytes);
+    (void)mallopt(M_TRIM_THRESHOLD, (int)bytes);
+#else
+    (void)bytes;
+#endif
 }
 
 void *memory_alloc(size_t size)

@@ -35,6 +35,10 @@ char *memory_copy_string(const char *string) __attribute__((returns_nonnull));
 
 /* Ends the process: "out of memory" on stderr, exit status 3. */
 _Noreturn void memory_exhausted(size_t size);
+/* Up to `bytes` of what is freed stay with the process, per heap, and allocations up to that size come
+ * from there: for who needs large buffers again and again, whose pages would else be fetched from the
+ * system each time. To be called before there are threads. A hint. */
+void memory_keep_freed(size_t bytes);
 
 /* a * b and a + b, ending the process on overflow: for sizes only. */
 static inline size_t size_mul(size_t a, size_t b)

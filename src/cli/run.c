@@ -70,8 +70,12 @@ static void print_result(const struct run_result *result, bool json)
     ledger_print(&result->ledger, &result->forwarded, stdout);
 }
 
+/* Rows of a log, and what SQLite makes of them. */
+#define KEEP_FREED_BYTES ((size_t)4 * 1024 * 1024)
+
 static enum status run(const struct cli_arguments *arguments, struct error *err)
 {
+    memory_keep_freed(KEEP_FREED_BYTES);
     struct plan *plan = NULL;
     enum status status = plan_load(arguments->positional[0], cli_environment, &plan, err);
     if (status != STATUS_OK) {
