@@ -48,7 +48,7 @@ class Lines:
     def run(self, verb="run", *options, status=0):
         """stdout + stderr."""
         options = options or (("--until-end",) if verb == "run" else ())
-        done = subprocess.run([self.weir, verb, "p.yaml", *options], cwd=self.folder,
+        done = subprocess.run([self.weir, verb, *([] if verb == "tail" else ["p.yaml"]), *options], cwd=self.folder,
                               capture_output=True, text=True, timeout=120)
         assert done.returncode == status, f"{done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr

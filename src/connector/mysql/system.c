@@ -275,4 +275,5 @@ const struct sink_kind mysqldb_sink_kind = {
     .system_new = system_new,
     .system_connect = system_connect,
     .sink_add = mysqldb_sink_add,
+    .each_row = mysqldb_each_row,
 };

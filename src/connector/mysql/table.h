@@ -93,6 +93,12 @@ enum status mysqldb_sink_add(struct system *system, const char *name, bool is_dl
                              const struct doc *config, const struct output_shape *shape,
                              struct sink **out, struct error *err);
 
+/* --- rows.c --- */
+
+/* sink_kind.each_row */
+enum status mysqldb_each_row(const struct doc *config, const char *folder,
+                             place_row_visitor *visit, void *context, struct error *err);
+
 /* --- system.c --- */
 
 extern const struct sink_kind mysqldb_sink_kind;
