@@ -92,15 +92,18 @@ static enum status fail(struct kafka_system *s, rd_kafka_error_t *error, const c
     return error_set(err, status, found.code, "%s", found.message);
 }
 
+static bool is_of_no_use(const struct kafka_client *producer)
+{
+    char reason[128];
+    return rd_kafka_fatal_error(producer->rk, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static enum status fail_code(struct kafka_system *s, rd_kafka_resp_err_t code, const char *doing,
                              struct error *err)
 {
-    char reason[128];
-    bool is_fatal =
-        rd_kafka_fatal_error(s->producer->rk, reason, sizeof reason) != RD_KAFKA_RESP_ERR_NO_ERROR;
     struct error found = {0};
     enum status status = kafka_error(s->producer, code, doing, &found);
-    if (is_fatal) {
+    if (is_of_no_use(s->producer)) {
         doubt(s);
     } else {
         kafka_transaction_abandon(s);
@@ -220,7 +223,9 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     }
     rd_kafka_resp_err_t code =
         producer->failed > 0 ? cause_of_failure(producer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    enum status status = kafka_status(code) == STATUS_RETRY ? find_missing_topic(s, err) : STATUS_OK;
+    enum status status = kafka_status(code) == STATUS_RETRY && !is_of_no_use(producer)
+                             ? find_missing_topic(s, err)
+                             : STATUS_OK;
     if (status != STATUS_OK) {
         kafka_transaction_abandon(s);
         return status;

@@ -44,12 +44,16 @@ static void bench_init(struct bench *bench)
     bench->system = (struct kafka_system){
         .config = config, .folder = "", .pipeline = memory_copy_string("t"),
         .progress_topic = "weir.progress.t", .place = memory_copy_string("kafka://mock")};
+    assert_int_equal(kafka_client_open(config, "", KAFKA_FETCH, NULL, NULL, &bench->system.client,
+                                       &err),
+                     STATUS_OK);
     assert_int_equal(kafka_make_producer(&bench->system, &err), STATUS_OK);
 }
 
 static void bench_fini(struct bench *bench)
 {
     kafka_drop_producer(&bench->system);
+    kafka_client_close(bench->system.client);
     kafka_positions_clear(&bench->system);
     memory_free(bench->system.pipeline);
     memory_free(bench->system.place);
