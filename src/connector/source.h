@@ -120,6 +120,9 @@ struct source_ops {
     /* `offsets`: of every partition. */
     enum status (*write_group)(struct source *source, const char *group, const int64_t *offsets,
                                struct error *err);
+    /* The same again and again while a run goes on, behind read_group(): never waits, and may be lost.
+     * NULL where the note is made with the rows, or at the end only. */
+    void (*follow_group)(struct source *source, const char *group, const int64_t *offsets);
     /* The identity of the file that the records are in, as system_ops.place gives it, in `arena`, and
      * a copy of it as system_ops.copy makes it. Both NULL where the records are not weir's to keep. */
     char *(*place)(struct arena *arena, const struct doc *config, const char *folder);

@@ -11,6 +11,7 @@
 #include "os/thread.h"
 #include "run/accounting.h"
 #include "run/committer.h"
+#include "run/group_note.h"
 #include "run/patience.h"
 #include "run/pipeline.h"
 #include "run/snapshots.h"
@@ -28,6 +29,7 @@ struct worker {
     int64_t expected;           /* records to come, −1 unknown */
     int64_t progress_us;        /* when it was told last */
     struct snapshots *snapshots;
+    struct group_note group_note;
     uint32_t dlq_system;        /* of the plan; 0 without a dlq */
     struct error left;          /* why the loop was left: the source is not what it was */
 };
@@ -427,6 +429,7 @@ static enum status loop(struct worker *worker, struct error *err)
     while (!is_ending(pipeline) || !is_aligned(pipeline)) {
         uint64_t rows = 0;
         telemetry_tick(pipeline->telemetry, pipeline);
+        group_note_follow(pipeline, &worker->group_note);
         patience_watch(pipeline->patience, pipeline);
         if (assignment_has_changed(pipeline)) {
             break;
@@ -484,6 +487,7 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
         status = error_set(err, worker.left.status, worker.left.code, "%s", worker.left.message);
     }
     snapshots_free(worker.snapshots);
+    group_note_fini(&worker.group_note);
     tell_progress(&worker, true);
     *out_records += worker.records;
     ledger_fini(&worker.counted);

@@ -137,3 +137,19 @@ def test_a_compacted_source_cannot_have_state(lab):
                       dedup=window, delivery={"guarantee": "at_least_once"}))
     lab.run(lab.write("stateless", {"topic": "compacted"}, {"out": {"topic": "stateless-out"}}))
     assert lab("tail", f"{lab.place}/stateless-out").stdout == lab("tail", f"{lab.place}/compacted").stdout
+
+
+def test_offsets_of_the_group_follow_a_run_into_a_table(lab):
+    """R stands in the table's database; what Kafka's tools see is told while the run goes on."""
+    lab.topic("mirrored", 2)
+    lab.send("mirrored", records(20))
+    file = lab.write("mirrors", {"topic": "mirrored"}, {"rows": {"sqlite": {"path": "t.db", "table": "rows"}}})
+    process = lab.start(file)
+    try:
+        until(lambda: of_kafka(lab, "mirrors") == {0: (10, 10, 0), 1: (10, 10, 0)})
+        lab.send("mirrored", records(6, 20))
+        until(lambda: of_kafka(lab, "mirrors") == {0: (13, 13, 0), 1: (13, 13, 0)})
+        assert process.poll() is None
+    finally:
+        process.terminate()
+    assert process.wait(60) == 0

@@ -144,3 +144,31 @@ sinks:
         == ["tab\tline\nback\\slash"]
     done = subprocess.run([weir, "audit", "p.yaml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+OLD_REJECTS = """CREATE TABLE weir_rejects (
+ pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,
+ number bigint NOT NULL, sink text NOT NULL, "offset" bigint NOT NULL,
+ "timestamp" timestamptz, code text NOT NULL, message text NOT NULL,
+ attempt bigint NOT NULL, key bytea, value bytea, headers bytea,
+ PRIMARY KEY (pipeline, topic, partition, number))"""
+
+
+def test_a_table_of_refused_rows_without_the_later_columns_is_widened(database, weir, tmp_path):
+    """As a weir that could not forward yet has left it: its rows stay, and are not forwarded."""
+    database.ask(OLD_REJECTS)
+    database.ask("INSERT INTO weir_rejects VALUES ('other', 'raw', '0', 1, 'rows', 5, now(), 'sink.trigger',"
+                 " 'old', 1, NULL, 'x', NULL)")
+    database.ask(f"CREATE TABLE readings ({COLUMNS}, CHECK (temperature < 30))")
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=800)
+    pipeline.edit("include: [invalid, late]", "include: [invalid, late, rejected]")
+    pipeline.finish()
+    ledger = counts(pipeline)
+    assert ledger["rejected"] > 0
+    assert database.ask("SELECT message, plan, timestamp_us, forward FROM weir_rejects WHERE pipeline = 'other'") \
+        == [("old", None, None, 0)]
+    assert database.ask("SELECT count(*), count(plan), min(forward) FROM weir_rejects WHERE pipeline <> 'other'") \
+        == [(ledger["rejected"], ledger["rejected"], 1)]
+    letters, _ = pipeline.run("dlq", "list", "iot.yaml", "--json")
+    assert sum(group["records"] for group in json.loads(letters)
+               if group["reason"].startswith("sink.")) == ledger["rejected"]

@@ -404,6 +404,15 @@ static enum status write_group(struct source *source, const char *group, const i
                                   s->topic.partition_count, err);
 }
 
+static void follow_group(struct source *source, const char *group, const int64_t *offsets)
+{
+    struct kafka_source *s = self(source);
+    (void)group;
+    if (!s->commits_offsets && s->group != NULL) {
+        kafka_group_follow(s->group, s->topic_name, offsets, s->topic.partition_count);
+    }
+}
+
 /* --- the group --- */
 
 static enum status count_members(struct source *source, const char *group, uint32_t *out,
@@ -468,7 +477,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
     .is_away = is_away,                                                                           \
     .open_end_offset = open_end_offset, .check_place = check_place, .retention = read_retention,  \
     .offset_at = offset_at, .seek = seek, .read = read_batch, .read_group = read_group,           \
-    .write_group = write_group, .join = join, .count_members = count_members,                     \
+    .write_group = write_group, .follow_group = follow_group, .join = join, .count_members = count_members,                     \
     .poll_assignment = poll_assignment, .answer_assignment = answer_assignment,                   \
     .is_finished = is_finished, .wait = wait_for_more
 

@@ -595,6 +595,19 @@ enum status kafka_group_note(struct kafka_client *client, const char *group, con
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : kafka_error(client, code, doing, err);
 }
 
+void kafka_group_follow(struct kafka_client *client, const char *topic, const int64_t *offsets,
+                        uint32_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (uint32_t p = 0; p < count; p++) {
+        rd_kafka_topic_partition_list_add(list, topic, (int32_t)p)->offset = offsets[p];
+    }
+    /* What goes wrong is told by the next note that is waited for. */
+    (void)rd_kafka_commit(client->rk, list, 1);
+    rd_kafka_topic_partition_list_destroy(list);
+    rd_kafka_poll(client->rk, 0);
+}
+
 static rd_kafka_resp_err_t describe_group(struct kafka_client *client, const char *group,
                                           uint32_t *out)
 {

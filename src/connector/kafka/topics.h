@@ -86,5 +86,8 @@ enum status kafka_group_members(struct kafka_client *client, const char *group, 
 enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
                              const int64_t *offsets, uint32_t count, struct error *err)
     WEIR_MUST_USE;
+/* The same of a client of that group, without waiting; whether it came to that nobody says. */
+void kafka_group_follow(struct kafka_client *client, const char *topic, const int64_t *offsets,
+                        uint32_t count);
 
 #endif
