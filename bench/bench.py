@@ -21,6 +21,7 @@ from statistics import median
 
 import growth
 import kafka_bench
+import mysql_bench
 import postgres_bench
 import service_bench
 
@@ -31,7 +32,7 @@ EXPECTED = ROOT / "bench/expected.json"
 # How much more a ratio may be before --check calls it slower: a busy machine moves them so far.
 NOISE = 1.35
 NAMES = ["decode", "stages", "state", "log", "producers", "job", "start", "service",
-         "kafka", "postgres"]
+         "kafka", "postgres", "mysql"]
 
 
 class Run:
@@ -57,6 +58,7 @@ class Bench:
         self.weir = weir
         self.measure_program = measure
         self.kafka_program = measure.with_name("kafka")
+        self.mysql_program = measure.with_name("mysql_insert")
         self.names = []  # what was asked for by name
         self.asked = False  # whether kafka was named, so that it may not be left out
         self.samples = defaultdict(list)
@@ -288,6 +290,11 @@ def bench_postgres(bench):
         raise SystemExit(1)
 
 
+def bench_mysql(bench):
+    if not mysql_bench.measure(bench, Run, DATA) and bench.names == ["mysql"]:
+        raise SystemExit(1)
+
+
 # --- what is shown ---
 
 
@@ -478,9 +485,9 @@ def build(folder):
         subprocess.run(["script/build", "release"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         targets = subprocess.run(["ninja", "-C", folder, "-t", "targets", "all"], check=True,
                                  capture_output=True, text=True).stdout
-        # Without librdkafka there is no Kafka module, and nothing to measure of it.
-        kafka = ["bench/kafka"] if "\nbench/kafka:" in targets else []
-        subprocess.run(["ninja", "-C", folder, "--quiet", "bench/measure", *kafka], check=True,
+        # Without its library there is no module of a connector, and nothing to measure of it.
+        more = [name for name in ("bench/kafka", "bench/mysql_insert") if f"\n{name}:" in targets]
+        subprocess.run(["ninja", "-C", folder, "--quiet", "bench/measure", *more], check=True,
                        stdout=sys.stderr)
     folder = folder.resolve()
     return folder / "src/cli/weir", folder / "bench/measure"
