@@ -16,12 +16,15 @@
 #include "codec/json_items.h"
 #include "connector/injector.h"
 #include "connector/registry.h"
+#include "os/clock.h"
 #include "os/thread.h"
 
 #define CHUNK_LETTERS 1000
 #define CHUNK_BYTES ((size_t)4 << 20)
 /* As deep as a pipeline can be told to read. */
 #define DEPTH_MAX 1000
+#define PATIENCE_US (60 * TIME_US_PER_SECOND)
+#define PAUSE_US (TIME_US_PER_SECOND / 5)
 #define FIELDS_MAX (CLI_REPEATS_MAX * 8)
 
 /* What --set says. */
@@ -55,6 +58,7 @@ struct replay {
     struct counts counts;
     uint64_t elsewhere_count; /* left out: of another pipeline or topic */
     uint64_t older_count;     /* left out: of a topic that was deleted */
+    uint64_t reference_count; /* left out: their value is not in them */
     uint64_t unmended_count;  /* left out: --set cannot change them */
 };
 
@@ -117,8 +121,7 @@ static enum status read_set(struct arena *arena, struct mending *mending, const 
 {
     const char *equals = strchr(text, '=');
     if (equals == NULL || equals == text) {
-        return error_set(err, STATUS_CONFIG, "use.value", "--set takes FIELD=JSON, not '%s'",
-                         text);
+        return error_set(err, STATUS_CONFIG, "use.value", "--set takes FIELD=JSON, not '%s'", text);
     }
     struct bytes json = bytes_of_string(equals + 1);
     if (!json_is_valid(json, DEPTH_MAX)) {
@@ -187,8 +190,7 @@ static bool can_mend(struct arena *arena, const struct mending *mending, struct 
     }
     bool can = is_object(value);
     for (uint32_t i = 0; i < mending->edit_count && can; i++) {
-        can = !bytes_is_none(
-            find_object(arena, &mending->layout, value, mending->edits[i].field));
+        can = !bytes_is_none(find_object(arena, &mending->layout, value, mending->edits[i].field));
     }
     return can;
 }
@@ -213,10 +215,9 @@ static enum status inject(struct replay *r, const struct dead_letter *letter, st
     if (letter->header_count > 0) {
         memcpy(headers, letter->headers, letter->header_count * sizeof *headers);
     }
-    const char *origin =
-        arena_printf(r->arena, "%s %s %lld %u%s%s", letter->topic, letter->partition,
-                     (long long)letter->offset, letter->attempt,
-                     letter->sink[0] == '\0' ? "" : " ", letter->sink);
+    const char *origin = arena_printf(r->arena, "%s %s %lld %u%s%s", letter->topic,
+                                      letter->partition, (long long)letter->offset, letter->attempt,
+                                      letter->sink[0] == '\0' ? "" : " ", letter->sink);
     headers[letter->header_count].name = bytes_of_string("weir.replay");
     headers[letter->header_count].value = bytes_of_string(origin);
     struct dead_letter injected = *letter;
@@ -240,9 +241,8 @@ static void print_letter(const struct dead_letter *letter)
 static enum status replay_letters(struct replay *r, struct counts *counts, struct error *err)
 {
     enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < r->chunk_count && status == STATUS_OK &&
-                         counts->replayed < (uint64_t)r->limit;
-         i++) {
+    for (uint32_t i = 0;
+         i < r->chunk_count && status == STATUS_OK && counts->replayed < (uint64_t)r->limit; i++) {
         bool is_new = false;
         status = r->injector->ops->claim(r->injector, &r->chunk[i], &is_new, err);
         if (status != STATUS_OK) {
@@ -260,8 +260,22 @@ static enum status replay_letters(struct replay *r, struct counts *counts, struc
     return status;
 }
 
-static enum status replay_in_transaction(struct replay *r, struct counts *counts,
-                                         struct error *err)
+/* Brokers may be away for a moment; whether a commit whose answer was lost is in is asked, not
+ * guessed. */
+static enum status commit_patiently(struct replay *r, struct error *err)
+{
+    const int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    enum status status = r->injector->ops->commit(r->injector, err);
+    while (status == STATUS_RETRY && r->injector->ops->asks_again &&
+           clock_monotonic_us() < end_us && !stop_requested()) {
+        error_clear(err);
+        clock_sleep_us(PAUSE_US);
+        status = r->injector->ops->commit(r->injector, err);
+    }
+    return status;
+}
+
+static enum status replay_in_transaction(struct replay *r, struct counts *counts, struct error *err)
 {
     const struct injector_ops *ops = r->injector->ops;
     enum status status = ops->begin(r->injector, err);
@@ -269,7 +283,7 @@ static enum status replay_in_transaction(struct replay *r, struct counts *counts
         status = replay_letters(r, counts, err);
     }
     if (status == STATUS_OK) {
-        status = ops->commit(r->injector, err);
+        status = commit_patiently(r, err);
     }
     if (status != STATUS_OK) {
         ops->rollback(r->injector);
@@ -303,6 +317,18 @@ static bool is_partition(const struct replay *r, const char *label)
     return end != label && *end == '\0' && label[0] != '-' && number < r->injector->partitions;
 }
 
+/* It was too large for its place, and went there without its value. */
+static bool is_reference(const struct dead_letter *letter)
+{
+    for (uint32_t i = letter->header_count; i > 0; i--) {
+        const struct record_header *header = &letter->headers[i - 1];
+        if (bytes_equal_string(header->name, "weir.value")) {
+            return bytes_is_none(letter->value) && bytes_equal_string(header->value, "reference");
+        }
+    }
+    return false;
+}
+
 /* Whether it is one of those that are asked for; those that cannot be sent are counted. */
 static bool is_selected(struct replay *r, const struct dead_letter *letter)
 {
@@ -315,9 +341,13 @@ static bool is_selected(struct replay *r, const struct dead_letter *letter)
         return false;
     }
     /* Records have their time in milliseconds. */
-    if (letter->timestamp_us != TIME_NEVER &&
+    if (letter->timestamp_us != TIME_NEVER && r->injector->created_us != TIME_NEVER &&
         letter->timestamp_us < r->injector->created_us - r->injector->created_us % 1000) {
         r->older_count++;
+        return false;
+    }
+    if (is_reference(letter)) {
+        r->reference_count++;
         return false;
     }
     if (!can_mend(r->arena, &r->mending, letter->value)) {
@@ -345,8 +375,8 @@ static void copy_letter(struct replay *r, const struct dead_letter *letter)
     }
     r->chunk[r->chunk_count++] = (struct dead_letter){
         .key = copy_bytes(arena, letter->key),
-        .value = r->mending.edit_count > 0 ? mend(r, letter->value)
-                                           : copy_bytes(arena, letter->value),
+        .value =
+            r->mending.edit_count > 0 ? mend(r, letter->value) : copy_bytes(arena, letter->value),
         .headers = headers,
         .header_count = letter->header_count,
         .reason = arena_copy_string(arena, letter->reason),
@@ -380,14 +410,15 @@ static enum status take_letter(void *context, const struct dead_letter *letter, 
 static enum status refuse_source(const char *pipeline, const struct place *source,
                                  struct error *err)
 {
-    return error_set(err, STATUS_CONFIG, "dlq.source",
-                     "the source of %s is %s, into which dead letters cannot be replayed; 'weir dlq "
-                     "show %s --json' gives them to whatever feeds it",
-                     pipeline,
-                     source->kind == PLACE_STREAM   ? "standard input"
-                     : source->kind == PLACE_REMOTE ? "a topic of brokers"
-                                                    : "a file",
-                     pipeline);
+    return error_set(
+        err, STATUS_CONFIG, "dlq.source",
+        "the source of %s is %s, into which dead letters cannot be replayed; 'weir dlq "
+        "show %s --json' gives them to whatever feeds it",
+        pipeline,
+        source->kind == PLACE_STREAM   ? "standard input"
+        : source->kind == PLACE_REMOTE ? "a topic of a service"
+                                       : "a file",
+        pipeline);
 }
 
 static void print_left_out(uint64_t count, const char *why)
@@ -409,6 +440,8 @@ static void print_result(const struct replay *r)
            cli_count(r->counts.before, before));
     print_left_out(r->elsewhere_count, "of another pipeline, topic or partition");
     print_left_out(r->older_count, "of an earlier topic of that name, which was deleted");
+    print_left_out(r->reference_count,
+                   "that were too large and went without their value (weir.value: reference)");
     print_left_out(r->unmended_count,
                    "whose value is no JSON object, or lacks the object that --set changes");
 }
@@ -417,7 +450,8 @@ static enum status read_places(struct arena *arena, const char *pipeline, struct
                                struct place *dlq, struct error *err)
 {
     enum status status = place_of_pipeline(arena, pipeline, "source", source, err);
-    if (status == STATUS_OK && source->kind != PLACE_TOPIC) {
+    const bool is_topic = source->kind == PLACE_TOPIC || source->kind == PLACE_REMOTE;
+    if (status == STATUS_OK && (!is_topic || !registry_source(source->connector)->can_inject)) {
         status = refuse_source(pipeline, source, err);
     }
     if (status == STATUS_OK) {
@@ -446,8 +480,9 @@ enum status dlq_replay(const struct cli_arguments *arguments, struct error *err)
         status = read_sets(arena, arguments, &r->mending, err);
     }
     if (status == STATUS_OK) {
-        status = registry_source("local")->injector->open(source.path, source.name, r->dry_run,
-                                                          &r->injector, err);
+        status = registry_source(source.connector)
+                     ->injector->open(source.config, source.folder, source.pipeline, r->dry_run,
+                                      &r->injector, err);
     }
     if (status == STATUS_OK) {
         status = letters_each(&dlq, take_letter, r, &foreign_count, err);

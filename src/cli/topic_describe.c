@@ -59,8 +59,7 @@ static void start_table(struct cli_table *table, const char *const *titles)
 static void add_count(struct cli_table *table, int64_t number)
 {
     char text[27];
-    cli_table_cell(table, "%s",
-                   number == TOPICS_UNTOLD ? "-" : cli_count((uint64_t)number, text));
+    cli_table_cell(table, "%s", number == TOPICS_UNTOLD ? "-" : cli_count((uint64_t)number, text));
 }
 
 /* --- list --- */
@@ -104,8 +103,8 @@ enum status topic_list(const struct cli_arguments *arguments, const struct place
                        struct error *err)
 {
     static const char *const local[] = {"topic", "partitions", "records", "bytes", "keeps", NULL};
-    static const char *const remote[] = {"topic", "partitions", "replicas", "offsets", "keeps",
-                                         NULL};
+    static const char *const remote[] = {"topic",   "partitions", "replicas",
+                                         "offsets", "keeps",      NULL};
     struct topics *topics = NULL;
     struct listing listing = {.json = cli_given(arguments, "json")};
     enum status status = topic_open(place, TOPICS_LOOK, &topics, err);
@@ -235,8 +234,7 @@ static enum status describe_partition(void *context, const struct topic_partitio
     return STATUS_OK;
 }
 
-static enum status describe_group(void *context, const struct topic_group *group,
-                                  struct error *err)
+static enum status describe_group(void *context, const struct topic_group *group, struct error *err)
 {
     static const char *const titles[] = {"group", "partition", "next offset", "lag", NULL};
     struct description *d = context;
@@ -282,11 +280,11 @@ static enum status describe_groups(struct description *d, struct topics *topics,
 static enum status describe_all(struct description *d, struct topics *topics, const char *name,
                                 struct error *err)
 {
-    static const char *const local[] = {"partition", "first offset", "next offset", "records",
-                                        "batches", "bytes", "uncompressed", "oldest", "newest",
-                                        NULL};
+    static const char *const local[] = {
+        "partition", "first offset", "next offset", "records", "batches",
+        "bytes",     "uncompressed", "oldest",      "newest",  NULL};
     static const char *const remote[] = {"partition", "first offset", "next offset", "hidden",
-                                         "leader", "in sync", NULL};
+                                         "leader",    "in sync",      NULL};
     if (!d->json) {
         start_table(&d->table, d->has_replicas ? remote : local);
     }

@@ -238,8 +238,8 @@ static void check_timestamps(struct checking *c)
 {
     const char *wished = c->wanted->wish.timestamps;
     const char *found = c->state->timestamps;
-    const bool is_guarded = strcmp(c->wanted->role, "source") == 0 &&
-                            c->p->plan->stage.max_future_us != DURATION_NONE;
+    const bool is_guarded =
+        strcmp(c->wanted->role, "source") == 0 && c->p->plan->stage.max_future_us != DURATION_NONE;
     const char *remedy = arena_printf(
         c->p->arena,
         "kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config "
@@ -274,8 +274,7 @@ static void check_progress(struct checking *c)
 
 static const char *alter_command(struct checking *c, const char *option, const char *value)
 {
-    return arena_printf(c->p->arena, "weir topic alter %s --%s %s", c->wanted->text, option,
-                        value);
+    return arena_printf(c->p->arena, "weir topic alter %s --%s %s", c->wanted->text, option, value);
 }
 
 /* What the file says that it keeps. */
@@ -313,11 +312,11 @@ static void check_compaction(struct checking *c)
     if (!c->state->is_compacted) {
         return;
     }
-    const char *remedy = arena_printf(
-        c->p->arena,
-        "kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config "
-        "cleanup.policy=delete",
-        c->state->name);
+    const char *remedy =
+        arena_printf(c->p->arena,
+                     "kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config "
+                     "cleanup.policy=delete",
+                     c->state->name);
     if (is_source && has_state) {
         say(c, LEVEL_MEND, remedy,
             "is compacted: what state is rebuilt from goes when its key comes again");

@@ -20,9 +20,10 @@
 struct injector;
 
 struct injector_ops {
-    /* `path` and `name` say which source, as in connector/rows.h. CONFIG when it is not there. */
-    enum status (*open)(const char *path, const char *name, bool is_dry, struct injector **out,
-                        struct error *err);
+    /* The source as source_ops.open() gets it, and the name of its pipeline; all three outlive the
+     * injector. CONFIG when it is not there. */
+    enum status (*open)(const struct doc *config, const char *folder, const char *pipeline,
+                        bool is_dry, struct injector **out, struct error *err);
     void (*close)(struct injector *injector); /* takes NULL */
     enum status (*begin)(struct injector *injector, struct error *err);
     /* Takes the letter's id, or in a dry run looks for it: *out_is_new when it was not there. */
@@ -32,6 +33,9 @@ struct injector_ops {
      * the topic's. */
     enum status (*append)(struct injector *injector, const struct dead_letter *letter,
                           struct error *err);
+    /* RETRY: nothing happened. Where `asks_again`, perhaps it did, and the same may be called again,
+     * which finds that out first. */
+    bool asks_again;
     enum status (*commit)(struct injector *injector, struct error *err);
     void (*rollback)(struct injector *injector);
 };
@@ -40,7 +44,7 @@ struct injector {
     const struct injector_ops *ops;
     const char *topic;   /* all three live as long as the injector */
     uint32_t partitions;
-    int64_t created_us;  /* the topic: letters of before are of another one */
+    int64_t created_us;  /* the topic: letters of before are of another one; TIME_NEVER: not told */
 };
 
 #endif

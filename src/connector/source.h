@@ -25,6 +25,7 @@
 struct source;
 struct injector_ops; /* connector/injector.h */
 struct topics_ops;   /* connector/topics.h */
+struct writer_ops;   /* connector/writer.h */
 
 struct source_partition {
     const char *topic;     /* topic name; path of a file; "-" for standard input */
@@ -70,6 +71,8 @@ struct source_ops {
     const struct injector_ops *injector; /* by these; NULL unless can_inject */
     /* The topics of its place. NULL where there are none, or they are made elsewhere. */
     const struct topics_ops *topics;
+    /* Records into its topics, with a memory. NULL where verbs write otherwise, or not at all. */
+    const struct writer_ops *writer;
     /* What the grammar cannot say of the configuration; nothing is opened. NULL: it says all. */
     enum status (*check_config)(const struct doc *config, const char *folder, struct error *err);
     /* `config` is the checked map behind the kind's key; it outlives the source. Paths are relative

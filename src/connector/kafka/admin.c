@@ -31,8 +31,8 @@ static void close_topics(struct topics *topics)
     memory_free(topics);
 }
 
-static enum status open_topics(const struct doc *config, const char *folder,
-                               enum topics_mode mode, struct topics **out, struct error *err)
+static enum status open_topics(const struct doc *config, const char *folder, enum topics_mode mode,
+                               struct topics **out, struct error *err)
 {
     static const char *const quick[] = {KAFKA_ASK_QUICKLY, NULL};
     struct kafka_topics *s = memory_alloc_zero(1, sizeof *s);
@@ -86,8 +86,7 @@ static void take_setting(void *context, const char *setting, const char *text)
         state->is_compacted = strstr(text, "compact") != NULL;
         settings->is_deleted = strstr(text, "delete") != NULL;
     } else if (strcmp(setting, "message.timestamp.type") == 0) {
-        state->timestamps =
-            kafka_timestamps[strcmp(text, "LogAppendTime") == 0 ? 0 : 1];
+        state->timestamps = kafka_timestamps[strcmp(text, "LogAppendTime") == 0 ? 0 : 1];
     } else if (strcmp(setting, "min.insync.replicas") == 0) {
         state->acknowledged = (uint32_t)strtoul(text, NULL, 10);
     }
@@ -121,8 +120,7 @@ static enum status read_state(struct kafka_topics *s, const char *name, bool is_
         .bytes = TOPICS_UNTOLD,
     };
     struct settings settings = {.state = &state, .is_deleted = true};
-    enum status status =
-        kafka_topic_settings(s->client, state.name, take_setting, &settings, err);
+    enum status status = kafka_topic_settings(s->client, state.name, take_setting, &settings, err);
     if (!settings.is_deleted) {
         state.retention.age_us = state.retention.bytes = 0;
     }
@@ -187,8 +185,8 @@ static enum status partitions(struct topics *topics, const char *name,
             .in_sync = replicas[p].in_sync,
         };
         int64_t high = 0;
-        status = kafka_bounds(s->client, name, p, &partition.first_offset,
-                              &partition.next_offset, err);
+        status =
+            kafka_bounds(s->client, name, p, &partition.first_offset, &partition.next_offset, err);
         if (status == STATUS_OK) {
             status = kafka_high_watermark(s->client, name, p, &high, err);
         }
@@ -233,10 +231,15 @@ static uint32_t write_limits(struct limits *limits, int64_t age_us, int64_t byte
 enum status kafka_make_compacted(struct kafka_client *client, const char *name,
                                  uint32_t replication, struct error *err)
 {
-    static const char *const settings[] = {"cleanup.policy", "compact",
-                                           "min.cleanable.dirty.ratio", "0.1",
-                                           "segment.bytes", "16777216",
-                                           "segment.ms", "3600000", NULL};
+    static const char *const settings[] = {"cleanup.policy",
+                                           "compact",
+                                           "min.cleanable.dirty.ratio",
+                                           "0.1",
+                                           "segment.bytes",
+                                           "16777216",
+                                           "segment.ms",
+                                           "3600000",
+                                           NULL};
     return kafka_topic_make(client, name, 1, replication, settings, err);
 }
 
@@ -283,9 +286,11 @@ static enum status keep(struct topics *topics, const char *name, int64_t age_us,
 
 static void wish_progress(struct arena *arena, const char *pipeline, struct topic_wish *out)
 {
-    *out = (struct topic_wish){
-        .name = kafka_progress_topic(arena, pipeline), .partitions = 1, .age_us = TOPICS_UNTOLD,
-        .bytes = TOPICS_UNTOLD, .is_compacted = true};
+    *out = (struct topic_wish){.name = kafka_progress_topic(arena, pipeline),
+                               .partitions = 1,
+                               .age_us = TOPICS_UNTOLD,
+                               .bytes = TOPICS_UNTOLD,
+                               .is_compacted = true};
 }
 
 const struct topics_ops kafka_topics_ops = {

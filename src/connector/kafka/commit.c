@@ -357,9 +357,8 @@ static enum status put_rejects(struct kafka_system *s, struct attempt *attempt,
 
 /* --- rows --- */
 
-/* All rows that the producer does not have yet, or those that may go before the epoch is closed. */
-static enum status produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
-                           bool all, struct error *err)
+enum status kafka_produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
+                          bool all, struct error *err)
 {
     rd_kafka_resp_err_t code = kafka_outbox_produce(kafka_outbox(outbox), s->producer,
                                                     kafka_sink(sink)->handle, all, &s->produced);
@@ -391,11 +390,11 @@ static enum status write_rows(struct kafka_system *s, struct attempt *attempt,
     const struct system *system = &s->system;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        status = produce(s, system->sinks[i], attempt->epoch->outboxes[i], true, err);
+        status = kafka_produce(s, system->sinks[i], attempt->epoch->outboxes[i], true, err);
     }
     if (status == STATUS_OK && letters != NULL) {
         attempt_append_letters(attempt, attempt_dlq(system), letters, s->pipeline);
-        status = produce(s, attempt_dlq(system), letters, true, err);
+        status = kafka_produce(s, attempt_dlq(system), letters, true, err);
     }
     status = status == STATUS_OK ? deliver(s, err) : status;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
@@ -533,7 +532,7 @@ void kafka_send_ahead(struct system *system, struct outbox **outboxes)
         }
         if (status == STATUS_OK) {
             s->ahead = AHEAD_BEGUN;
-            status = produce(s, system->sinks[i], outboxes[i], false, &ignored);
+            status = kafka_produce(s, system->sinks[i], outboxes[i], false, &ignored);
         }
         if (status != STATUS_OK) {
             s->ahead = AHEAD_FAILED;

@@ -287,6 +287,9 @@ enum status kafka_transaction_put_progress(struct kafka_system *s,
                                            const struct progress *progress,
                                            const struct kafka_segment *segment,
                                            struct error *err) WEIR_MUST_USE;
+/* All rows that the producer does not have yet, or those that may go before the epoch is closed. */
+enum status kafka_produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
+                          bool all, struct error *err) WEIR_MUST_USE;
 enum status kafka_transaction_end(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
 void kafka_transaction_abandon(struct kafka_system *s);
 

@@ -472,6 +472,7 @@ static enum status open_event_hubs(const struct doc *config, const char *folder,
 
 #define KAFKA_SOURCE_OPS                                                                          \
     .grammar = source_fields, .can_replay = true, .is_remote = true, .has_keys = true,            \
+    .can_inject = true, .injector = &kafka_injector_ops, .writer = &kafka_writer_ops,             \
     .timestamp_kind = TIMESTAMP_PRODUCER, .check_config = check_config, .close = close_source,    \
     .partitions = partitions, .end_offset = end_offset, .watch_ends = watch_ends,                 \
     .is_away = is_away,                                                                           \

@@ -35,7 +35,7 @@ static void grow(struct kafka_store *store)
     memory_free(old);
 }
 
-static void put(struct kafka_store *store, struct bytes key, struct bytes value)
+void kafka_store_put(struct kafka_store *store, struct bytes key, struct bytes value)
 {
     if (store->count * 2 >= store->capacity) {
         grow(store);
@@ -67,7 +67,7 @@ static void compact(struct loading *loading)
     loading->kept_bytes = 0;
     for (uint32_t i = 0; i < store->capacity; i++) {
         if (!bytes_is_none(store->items[i].key)) {
-            put(&fresh, store->items[i].key, store->items[i].value);
+            kafka_store_put(&fresh, store->items[i].key, store->items[i].value);
             loading->kept_bytes += store->items[i].key.size + store->items[i].value.size;
         }
     }
@@ -83,7 +83,7 @@ static enum status take_message(void *context, const rd_kafka_message_t *message
     if (message->key == NULL) {
         return STATUS_OK; /* not ours */
     }
-    put(loading->store, bytes_of(message->key, message->key_len),
+    kafka_store_put(loading->store, bytes_of(message->key, message->key_len),
         message->payload == NULL ? BYTES_NONE : bytes_of(message->payload, message->len));
     if (arena_size(loading->store->arena) > 4 * loading->kept_bytes + (4u << 20)) {
         compact(loading);

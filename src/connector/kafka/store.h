@@ -60,6 +60,8 @@ enum status kafka_store_find_plan(struct kafka_client *exact, const char *topic,
 void kafka_store_fini(struct kafka_store *store);
 /* None when there is none of that key. */
 struct bytes kafka_store_find(const struct kafka_store *store, const char *key);
+/* Copies; what was there under that key is replaced. */
+void kafka_store_put(struct kafka_store *store, struct bytes key, struct bytes value);
 /* Calls `item` for every key that begins with `prefix`, in any order. */
 enum status kafka_store_each(const struct kafka_store *store, const char *prefix,
                              enum status (*item)(void *context, struct bytes key,

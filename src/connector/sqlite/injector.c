@@ -107,16 +107,21 @@ static enum status find_topic(struct log_injector *s, const char *path, const ch
     return status;
 }
 
-static enum status open_injector(const char *path, const char *name, bool is_dry,
-                                 struct injector **out, struct error *err)
+static enum status open_injector(const struct doc *config, const char *folder,
+                                 const char *pipeline, bool is_dry, struct injector **out,
+                                 struct error *err)
 {
+    struct arena *arena = arena_new(1024);
+    const char *path = grammar_string(config, "path", "");
+    (void)pipeline; /* ids are those of the file */
+    path = arena_printf(arena, "%s%s", path[0] == '/' ? "" : folder, path);
     struct log_injector *s = memory_alloc_zero(1, sizeof *s);
     s->injector.ops = &local_injector_ops;
     s->is_dry = is_dry;
     enum status status =
         locallog_open(path, is_dry ? LOCALLOG_READ : LOCALLOG_WRITE, &s->log, err);
     if (status == STATUS_OK) {
-        status = find_topic(s, path, name, err);
+        status = find_topic(s, path, grammar_string(config, "topic", ""), err);
     }
     if (status == STATUS_OK && is_dry) {
         status = find_table(s, err);
@@ -124,6 +129,7 @@ static enum status open_injector(const char *path, const char *name, bool is_dry
         s->builders = memory_alloc_zero(s->topic.partitions, sizeof *s->builders);
         status = locallog_checkpointer_start(path, &s->checkpointer, err);
     }
+    arena_free(arena);
     if (status != STATUS_OK) {
         close_injector(&s->injector);
         return status;

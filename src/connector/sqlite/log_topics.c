@@ -37,8 +37,8 @@ static void close_topics(struct topics *topics)
     memory_free(topics);
 }
 
-static enum status open_topics(const struct doc *config, const char *folder,
-                               enum topics_mode mode, struct topics **out, struct error *err)
+static enum status open_topics(const struct doc *config, const char *folder, enum topics_mode mode,
+                               struct topics **out, struct error *err)
 {
     static const enum locallog_mode modes[] = {[TOPICS_LOOK] = LOCALLOG_READ,
                                                [TOPICS_CHANGE] = LOCALLOG_WRITE,
@@ -47,9 +47,8 @@ static enum status open_topics(const struct doc *config, const char *folder,
     struct arena *arena = arena_new(1024);
     const char *path = grammar_string(config, "path", "");
     s->topics.ops = &local_topics_ops;
-    enum status status =
-        locallog_open(arena_printf(arena, "%s%s", path[0] == '/' ? "" : folder, path),
-                      modes[mode], &s->log, err);
+    enum status status = locallog_open(
+        arena_printf(arena, "%s%s", path[0] == '/' ? "" : folder, path), modes[mode], &s->log, err);
     arena_free(arena);
     if (status != STATUS_OK) {
         close_topics(&s->topics);
@@ -183,14 +182,13 @@ static enum status groups(struct topics *topics, const char *name, topic_group_v
 /* --- making and changing --- */
 
 /* Topic and limits in one transaction: there is none without the limits that it was to have. */
-static enum status make_in(struct log_topics *s, const struct topic_wish *wish,
-                           bool *out_was_there, struct error *err)
+static enum status make_in(struct log_topics *s, const struct topic_wish *wish, bool *out_was_there,
+                           struct error *err)
 {
     const struct locallog_retention kept = {
         .age_us = wish->age_us == TOPICS_UNTOLD ? 0 : wish->age_us,
         .bytes = wish->bytes == TOPICS_UNTOLD ? 0 : wish->bytes};
-    enum status status =
-        locallog_topic_find(s->log, wish->name, &s->topic, out_was_there, err);
+    enum status status = locallog_topic_find(s->log, wish->name, &s->topic, out_was_there, err);
     if (status != STATUS_OK || *out_was_there) {
         return status;
     }
@@ -212,10 +210,11 @@ static enum status make(struct topics *topics, const struct topic_wish *wish,
                          wish->name);
     }
     if (wish->timestamps != NULL && strcmp(wish->timestamps, "broker") != 0) {
-        return error_set(err, STATUS_CONFIG, "topic.timestamps",
-                         "a local log says itself when a record was written: leave the timestamps of "
-                         "topic '%s' out",
-                         wish->name);
+        return error_set(
+            err, STATUS_CONFIG, "topic.timestamps",
+            "a local log says itself when a record was written: leave the timestamps of "
+            "topic '%s' out",
+            wish->name);
     }
     enum status status = locallog_begin(s->log, err);
     if (status == STATUS_OK) {
