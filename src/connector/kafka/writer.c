@@ -14,6 +14,8 @@
 #include "connector/writer.h"
 #include "os/random.h"
 
+#define OWN_TRIES 3
+
 struct remembered {
     char *key;
     struct buffer value;
@@ -246,31 +248,49 @@ static enum status find_topic(struct kafka_writer *w, const struct topic_wish *w
     return status;
 }
 
-/* The memory is this writer's from now on. */
-static enum status own(struct kafka_writer *w, struct error *err)
+static enum status own_once(struct kafka_writer *w, struct error *err)
 {
     struct kafka_system *s = &w->system;
-    struct kafka_topic topic;
-    bool found = false;
-    enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, &found, err);
-    if (status == STATUS_OK && !found) {
-        status = kafka_make_compacted(s->client, s->progress_topic, w->topic.replicas, err);
-    }
-    if (status == STATUS_OK) {
-        status = kafka_make_producer(s, err);
-    }
+    enum status status = kafka_make_producer(s, err);
     s->is_claimed = status == STATUS_OK;
     if (status == STATUS_OK) {
         status = kafka_reload(s, err);
     }
     if (status == STATUS_OK) {
-        remember(&w->writer, w->owner_key, bytes_of_string(w->owner));
+        s->in_doubt = false;
         status = send_pending(w, err);
     }
-    if (status == STATUS_OK) {
-        take(w);
-    }
     return status;
+}
+
+/* The memory is this writer's from now on. One that begins at the same moment may get between. */
+static enum status own(struct kafka_writer *w, struct error *err)
+{
+    struct kafka_system *s = &w->system;
+    struct kafka_topic topic;
+    struct error found = {0};
+    bool is_there = false;
+    enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, &is_there, err);
+    if (status == STATUS_OK && !is_there) {
+        status = kafka_make_compacted(s->client, s->progress_topic, w->topic.replicas, err);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    remember(&w->writer, w->owner_key, bytes_of_string(w->owner));
+    for (uint32_t tries = 0; tries < OWN_TRIES; tries++) {
+        error_clear(&found);
+        status = own_once(w, &found);
+        if (status == STATUS_OK) {
+            take(w);
+            return STATUS_OK;
+        }
+        if (status == STATUS_CONFIG || status == STATUS_FATAL || stop_requested()) {
+            break;
+        }
+    }
+    status = status == STATUS_CONFIG || status == STATUS_FATAL ? status : STATUS_RETRY;
+    return error_set(err, status, found.code, "%s", found.message);
 }
 
 static void init(struct kafka_writer *w, const struct doc *config, const char *folder,
