@@ -1,4 +1,4 @@
-/* weir produce: lines into a topic of a local log, each exactly once where the producer has an id.
+/* weir produce: lines into a topic, each exactly once where the producer has an id.
  * */
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "cli/bar.h"
 #include "cli/lines.h"
 #include "cli/place.h"
+#include "cli/produce_remote.h"
 #include "cli/topic_writer.h"
 #include "cli/verbs.h"
 #include "codec/json.h"
@@ -17,7 +18,9 @@
 #define RECORD_MAX_BYTES ((size_t)1 << 30)
 
 struct producer {
-    struct topic_writer *writer;
+    struct topic_writer *writer;   /* one of the two */
+    struct produce_remote *remote;
+    const char *topic_name;
     struct lines *lines;
     struct bar bar;
     int64_t interval_us;
@@ -64,6 +67,10 @@ static uint32_t partition_of(const struct producer *p, struct bytes key)
 
 static void append(struct producer *p, struct bytes key, struct bytes value)
 {
+    if (p->remote != NULL) {
+        produce_remote_append(p->remote, key, value);
+        return;
+    }
     uint32_t partition = partition_of(p, key);
     bool is_full = topic_writer_append(p->writer, partition, key, value, NULL, 0);
     if (is_full && partition == p->free_partition) {
@@ -109,7 +116,7 @@ static enum status refuse_input(const struct producer *p, const char *what, stru
                      "%lld lines are in %s under the producer id '%s', and %s: it is another "
                      "input, or it was changed. Nothing was added. Give the same input again, or "
                      "another --producer-id",
-                     (long long)p->committed_sequence, topic_writer_topic(p->writer)->name, p->id,
+                     (long long)p->committed_sequence, p->topic_name, p->id,
                      what);
 }
 
@@ -147,22 +154,32 @@ static enum status write_position(void *context, struct error *err)
     return locallog_producer_write(log, p->id, topic, p->sequence, p->digest, err);
 }
 
+static uint64_t pending_count(const struct producer *p)
+{
+    return p->remote != NULL ? produce_remote_count(p->remote)
+                             : topic_writer_pending_count(p->writer);
+}
+
 static enum status commit(struct producer *p, struct error *err)
 {
-    uint64_t count = topic_writer_pending_count(p->writer);
+    uint64_t count = pending_count(p);
     p->committed_us = clock_monotonic_us();
     if (count == 0) {
         return STATUS_OK;
     }
     enum status status =
-        topic_writer_commit(p->writer, p->id == NULL ? NULL : write_position, p, err);
+        p->remote != NULL
+            ? produce_remote_commit(p->remote, p->sequence, p->digest, err)
+            : topic_writer_commit(p->writer, p->id == NULL ? NULL : write_position, p, err);
     if (status != STATUS_OK) {
         return status;
     }
     p->committed_sequence = p->sequence;
     p->committed_digest = p->digest;
     p->record_count += count;
-    p->free_partition = (p->free_partition + 1) % topic_writer_topic(p->writer)->partitions;
+    if (p->writer != NULL) {
+        p->free_partition = (p->free_partition + 1) % topic_writer_topic(p->writer)->partitions;
+    }
     return STATUS_OK;
 }
 
@@ -190,14 +207,16 @@ static enum status take_lines(struct producer *p, struct error *err)
 
 static bool is_due(const struct producer *p)
 {
-    return topic_writer_pending_bytes(p->writer) >= TOPIC_WRITER_BYTES ||
+    const size_t bytes = p->remote != NULL ? produce_remote_bytes(p->remote)
+                                           : topic_writer_pending_bytes(p->writer);
+    return bytes >= TOPIC_WRITER_BYTES ||
            clock_monotonic_us() - p->committed_us >= p->interval_us;
 }
 
 /* Waits for more lines no longer than what is pending may wait. */
 static enum status wait_for_lines(struct producer *p, struct error *err)
 {
-    if (topic_writer_pending_count(p->writer) == 0) {
+    if (pending_count(p) == 0) {
         return STATUS_OK;
     }
     int64_t left_us = p->committed_us + p->interval_us - clock_monotonic_us();
@@ -259,7 +278,11 @@ static void print_result(const struct producer *p)
 {
     char count[27];
     struct buffer where = {0};
-    topic_writer_describe(p->writer, &where);
+    if (p->remote != NULL) {
+        buffer_append_string(&where, p->topic_name);
+    } else {
+        topic_writer_describe(p->writer, &where);
+    }
     fprintf(stderr, "%s record%s into %s", cli_count(p->record_count, count),
             p->record_count == 1 ? "" : "s", buffer_string(&where));
     if (p->skipped_count > 0) {
@@ -320,6 +343,22 @@ static enum status read_interval(const struct cli_arguments *arguments, int64_t 
     return STATUS_OK;
 }
 
+static enum status open_local(struct producer *p, const struct place *place, uint32_t partitions,
+                              struct error *err)
+{
+    enum status status =
+        topic_writer_create(place->path, place->name, partitions, &p->writer, err);
+    if (status == STATUS_OK) {
+        status = choose_partition(p, err);
+    }
+    if (status == STATUS_OK && p->id != NULL) {
+        status = locallog_producer_read(topic_writer_log(p->writer), p->id,
+                                        topic_writer_topic(p->writer), &p->committed_sequence,
+                                        &p->committed_digest, err);
+    }
+    return status;
+}
+
 static enum status open_all(struct producer *p, const struct cli_arguments *arguments,
                             const struct place *place, struct error *err)
 {
@@ -337,17 +376,15 @@ static enum status open_all(struct producer *p, const struct cli_arguments *argu
         const char *input = arguments->count > 1 ? arguments->positional[1] : "-";
         status = lines_open(input, &p->lines, err);
     }
-    if (status == STATUS_OK) {
-        status = topic_writer_create(place->path, place->name, (uint32_t)partitions, &p->writer,
-                                     err);
-    }
-    if (status == STATUS_OK) {
-        status = choose_partition(p, err);
-    }
-    if (status == STATUS_OK && p->id != NULL) {
-        status = locallog_producer_read(topic_writer_log(p->writer), p->id,
-                                        topic_writer_topic(p->writer), &p->committed_sequence,
-                                        &p->committed_digest, err);
+    p->topic_name = place->name;
+    if (status == STATUS_OK && place->kind == PLACE_REMOTE) {
+        status = produce_remote_open(place, p->id, (uint32_t)partitions, &p->remote, err);
+        if (status == STATUS_OK) {
+            status = produce_remote_position(p->remote, &p->committed_sequence,
+                                             &p->committed_digest, err);
+        }
+    } else if (status == STATUS_OK) {
+        status = open_local(p, place, (uint32_t)partitions, err);
     }
     if (cli_given(arguments, "key")) {
         set_key(p, cli_value(arguments, "key"));
@@ -361,6 +398,7 @@ static void close_all(struct producer *p)
     batch_free(p->batch);
     lines_close(p->lines);
     topic_writer_close(p->writer);
+    produce_remote_close(p->remote);
 }
 
 /* Standard input has no end but that; the rest of a file is still to come. */
@@ -382,7 +420,10 @@ static enum status produce(const struct cli_arguments *arguments, struct error *
     struct place place = {0};
     bool stopped = false;
     enum status status =
-        place_parse_topic(arena, arguments->positional[0], "produce", &place, err);
+        place_parse_topics(arena, arguments->positional[0], "produce", &place, err);
+    if (status == STATUS_OK) {
+        status = place_require_name(&place, err);
+    }
     if (status == STATUS_OK) {
         status = open_all(&p, arguments, &place, err);
     }
@@ -403,7 +444,7 @@ static enum status produce(const struct cli_arguments *arguments, struct error *
 
 static const struct cli_option options[] = {
     {"key", "FIELD", "the member of a JSON line whose value becomes the key"},
-    {"partitions", "N", "of a topic that is made; 3 unless given"},
+    {"partitions", "N", "of a topic that is made; 3 unless given, of brokers as many as they make"},
     {"producer-id", "ID", "the same input again under this id adds nothing twice"},
     {"batch-interval", "TIME", "commit at least so often; 100ms unless given"},
     {0},
@@ -415,10 +456,12 @@ const struct cli_verb verb_produce = {
     .summary = "write lines into a topic",
     .details =
         "Every line of FILE (or standard input) becomes a record of the topic PLACE, written\n"
-        "local:PATH#topic; file and topic are made when they are missing. With --key the\n"
-        "partition follows from the key, as in Kafka; lines without one are spread.\n"
+        "local:PATH#topic or kafka://HOST:PORT/topic, or named by a pipeline file: P.yaml:source.\n"
+        "What is missing is made. With --key the partition follows from the key, as Java's clients\n"
+        "of Kafka choose it; lines without one are spread.\n"
         "With --producer-id it may be killed at any time and repeated with the same input:\n"
-        "every line is in once. On a full disk it waits until there is space.",
+        "every line is in once. On a full disk it waits until there is space, and while brokers are\n"
+        "away until they are back. Brokers get the lines in transactions.",
     .options = options,
     .least = 1,
     .most = 2,

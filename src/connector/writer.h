@@ -27,7 +27,8 @@ struct writer;
 
 struct writer_identity {
     const char *id;     /* of transactions, behind "weir." */
-    const char *memory; /* name of the topic; made when it is missing */
+    const char *memory; /* name of the topic; made when it is missing. NULL: nothing is remembered,
+                         * and an answer that is lost stays unknown: commit() says IN_DOUBT */
     bool is_dry;
     /* The topic itself is made, so, when it is missing; NULL: then CONFIG "topic.missing". */
     const struct topic_wish *wish;

@@ -31,6 +31,7 @@ struct kafka_writer {
     char *owner_key;
     char owner[17];
     bool is_dry;
+    bool has_memory;
     bool was_sent;           /* what is pending was sent, and its answer was lost */
     uint32_t free_partition; /* of records without a key, in this transaction */
     struct remembered *pending;
@@ -165,7 +166,14 @@ static enum status commit(struct writer *writer, struct error *err)
     struct kafka_writer *w = self(writer);
     struct error found = {0};
     if (w->system.producer == NULL || w->system.in_doubt) {
-        enum status status = revive(w, err);
+        if (!w->has_memory && w->was_sent) {
+            return error_set(
+                err, STATUS_IN_DOUBT, "writer.in_doubt",
+                "the answer to the last transaction on topic '%s' was lost: its records "
+                "are in, all of them, or none is",
+                writer->topic);
+        }
+        enum status status = w->has_memory ? revive(w, err) : kafka_make_producer(&w->system, err);
         if (status != STATUS_OK) {
             return status;
         }
@@ -306,7 +314,10 @@ static void init(struct kafka_writer *w, const struct doc *config, const char *f
     s->arena = arena_new(1024);
     s->place = memory_copy_string(kafka_place(s->arena, config));
     s->pipeline = memory_copy_string(identity->id);
-    s->progress_topic = arena_copy_string(s->arena, identity->memory);
+    w->has_memory = identity->memory != NULL;
+    /* Without a memory nothing goes there. */
+    s->progress_topic = arena_copy_string(
+        s->arena, w->has_memory ? identity->memory : grammar_string(config, "topic", ""));
     s->system.name = s->place;
     s->system.sinks = w->sinks;
     s->system.sink_count = 1;
@@ -338,7 +349,9 @@ static enum status open_writer(const struct doc *config, const char *folder,
     if (status == STATUS_OK) {
         status = find_topic(w, identity->wish, err);
     }
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !w->has_memory) {
+        status = kafka_make_producer(s, err);
+    } else if (status == STATUS_OK) {
         status = w->is_dry ? kafka_store_load(&s->store, s->client, s->progress_topic, err)
                            : own(w, err);
     }

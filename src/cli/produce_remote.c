@@ -1,0 +1,179 @@
+#include "cli/produce_remote.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "connector/registry.h"
+#include "connector/writer.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "os/thread.h"
+
+#define PAUSE_FIRST_US (50 * INT64_C(1000))
+#define PAUSE_MOST_US (2 * INT64_C(1000000))
+#define VERSION "1"
+
+struct produce_remote {
+    struct writer *writer;
+    struct arena *arena;
+    const char *key; /* of the position in the writer's memory; NULL without an id */
+    bool has_begun;
+    struct error failure; /* of an append */
+    uint64_t count;
+    size_t bytes;
+};
+
+void produce_remote_close(struct produce_remote *remote)
+{
+    if (remote == NULL) {
+        return;
+    }
+    if (remote->writer != NULL) {
+        remote->writer->ops->close(remote->writer);
+    }
+    arena_free(remote->arena);
+    memory_free(remote);
+}
+
+enum status produce_remote_open(const struct place *place, const char *id, uint32_t partitions,
+                                struct produce_remote **out, struct error *err)
+{
+    const struct writer_ops *ops = registry_source(place->connector)->writer;
+    struct produce_remote *remote = memory_alloc_zero(1, sizeof *remote);
+    struct topic_wish wish = topic_wish_read(place->config);
+    remote->arena = arena_new(1024);
+    wish.partitions = partitions == 0 ? wish.partitions : partitions;
+    struct writer_identity identity = {
+        .id = id == NULL
+                  ? arena_printf(remote->arena, "produce/%016llx", (unsigned long long)random_u64())
+                  : arena_printf(remote->arena, "produce/%s/%s", place->name, id),
+        .memory = id == NULL ? NULL : arena_printf(remote->arena, "weir.produced.%s", place->name),
+        .wish = &wish,
+    };
+    enum status status =
+        ops == NULL
+            ? error_set(err, STATUS_CONFIG, "use.place", "weir does not write to '%s'", place->text)
+            : ops->open(place->config, place->folder, &identity, &remote->writer, err);
+    if (status == STATUS_OK && partitions != 0 && remote->writer->partitions != partitions) {
+        status = error_set(err, STATUS_CONFIG, "topic.exists",
+                           "topic '%s' is there already with %u partitions, not %u", place->name,
+                           remote->writer->partitions, partitions);
+    }
+    if (status != STATUS_OK) {
+        produce_remote_close(remote);
+        return status;
+    }
+    if (id != NULL) {
+        remote->key = arena_printf(remote->arena, "position/%s/%s", remote->writer->topic_id, id);
+    }
+    *out = remote;
+    return STATUS_OK;
+}
+
+enum status produce_remote_position(struct produce_remote *remote, int64_t *out_sequence,
+                                    struct hash128 *out_digest, struct error *err)
+{
+    struct bytes stored =
+        remote->key == NULL ? BYTES_NONE : remote->writer->ops->recall(remote->writer, remote->key);
+    char text[80] = "";
+    long long sequence = 0;
+    unsigned long long low = 0;
+    unsigned long long high = 0;
+    if (bytes_is_none(stored)) {
+        return STATUS_OK;
+    }
+    (void)snprintf(text, sizeof text, "%.*s", (int)stored.size, (const char *)stored.data);
+    if (sscanf(text, VERSION " %lld %16llx%16llx", &sequence, &high, &low) != 3) {
+        return error_set(err, STATUS_FATAL, "produce.corrupt",
+                         "what the memory of topic '%s' says of this producer cannot be read",
+                         remote->writer->topic);
+    }
+    *out_sequence = sequence;
+    *out_digest = (struct hash128){.low = low, .high = high};
+    return STATUS_OK;
+}
+
+static void begin(struct produce_remote *remote)
+{
+    struct error failure = {0};
+    if (!remote->has_begun && remote->failure.status == STATUS_OK) {
+        remote->has_begun = true;
+        if (remote->writer->ops->begin(remote->writer, &failure) != STATUS_OK) {
+            remote->failure = failure;
+        }
+    }
+}
+
+void produce_remote_append(struct produce_remote *remote, struct bytes key, struct bytes value)
+{
+    struct error failure = {0};
+    const struct writer_record record = {
+        .key = key, .value = value, .timestamp_us = TIME_NEVER, .partition = -1};
+    begin(remote);
+    remote->count++;
+    remote->bytes += key.size + value.size;
+    if (remote->failure.status == STATUS_OK &&
+        remote->writer->ops->append(remote->writer, &record, &failure) != STATUS_OK) {
+        remote->failure = failure;
+    }
+}
+
+uint64_t produce_remote_count(const struct produce_remote *remote)
+{
+    return remote->count;
+}
+
+size_t produce_remote_bytes(const struct produce_remote *remote)
+{
+    return remote->bytes;
+}
+
+static enum status commit_patiently(struct produce_remote *remote, struct error *err)
+{
+    int64_t pause_us = PAUSE_FIRST_US;
+    bool is_waiting = false;
+    for (;;) {
+        struct error failure = {0};
+        enum status status = remote->writer->ops->commit(remote->writer, &failure);
+        if (status == STATUS_OK && is_waiting) {
+            fprintf(stderr, "topic %s: it works again\n", remote->writer->topic);
+        }
+        if (status != STATUS_RETRY || stop_requested()) {
+            return status == STATUS_OK
+                       ? STATUS_OK
+                       : error_set(err, status, failure.code, "%s", failure.message);
+        }
+        if (!is_waiting) {
+            fprintf(stderr, "warning: %s (%s); repeating until it works\n", failure.message,
+                    failure.code);
+            is_waiting = true;
+        }
+        clock_sleep_us(pause_us);
+        pause_us = pause_us * 2 < PAUSE_MOST_US ? pause_us * 2 : PAUSE_MOST_US;
+    }
+}
+
+enum status produce_remote_commit(struct produce_remote *remote, int64_t sequence,
+                                  struct hash128 digest, struct error *err)
+{
+    char position[80];
+    if (remote->failure.status != STATUS_OK) {
+        return error_set(err, remote->failure.status, remote->failure.code, "%s",
+                         remote->failure.message);
+    }
+    if (remote->key != NULL) {
+        (void)snprintf(position, sizeof position, VERSION " %lld %016llx%016llx",
+                       (long long)sequence, (unsigned long long)digest.high,
+                       (unsigned long long)digest.low);
+        remote->writer->ops->remember(remote->writer, remote->key, bytes_of_string(position));
+    }
+    enum status status = commit_patiently(remote, err);
+    if (status == STATUS_OK) {
+        remote->count = 0;
+        remote->bytes = 0;
+        remote->has_begun = false;
+    }
+    return status;
+}
