@@ -29,11 +29,22 @@ struct kafka_member {
 
 /* --- joining and leaving --- */
 
-static void leave(struct kafka_member *member)
+/* What the group has just said is answered before the client closes: an assignment that it meets then
+ * is given back to a group that it has left already, and it waits for that for ever. */
+static void answer_all(struct kafka_member *member)
 {
-    if (member->event != NULL) {
+    kafka_member_poll(member);
+    while (member->event != NULL) {
         struct error ignored = {0};
         (void)!kafka_member_answer(member, &ignored);
+        kafka_member_poll(member);
+    }
+}
+
+static void leave(struct kafka_member *member)
+{
+    if (member->queue != NULL) {
+        answer_all(member);
     }
     if (member->queue != NULL) {
         rd_kafka_queue_cb_event_enable(member->queue, NULL, NULL);
