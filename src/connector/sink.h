@@ -235,9 +235,6 @@ struct system_ops {
     bool can_decide;
     /* Its place is no path: nothing can be looked for or kept beside it. */
     bool is_remote;
-    /* An epoch ends at this size of its outboxes, whatever the interval says; 0: at 4 MiB. More where
-     * a commit costs waiting, however little it carries; two of them are in memory. */
-    size_t epoch_bytes;
     /* Where the texts of plans stand in it, for people; NULL: in the place itself. */
     const char *plans_place;
     /* The identity of the place (a real path), so that sinks of one place share one system. */

@@ -11,8 +11,6 @@
 
 /* How soon a stop is noticed in a pause. */
 #define SLICE_US (250 * INT64_C(1000))
-/* Rows of one epoch, where the system does not ask for more. */
-#define EPOCH_BYTES ((size_t)4 * 1024 * 1024)
 /* While one epoch is filled, one is committed and one waits: memory that was touched once serves
  * again. What a longer line needed is given back. */
 #define SPARES_KEPT 2u
@@ -406,17 +404,12 @@ static void committer_thread(void *context)
 
 /* --- the worker's side --- */
 
-size_t committer_epoch_bytes(const struct system *system)
-{
-    return system->ops->epoch_bytes == 0 ? EPOCH_BYTES : system->ops->epoch_bytes;
-}
-
 /* Two epochs, which are closed when they have become a little larger than they should; one where rows
  * are sent ahead, for then nothing is gained by a line. */
 static uint64_t behind_unless_set(const struct system *system)
 {
-    uint64_t epoch_bytes = committer_epoch_bytes(system);
-    return (system->ops->send_ahead == NULL ? 2 : 1) * epoch_bytes + epoch_bytes / 2;
+    return (system->ops->send_ahead == NULL ? 2 : 1) * COMMITTER_EPOCH_BYTES +
+           COMMITTER_EPOCH_BYTES / 2;
 }
 
 /* The pace of the sinks of a system: they commit together, so the quickest sets it. */

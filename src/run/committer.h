@@ -28,8 +28,9 @@
 struct committer;
 struct two_phase;
 
-/* At this size of its outboxes an epoch of the system is closed, whatever the interval says. */
-size_t committer_epoch_bytes(const struct system *system);
+/* At this size of its outboxes an epoch is closed, whatever the interval says. */
+#define COMMITTER_EPOCH_BYTES ((size_t)4 * 1024 * 1024)
+
 /* The system's session must be open and its ownership taken; `progresses` is R per partition of the
  * source and is the committer's until committer_stop(). `taken`: R of the dead letters' system, where
  * those of this system's refused rows are forwarded to it (forwarding.h), else NULL; it is looked at

@@ -16,8 +16,6 @@
 #include "os/random.h"
 
 #define BATCH_BYTES_MOST 1000000
-/* Between two epochs the brokers have nothing to do until answers have come and gone. */
-#define EPOCH_BYTES (6u * 1024u * 1024u)
 
 static const char *place_of(const struct system *system)
 {
@@ -719,7 +717,6 @@ const struct system_ops kafka_system_ops = {
     .can_decide = true,
     .takes_forwarded = true,
     .is_remote = true,
-    .epoch_bytes = EPOCH_BYTES,
     .plans_place = "topic weir.progress.NAME",
     .place = place_of,
     .identity = identity,
