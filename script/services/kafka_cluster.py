@@ -95,12 +95,13 @@ def fetch_jars(pom, folder):
 
 def java(main_class, *arguments, **options):
     return subprocess.run(["java", *JAVA_FLAGS[2:], "-cp", jars(), main_class, *map(str, arguments)],
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+                          capture_output=True, text=True, **{"stdin": subprocess.DEVNULL, **options})
 
 
-def tool(name, *arguments):
+def tool(name, *arguments, **options):
     """Runs a tool, say TopicCommand or consumer.group.ConsumerGroupCommand: (exit status, output)."""
-    done = java(name if name.startswith("org.") else "org.apache.kafka.tools." + name, *arguments)
+    done = java(name if name.startswith("org.") else "org.apache.kafka.tools." + name, *arguments,
+                **options)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -406,7 +407,7 @@ def main():
             if (arguments.folder / "cluster.json").exists():
                 Cluster.load(arguments.folder).stop()
         else:
-            status, output = tool(arguments.name, *arguments.arguments)
+            status, output = tool(arguments.name, *arguments.arguments, stdin=None)
             sys.stdout.write(output)
             return status
     except Unavailable as error:
