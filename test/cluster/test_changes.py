@@ -215,7 +215,7 @@ def test_a_sink_made_anew_is_refused(lab):
     missing = lab.run(file, status=3).stderr
     assert "sink.missing_place" in missing
     lab.topic("lasting-out", 1)
-    assert "sink.recreated" in lab.run(file, status=REFUSED).stderr
+    assert "sink.recreated" in lab.run(file, status=3).stderr
     lab.send("lasting", records(5, 5))
     lab.run(lab.write("lasting", {"topic": "lasting"}, {"out": {"topic": "lasting-out2"}}))
     assert numbers(lab, "lasting-out2") == list(range(5, 10))

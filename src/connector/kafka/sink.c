@@ -156,7 +156,7 @@ enum status kafka_sink_check_topic(struct kafka_system *s, const struct kafka_si
     if (bytes_is_none(known) || bytes_equal_string(known, sink->topic_id)) {
         return STATUS_OK;
     }
-    return error_set(err, STATUS_CONFIG, "sink.recreated",
+    return error_set(err, STATUS_FATAL, "sink.recreated",
                      "topic '%s' of sink '%s' is not the one that pipeline '%s' wrote to: that one "
                      "was deleted, with its rows, and this one made anew (its id was %.*s and is "
                      "%s). Name another topic, which gets the rows that come from now on",
