@@ -621,6 +621,15 @@ enum status kafka_error(struct kafka_client *client, rd_kafka_resp_err_t code, c
                      knows_more ? complaint : "");
 }
 
+bool kafka_has_complained(struct kafka_client *client)
+{
+    mutex_lock(&client->mutex);
+    const bool has = client->complaint[0] != '\0' &&
+                     clock_monotonic_us() - client->complaint_us < COMPLAINT_US;
+    mutex_unlock(&client->mutex);
+    return has;
+}
+
 enum status kafka_cluster_id(struct kafka_client *client, char **out, struct error *err)
 {
     char *id = NULL;

@@ -72,6 +72,8 @@ void kafka_client_close(struct kafka_client *client);
 /* What an error code means to the caller; `doing` completes "could not …". */
 enum status kafka_error(struct kafka_client *client, rd_kafka_resp_err_t code, const char *doing,
                         struct error *err);
+/* Whether brokers were out of reach some seconds ago. */
+bool kafka_has_complained(struct kafka_client *client);
 /* The class alone. */
 enum status kafka_status(rd_kafka_resp_err_t code);
 

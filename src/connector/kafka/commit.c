@@ -189,7 +189,8 @@ static enum status refuse_size(enum status status, struct error *err)
                      "rows above it are set aside (sink.too_large)");
 }
 
-/* Rows to a topic that was deleted are not refused: they wait for it until their time is over. */
+/* Rows to a topic that was deleted are not refused: they wait for it until their time is over. Brokers
+ * that are away are not asked, for that would take long. */
 static enum status find_missing_topic(struct kafka_system *s, struct error *err)
 {
     for (uint32_t i = 0; i <= s->system.sink_count; i++) {
@@ -198,7 +199,10 @@ static enum status find_missing_topic(struct kafka_system *s, struct error *err)
         struct kafka_topic topic;
         struct error ignored = {0};
         bool found = true;
-        if (kafka_topic_find(s->client, name, &topic, &found, &ignored) == STATUS_OK && !found) {
+        if (kafka_topic_find(s->client, name, &topic, &found, &ignored) != STATUS_OK) {
+            return STATUS_OK; /* The brokers are away, which is why. */
+        }
+        if (!found) {
             return error_set(err, STATUS_CONFIG, "kafka.no_topic",
                              "topic '%s' was deleted while pipeline '%s' wrote to it; what was not "
                              "written yet is not counted as written. The next start says what can "
@@ -223,9 +227,9 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     }
     rd_kafka_resp_err_t code =
         producer->failed > 0 ? cause_of_failure(producer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-    enum status status = kafka_status(code) == STATUS_RETRY && !is_of_no_use(producer)
-                             ? find_missing_topic(s, err)
-                             : STATUS_OK;
+    const bool may_be_gone = kafka_status(code) == STATUS_RETRY && !is_of_no_use(producer) &&
+                             !kafka_has_complained(producer);
+    enum status status = may_be_gone ? find_missing_topic(s, err) : STATUS_OK;
     if (status != STATUS_OK) {
         kafka_transaction_abandon(s);
         return status;

@@ -10,6 +10,8 @@
 #define APPEAR_STEP_US 50000
 #define GROUP_STEP_MS 1000
 #define WATCH_US INT64_C(1000000)
+/* A broker that has just come back does not know all topics for a moment. */
+#define UNKNOWN_US INT64_C(5000000)
 /* Those of weir live 10 s, and brokers look for old ones every 10 s. */
 #define OPEN_TRANSACTION_US INT64_C(30000000)
 
@@ -432,10 +434,19 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
                          int64_t *out_first, int64_t *out_end, struct error *err)
 {
     char doing[320];
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        client->rk, topic, (int32_t)partition, out_first, out_end, KAFKA_TIMEOUT_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return STATUS_OK;
+    const int64_t end_us = clock_monotonic_us() + UNKNOWN_US;
+    rd_kafka_resp_err_t code;
+    for (;;) {
+        code = rd_kafka_query_watermark_offsets(client->rk, topic, (int32_t)partition, out_first,
+                                                out_end, KAFKA_TIMEOUT_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return STATUS_OK;
+        }
+        if ((!is_unknown(code) && code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) ||
+            clock_monotonic_us() >= end_us || stop_requested()) {
+            break;
+        }
+        clock_sleep_us(APPEAR_STEP_US);
     }
     rd_kafka_poll(client->rk, 0);
     (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] begins and ends", topic, partition);
