@@ -1,11 +1,8 @@
 """examples/iot.yaml with its table in MariaDB, and pipelines of lines of a file."""
 import json
-import os
 import signal
 import subprocess
 import time
-
-import pytest
 
 from postgres.pipeline import Pipeline
 
@@ -69,15 +66,16 @@ def is_under_way(database, epoch=2):
 
 
 def freeze(process, database, phase):
-    """SIGSTOP, until its session is in that phase: "anywhere", or "in transaction"."""
-    for _ in range(3000):
+    """SIGSTOP, "anywhere" or "in transaction": then all but COMMIT is done, and its locks are held."""
+    if phase == "anywhere":
         process.process.send_signal(signal.SIGSTOP)
-        if phase == "anywhere" or database.ask(
-                "SELECT 1 FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p"
-                " ON p.ID = t.trx_mysql_thread_id WHERE p.DB = DATABASE() AND t.trx_rows_modified > 0"):
-            return
-        os.kill(process.process.pid, signal.SIGCONT)
-        time.sleep(0.002)
-        if not process.is_running():
-            break
-    pytest.skip(f"the run was never seen {phase}")
+        return
+    holder = database.connect()
+    with holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT epoch FROM weir_progress LIMIT 1 FOR UPDATE")
+        wait_until(lambda: database.ask("SELECT 1 FROM information_schema.PROCESSLIST WHERE DB ="
+                                        " DATABASE() AND INFO LIKE '%UPDATE weir_progress SET epoch%' AND ID <> CONNECTION_ID()"), process)
+        process.process.send_signal(signal.SIGSTOP)
+        cursor.execute("ROLLBACK")
+    holder.close()

@@ -58,7 +58,7 @@ def alone(pipeline):
 @pytest.mark.parametrize("phase", ["anywhere", "in transaction"])
 def test_a_zombie_writes_nothing(phase, database, weir, tmp_path):
     """A run that is frozen, in an open transaction too, taken over by another, and thawed."""
-    pipeline = iot(tmp_path, weir, database, records=80000)
+    pipeline = iot(tmp_path, weir, database, records=200000)
     alone(pipeline)
     zombie = pipeline.start()
     assert zombie.wait_for("first start")
