@@ -160,3 +160,24 @@ def test_a_right_is_withdrawn(make, sasl_broker, right):
         feeding.join()
     it.run()
     it.judge()
+
+
+def test_a_right_is_withdrawn_while_it_starts(make, sasl_broker, long_run):
+    """At any moment of a start the process stops, and does not hang in leaving the group."""
+    it = make(4000)
+    it.edit("-raw}", "-raw, instance_id: one}")
+    log_in(it, sasl_broker, "PLAIN", None)
+    it.feed()
+    it.run()
+    kind, name, operation = RIGHTS["use transactions"]
+    for number in range(40 if long_run else 6):
+        process = it.start()
+        time.sleep(0.1 + 0.1 * (number % 8))
+        withdrawn = Withdrawn(it, kind, name.format(it.name), operation)
+        try:
+            it.feed()
+            assert process.wait(timeout=20) == 2, it.said()
+        finally:
+            process.kill()
+            withdrawn.give_back()
+    assert it.said().count("kafka.not_allowed") == it.said().count("weir: "), it.said()
