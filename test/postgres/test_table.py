@@ -61,6 +61,23 @@ def test_kill_9_at_random_times(database, weir, tmp_path, seed, long_run):
     pipeline.audit()
 
 
+def test_kill_9_while_rows_are_appended(database, weir, tmp_path, seed, long_run):
+    rng = random.Random(seed)
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=60000, seed=seed % 1000,
+                        sink=f'    postgres: {{dsn: "{database.dsn}", table: readings}}')
+    pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
+    for _ in range(30 if long_run else 5):
+        process = pipeline.start()
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+    pipeline.finish()
+    valid = database.ask("SELECT sum(valid)::bigint FROM weir_progress")[0][0]
+    assert valid > 45000
+    assert database.ask("SELECT count(*), count(DISTINCT (_weir_partition, _weir_offset))"
+                        " FROM readings") == [(valid, valid)]
+    pipeline.audit()
+
+
 def wait_for_commit(process, database):
     """Of a first epoch: a server that is away before that is no first start."""
     while process.is_running():
