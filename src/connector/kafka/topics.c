@@ -10,8 +10,8 @@
 #define APPEAR_STEP_US 50000
 #define GROUP_STEP_MS 1000
 #define WATCH_US INT64_C(1000000)
-/* A broker that has just come back does not know all topics for a moment. */
-#define UNKNOWN_US INT64_C(5000000)
+/* A broker that has just come back does not know all topics for some seconds. */
+#define UNKNOWN_US INT64_C(15000000)
 /* Those of weir live 10 s, and brokers look for old ones every 10 s. */
 #define OPEN_TRANSACTION_US INT64_C(30000000)
 
