@@ -20,7 +20,9 @@ def test_the_guide_from_the_demo_to_kafka(broker, weir, tmp_path):
     shutil.copytree(ROOT / "examples", folder)
     file = folder / "kafka.yaml"
     file.write_text(file.read_text().replace("localhost:9092", broker.bootstrap)
-                    .replace("name: iot ", "name: guide "))
+                    .replace("name: iot ", "name: tour ")
+                    # Others use the broker, and topics of the examples' names.
+                    .replace("_iot_data", "_tour_data"))
     said = {}
     for command in commands():
         done = subprocess.run(f"exec {weir}{command.removeprefix('weir')}", shell=True, cwd=folder,
