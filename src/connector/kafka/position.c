@@ -237,8 +237,10 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
         if (stop_requested()) {
             return error_set(err, STATUS_RETRY, "stop.requested", "a stop was asked for");
         }
-        /* What the brokers refuse or do not answer says nothing of where R is. */
-        bool is_of_brokers = strncmp(failure.code, "kafka.", 6) == 0;
+        /* What the brokers refuse or do not answer says nothing of where R is; that its topic is gone
+         * says all. */
+        bool is_of_brokers = strncmp(failure.code, "kafka.", 6) == 0 &&
+                             strcmp(failure.code, "kafka.no_topic") != 0;
         if ((status == STATUS_RETRY && is_over) || (status == STATUS_CONFIG && is_of_brokers)) {
             return error_set(err, status, failure.code, "%s", failure.message);
         }
