@@ -32,7 +32,7 @@ enum {
     LZ4_BLOCK_HEAD_BYTES = 4,
     LZ4_END_MARK_BYTES = 4,
     /* Of fewer bytes LZ4's own packer makes less, and quickly. */
-    LZ4_FOLLOW_MIN_BYTES = 4096,
+    LZ4_FOLLOW_MIN_BYTES = 32 * 1024,
 };
 
 static const char text_too_large[] = "it unpacks to more bytes than a batch may have";
