@@ -216,6 +216,7 @@ static void close_system(struct system *system)
 
 const struct system_ops postgres_system_ops = {
     .kind = "postgres",
+    .is_remote = true,
     .takes_forwarded = true,
     .plans_place = "table weir_plan",
     .place = place,
