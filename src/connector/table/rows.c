@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "codec/json_string.h"
 #include "connector/table/order.h"
 
 enum { ROW_ALIGNMENT = 8 };
@@ -149,15 +150,10 @@ void table_row_record(const struct table_outbox *outbox, const struct table_row 
 
 /* --- marks --- */
 
+/* Who made the text may have cut it within a character, which no table of refused rows takes. */
 static void copy_message(const char *text, char *out)
 {
-    size_t size = strnlen(text, TABLE_MARK_MESSAGE_BYTES);
-    if (size == TABLE_MARK_MESSAGE_BYTES) {
-        size--;
-        while (size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80) {
-            size--;
-        }
-    }
+    size_t size = json_utf8_prefix(bytes_of(text, strnlen(text, TABLE_MARK_MESSAGE_BYTES - 1)));
     memcpy(out, text, size);
     out[size] = '\0';
 }

@@ -95,6 +95,21 @@ static void test_messages_end_with_a_whole_character(void **state)
     table_rows_free(outbox);
 }
 
+static void test_messages_cut_by_their_makers_end_with_a_whole_character(void **state)
+{
+    (void)state;
+    struct table_outbox *outbox = table_rows_new(0);
+    append(outbox, 1, integer(1));
+    char message[TABLE_MARK_MESSAGE_BYTES];
+    memset(message, 'x', sizeof message);
+    message[TABLE_MARK_MESSAGE_BYTES - 2] = '\xc3';
+    message[TABLE_MARK_MESSAGE_BYTES - 1] = '\0';
+    table_rows_mark(outbox, table_rows_at(outbox, 0), "sink.trigger", message);
+    assert_int_equal(strlen(outbox->marks[0].message), TABLE_MARK_MESSAGE_BYTES - 2);
+    assert_null(strchr(outbox->marks[0].message, '\xc3'));
+    table_rows_free(outbox);
+}
+
 static int64_t offset_at(const struct table_outbox *outbox, size_t index)
 {
     return table_rows_at(outbox, outbox->places[index].at)->offset;
@@ -158,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_come_back),
         cmocka_unit_test(test_messages_end_with_a_whole_character),
+        cmocka_unit_test(test_messages_cut_by_their_makers_end_with_a_whole_character),
         cmocka_unit_test(test_keys_are_ordered),
         cmocka_unit_test(test_equal_keys_stay_as_they_came),
     };
