@@ -370,13 +370,34 @@ static bool is_fixed_time(struct bytes text)
     return text.size == 27 && text.data[10] == 'T' && text.data[26] == 'Z';
 }
 
-static const char *text_change(const struct database_dialect *dialect, enum storage storage,
-                               struct bytes text)
+static size_t count_characters(const uint8_t *text, size_t size)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++) {
+        count += (text[i] & 0xC0) != 0x80;
+    }
+    return count;
+}
+
+/* varchar(n) takes a longer text if all that is too much is spaces, and cuts those. What is too long
+ * besides is the server's to refuse. */
+static bool would_cut_spaces(struct bytes text, size_t length)
+{
+    size_t size = text.size;
+    while (size > 0 && text.data[size - 1] == ' ') {
+        size--;
+    }
+    return length > 0 && size < text.size && count_characters(text.data, text.size) > length &&
+           count_characters(text.data, size) <= length;
+}
+
+static const char *text_change(const struct database_dialect *dialect,
+                               const struct database_column *column, struct bytes text)
 {
     if (!dialect->takes_nul && memchr(text.data, '\0', text.size) != NULL) {
         return "this database cannot store a NUL in a text";
     }
-    switch (storage) {
+    switch (column->storage) {
     case STORAGE_UUID:
         return is_plain_uuid(text) ? NULL : "its type would write the UUID another way";
     case STORAGE_DATE:
@@ -384,6 +405,8 @@ static const char *text_change(const struct database_dialect *dialect, enum stor
     case STORAGE_TIME:
         return is_fixed_time(text) ? NULL : "the text is no date-time";
     case STORAGE_TEXT:
+        return would_cut_spaces(text, column->length) ? "its type would cut spaces at the end"
+                                                      : NULL;
     case STORAGE_JSON:
         return NULL;
     default:
@@ -397,7 +420,7 @@ static const char *cell_change(const struct database_dialect *dialect,
 {
     bool is_numeric = cell->type == VALUE_INT64 || cell->type == VALUE_DOUBLE;
     if (cell->type == VALUE_TEXT) {
-        return text_change(dialect, column->storage, table_row_text(row, cell));
+        return text_change(dialect, column, table_row_text(row, cell));
     }
     switch (column->storage) {
     case STORAGE_DOUBLE:

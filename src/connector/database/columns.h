@@ -4,7 +4,7 @@
  * is a refused row, so that audit finds in the table what was written.
  *
  * A module says what differs in a struct database_dialect. It looks at its server's own catalog for
- * the storage of a column, and sets `storage` and `scale`.
+ * the storage of a column, and sets `storage`, `scale` and `length`.
  *
  * Names stand in SQL quoted or not at all.
  *
@@ -48,6 +48,7 @@ struct database_column {
     enum content content;
     enum storage storage; /* of the table that is there */
     int scale;
+    size_t length; /* of a text, in characters, spaces at the end cut to it; 0: as many as there are */
 };
 
 struct database_dialect {

@@ -87,22 +87,35 @@ static const struct {
     {"json", STORAGE_JSON},
 };
 
-/* "numeric(10,2)": what stands before the brackets; *out_scale is 2. */
-static enum storage storage_of(const char *type, bool is_enum, int *out_scale)
+/* Of "numeric(10,2)", whose brackets begin there; a negative scale, which the server has since
+ * version 15, rounds integers too. */
+static enum storage numeric_of(const char *bracket, int *out_scale)
+{
+    const char *comma = strchr(bracket, ',');
+    *out_scale = comma == NULL ? 0 : atoi(comma + 1);
+    return *out_scale < 0 ? STORAGE_NONE : STORAGE_NUMERIC;
+}
+
+/* What stands before the brackets, and in them the scale or the length. */
+static enum storage storage_of(const char *type, bool is_enum, struct database_column *column)
 {
     const char *bracket = strchr(type, '(');
     size_t size = bracket == NULL ? strlen(type) : (size_t)(bracket - type);
-    *out_scale = -1;
+    column->scale = -1;
+    column->length = 0;
     if (is_enum) {
         return STORAGE_TEXT;
     }
     for (size_t i = 0; i < sizeof storages / sizeof storages[0]; i++) {
         if (strlen(storages[i].type) == size && strncmp(storages[i].type, type, size) == 0) {
-            const char *comma = bracket == NULL ? NULL : strchr(bracket, ',');
-            if (storages[i].storage == STORAGE_NUMERIC && bracket != NULL) {
-                *out_scale = comma == NULL ? 0 : atoi(comma + 1);
+            enum storage storage = storages[i].storage;
+            if (storage == STORAGE_NUMERIC && bracket != NULL) {
+                return numeric_of(bracket, &column->scale);
             }
-            return storages[i].storage;
+            if (storage == STORAGE_TEXT && bracket != NULL) {
+                column->length = strtoull(bracket + 1, NULL, 10);
+            }
+            return storage;
         }
     }
     /* timestamp(3) with time zone has its brackets in the middle: it rounds. */
@@ -161,7 +174,7 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
         }
         if (status == STATUS_OK) {
             bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
-            column->storage = storage_of(type, is_enum, &column->scale);
+            column->storage = storage_of(type, is_enum, column);
             if (row >= 0 && !database_fits(column->content, column->storage)) {
                 status = refuse_type(t, column, type, err);
             }

@@ -1,0 +1,91 @@
+"""What PostgreSQL changes or loses without a word: refused, row by row or at the start."""
+import json
+import subprocess
+
+import pytest
+
+PIPELINE = """
+version: 1
+name: p
+source:
+  file: {{path: in.ndjson}}
+  format: json
+schema: {{type: object, required: [v], properties: {{{fields}}}}}
+sinks:
+  rows:
+    postgres: {{dsn: "{dsn}", table: rows{more}}}
+"""
+UPSERT = ", mode: upsert, key: [v]"
+ORIGINS = "_weir_topic text, _weir_partition integer, _weir_offset bigint"
+
+
+class Runs:
+    def __init__(self, folder, weir, dsn):
+        self.folder, self.weir, self.dsn = folder, weir, dsn
+
+    def verb(self, *arguments):
+        return subprocess.run([self.weir, *arguments], cwd=self.folder, capture_output=True,
+                              text=True, timeout=60)
+
+    def run(self, values, status=0, more="", field="string"):
+        """What a run said that must end so: values of the column v."""
+        (self.folder / "p.yaml").write_text(PIPELINE.format(
+            fields=f"v: {{type: {field}}}", dsn=self.dsn, more=more))
+        (self.folder / "in.ndjson").write_text("".join(
+            json.dumps({"v": value}) + "\n" for value in values))
+        done = self.verb("run", "p.yaml", "--until-end")
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def audit(self):
+        done = self.verb("audit", "p.yaml")
+        assert done.returncode == 0, done.stdout
+
+
+def test_a_long_message_is_cut_between_characters(database, weir, tmp_path):
+    """Whatever stands before it: one of the two lengths cuts within a character."""
+    database.ask("CREATE TABLE rows (v text)")
+    database.ask("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                 " IF NEW.v <> 'good' THEN RAISE EXCEPTION 'bad value %', NEW.v; END IF;"
+                 " RETURN NEW; END $$")
+    database.ask("CREATE TRIGGER refuse BEFORE INSERT ON rows FOR EACH ROW EXECUTE FUNCTION refuse()")
+    runs = Runs(tmp_path, weir, database.dsn)
+    said = runs.run(["ä" * 300, "x" + "ä" * 300, "good"])
+    assert "written 1 + rejected 2" in said
+    messages = [row[0] for row in database.ask("SELECT message FROM weir_rejects ORDER BY number")]
+    assert sorted(len(message.encode()) for message in messages) == [198, 199], messages
+    assert all(message.endswith("ä") and "bad value" in message for message in messages)
+    runs.audit()
+
+
+def test_spaces_that_varchar_would_cut(database, weir, tmp_path):
+    database.ask("CREATE TABLE rows (v varchar(3))")
+    runs = Runs(tmp_path, weir, database.dsn)
+    said = runs.run(["abc", "ab ", "abc ", "äöü  ", "äö ", "abcd ", "    "])
+    assert "written 3 + rejected 4" in said
+    assert sorted(row[0] for row in database.ask("SELECT v FROM rows")) == ["ab ", "abc", "äö "]
+    reasons = sorted(database.ask("SELECT code, message FROM weir_rejects"))
+    assert [row[0] for row in reasons] == ["sink.datatype"] * 3 + ["sink.too_long"]
+    assert all("would cut spaces at the end" in row[1] for row in reasons[:3]), reasons
+    runs.audit()
+
+
+def test_spaces_of_a_key_that_varchar_would_cut(database, weir, tmp_path):
+    """Or two keys would be one row."""
+    database.ask(f"CREATE TABLE rows (v varchar(2) PRIMARY KEY, {ORIGINS})")
+    runs = Runs(tmp_path, weir, database.dsn)
+    assert "written 1 + rejected 1" in runs.run(["ab", "ab "], more=UPSERT)
+    assert database.ask("SELECT v, _weir_offset FROM rows") == [("ab", 0)]
+    runs.audit()
+
+
+def test_a_scale_that_rounds_integers(database, weir, tmp_path):
+    if int(database.ask("SHOW server_version_num")[0][0]) < 150000:
+        pytest.skip("a server whose scales are not negative")
+    database.ask("CREATE TABLE rows (v numeric(6,-2))")
+    runs = Runs(tmp_path, weir, database.dsn)
+    for field, mend in (("integer", "bigint"), ("number", "double precision")):
+        said = runs.run([149], status=2, field=field)
+        assert 'column "v" of table "rows" is numeric(6,-2)' in said
+        assert f'ALTER TABLE "rows" ALTER COLUMN "v" TYPE {mend}' in said
+    assert database.ask("SELECT count(*) FROM rows") == [(0,)]
