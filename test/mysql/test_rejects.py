@@ -88,6 +88,26 @@ def test_few_bad_rows_cost_only_themselves(bad, rows_known, database, weir, tmp_
         {json.dumps({"id": i, "value": "bad"}).encode() for i in chosen}
 
 
+@pytest.mark.parametrize("count", [10, 3000])
+def test_no_row_is_refused_for_the_number_of_a_row_that_a_trigger_wrote(count, database, weir,
+                                                                        tmp_path):
+    """The trigger's statement has one row: the server says that row 1 is to blame."""
+    bad = {5, 9} | set(range(700, count, 300))
+    database.ask("CREATE TABLE tg_log (id bigint UNIQUE)")
+    database.ask("INSERT INTO tg_log VALUES " + ", ".join(f"({i})" for i in bad))
+    database.ask("CREATE TABLE `rows` (id bigint)")
+    database.ask("CREATE TRIGGER note BEFORE INSERT ON `rows` FOR EACH ROW INSERT INTO tg_log"
+                 " VALUES (NEW.id)")
+    lines = Lines(tmp_path, weir, database, "id: {type: integer}")
+    lines.add(*({"id": i} for i in range(1, count + 1))).run()
+    assert database.ask("SELECT id FROM `rows` ORDER BY id") == \
+        [(i,) for i in range(1, count + 1) if i not in bad]
+    assert {json.loads(row[0])["id"] for row in database.ask("SELECT `value` FROM weir_rejects")} \
+        == bad
+    assert database.ask("SELECT count(*), min(code), max(code) FROM weir_rejects") == \
+        [(len(bad), "sink.constraint_unique", "sink.constraint_unique")]
+
+
 def test_of_rows_that_a_unique_index_takes_once_the_first_stays(database, weir, tmp_path):
     database.ask("CREATE TABLE `rows` (id bigint, n bigint, UNIQUE INDEX once (id))")
     lines = Lines(tmp_path, weir, database, "id: {type: integer}, n: {type: integer}")
@@ -111,6 +131,18 @@ def test_a_warning_is_an_error(database, weir, tmp_path):
     rejected = database.ask("SELECT code, message, `offset` FROM weir_rejects")
     assert {row[:2] for row in rejected} == {
         ("sink.datatype", "SQLSTATE 01000, column word: Data truncated for column 'word'")}
+    lines.run("audit")
+
+
+@pytest.mark.parametrize("setting", ["sql_notes = 0", "max_error_count = 0"])
+def test_a_server_that_shows_no_warnings_hides_nothing(setting, own_server, weir, tmp_path):
+    own_server.ask(f"SET GLOBAL {setting}")
+    database = Database(own_server, "iot")
+    database.ask("CREATE TABLE `rows` (word varchar(3))")
+    lines = Lines(tmp_path, weir, database, "word: {type: string}")
+    assert "written 1 + rejected 1" in lines.add({"word": "abc"}, {"word": "abc  "}).run()
+    assert database.ask("SELECT word FROM `rows`") == [("abc",)]
+    assert database.ask("SELECT code FROM weir_rejects") == [("sink.datatype",)]
     lines.run("audit")
 
 

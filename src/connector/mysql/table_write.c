@@ -3,8 +3,9 @@
  *
  * Rows go in statements of 512 rows, then 256, … 1. A statement that fails leaves nothing of itself
  * (InnoDB), so what was written before it stays. If the server finds fault with a row and says which
- * (MariaDB 10.7 and newer, triggers aside), the rows before it are sent again and then those behind
- * it; where it does not say, the rows are halved until the row stands alone. Statements are smaller
+ * (MariaDB 10.7 and newer), the rows before it are sent again, then that row alone, then those behind
+ * it; where it does not say, the rows are halved. A row is to blame only for a statement of its own:
+ * of a statement in a trigger, the server tells the number of a row in there. Statements are smaller
  * where faults are many.
  *
  * A warning leaves its statement done, so what it did must be taken back: everything since the
@@ -283,8 +284,8 @@ static size_t rows_most(const struct mysqldb_table *t)
 static enum status write_range(struct writer *w, size_t first, size_t end, bool *out_again,
                                struct error *err);
 
-/* A statement of the rows from `first` found a fault: the others of it are written, the row to blame is
- * marked. */
+/* A statement of the rows from `first` found a fault: all of them are tried again in smaller ones, and
+ * a row that was alone is marked. */
 static enum status write_around(struct writer *w, size_t first, size_t count,
                                 const struct fault *fault, bool *out_again, struct error *err)
 {
@@ -294,10 +295,11 @@ static enum status write_around(struct writer *w, size_t first, size_t count,
     }
     bool is_known = fault->row >= 1 && fault->row <= count;
     size_t middle = is_known ? first + fault->row - 1 : first + count / 2;
-    if (is_known) {
-        table_rows_mark(w->outbox, w->rows[middle], fault->code, fault->message);
-    }
     enum status status = write_range(w, first, middle, out_again, err);
+    /* By itself: the number may be of the rows that a trigger wrote. */
+    if (status == STATUS_OK && !*out_again && is_known) {
+        status = write_range(w, middle, middle + 1, out_again, err);
+    }
     return status == STATUS_OK && !*out_again
                ? write_range(w, middle + is_known, first + count, out_again, err)
                : status;
@@ -317,7 +319,9 @@ static enum status write_range(struct writer *w, size_t first, size_t end, bool 
         if (status == STATUS_OK && fault.is_warning && !w->t->is_careful) {
             *out_again = true;
         } else if (status == STATUS_OK && fault.found) {
-            w->chunk = w->chunk / 2 < ROWS_LEAST ? ROWS_LEAST : w->chunk / 2;
+            if (count > 1) {
+                w->chunk = w->chunk / 2 < ROWS_LEAST ? ROWS_LEAST : w->chunk / 2;
+            }
             status = write_around(w, first, count, &fault, out_again, err);
         } else if (w->chunk < rows_most(w->t) && count == w->chunk) {
             w->chunk *= 2;
