@@ -63,6 +63,13 @@ enum status mysqldb_warning(struct mysqldb_system *s, const char *doing, unsigne
     if (status == STATUS_OK && result == NULL) {
         return mysqldb_failed(s, doing, err);
     }
+    /* Only asked where the server counted some. */
+    if (result != NULL && mysql_num_rows(result) == 0) {
+        status = error_set(err, STATUS_FATAL, "mysql.warnings",
+                           "cannot %s %s: the server counts warnings that it does not show; set "
+                           "sql_notes = 1 and max_error_count = 64 on it, then start again",
+                           doing, s->db.place);
+    }
     MYSQL_ROW row = NULL;
     while (result != NULL && *out_number == 0 && (row = mysql_fetch_row(result)) != NULL) {
         unsigned number = (unsigned)strtoul(row[1], NULL, 10);

@@ -18,11 +18,13 @@ static const char *const modes[] = {"STRICT_ALL_TABLES", "NO_ENGINE_SUBSTITUTION
                                     "ERROR_FOR_DIVISION_BY_ZERO"};
 enum { MODE_COUNT = sizeof modes / sizeof modes[0] };
 
-/* Waiting for a lock must end before somebody asks why nothing moves. */
+/* Waiting for a lock must end before somebody asks why nothing moves. What a column did not keep may be
+ * told in a warning, or in a mere note, only: a server may have both switched off. */
 static const char settings[] =
     "SET SESSION time_zone = '+00:00';SET SESSION foreign_key_checks = 1;"
     "SET SESSION unique_checks = 1;SET SESSION autocommit = 1;SET SESSION lock_wait_timeout = 50;"
     "SET SESSION wait_timeout = 2147483;SET SESSION net_write_timeout = 600;"
+    "SET SESSION sql_notes = 1;SET SESSION max_error_count = 64;"
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /* --- connecting --- */
@@ -109,13 +111,46 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-static enum status refuse_session(struct mysqldb_system *s, const char *what, const char *is,
-                                  struct error *err)
+static enum status refuse_session(struct mysqldb_system *s, const char *name, const char *wanted,
+                                  const char *is, struct error *err)
 {
     return error_set(err, STATUS_CONFIG, "mysql.session",
-                     "%s does not let a session have %s (it is '%s'), and rows would be stored as "
+                     "%s does not let a session have %s %s (it is '%s'), and rows would be stored as "
                      "something else than they are; is there a proxy between that changes sessions?",
-                     s->db.place, what, is);
+                     s->db.place, name, wanted, is);
+}
+
+/* What check_session() asks for, behind the modes and in this order. */
+static const struct {
+    const char *name;
+    const char *value; /* NULL: any */
+} expected[] = {
+    {"sql_mode", NULL},
+    {"time_zone", "+00:00"},
+    {"transaction_isolation", "READ-COMMITTED"},
+    {"max_allowed_packet", NULL},
+    {"character_set_client", "utf8mb4"},
+    {"sql_notes", "1"},
+    {"max_error_count", "64"},
+};
+enum { EXPECTED_COUNT = sizeof expected / sizeof expected[0], MAX_ALLOWED_PACKET = 3 };
+
+static enum status check_settings(struct mysqldb_system *s, const struct database_answer *answer,
+                                  struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < MODE_COUNT && status == STATUS_OK; i++) {
+        if (!has_word(mysqldb_text(answer, 0, 0), modes[i])) {
+            status = refuse_session(s, "sql_mode", modes[i], mysqldb_text(answer, 0, 0), err);
+        }
+    }
+    for (uint32_t i = 0; i < EXPECTED_COUNT && status == STATUS_OK; i++) {
+        const char *is = mysqldb_text(answer, 0, i);
+        if (expected[i].value != NULL && strcmp(is, expected[i].value) != 0) {
+            status = refuse_session(s, expected[i].name, expected[i].value, is, err);
+        }
+    }
+    return status;
 }
 
 static enum status check_session(struct mysqldb_system *s, struct error *err)
@@ -124,27 +159,19 @@ static enum status check_session(struct mysqldb_system *s, struct error *err)
     const char *sql = is_new_name
                           ? "SELECT @@SESSION.sql_mode, @@SESSION.time_zone,"
                             " @@SESSION.transaction_isolation, @@SESSION.max_allowed_packet,"
-                            " @@SESSION.character_set_client"
+                            " @@SESSION.character_set_client, @@SESSION.sql_notes,"
+                            " @@SESSION.max_error_count"
                           : "SELECT @@SESSION.sql_mode, @@SESSION.time_zone,"
                             " @@SESSION.tx_isolation, @@SESSION.max_allowed_packet,"
-                            " @@SESSION.character_set_client";
+                            " @@SESSION.character_set_client, @@SESSION.sql_notes,"
+                            " @@SESSION.max_error_count";
     struct database_answer *answer = NULL;
     enum status status = mysqldb_ask(s, sql, NULL, "look at a session of", &answer, err);
     if (status != STATUS_OK) {
         return status;
     }
-    for (int i = 0; i < MODE_COUNT && status == STATUS_OK; i++) {
-        if (!has_word(mysqldb_text(answer, 0, 0), modes[i])) {
-            status = refuse_session(s, modes[i], mysqldb_text(answer, 0, 0), err);
-        }
-    }
-    static const char *const expected[] = {NULL, "+00:00", "READ-COMMITTED", NULL, "utf8mb4"};
-    for (uint32_t i = 0; i < 5 && status == STATUS_OK; i++) {
-        if (expected[i] != NULL && strcmp(mysqldb_text(answer, 0, i), expected[i]) != 0) {
-            status = refuse_session(s, expected[i], mysqldb_text(answer, 0, i), err);
-        }
-    }
-    s->packet_bytes = (size_t)mysqldb_integer(answer, 0, 3);
+    status = check_settings(s, answer, err);
+    s->packet_bytes = (size_t)mysqldb_integer(answer, 0, MAX_ALLOWED_PACKET);
     mysqldb_free(answer);
     return status;
 }
