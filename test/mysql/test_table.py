@@ -146,6 +146,17 @@ def test_values_come_back_as_they_went(database, weir, tmp_path):
     lines.run("audit")
 
 
+def test_large_numbers_in_a_decimal_are_not_called_altered(database, weir, tmp_path):
+    """They are doubles, and the decimal has the digits that the double was sent as."""
+    database.ask("CREATE TABLE `rows` (d decimal(30,0))")
+    lines = Lines(tmp_path, weir, database, "d: {type: number}")
+    for text in ("1234567890123456789.0", "1e18", "-9007199254740993.0", "9223372036854775807.0", "7"):
+        with open(tmp_path / "in.ndjson", "a") as file:
+            file.write('{"d": %s}\n' % text)
+    assert "written 5 + rejected 0" in lines.run()
+    lines.run("audit")
+
+
 def test_a_schema_that_grows_or_changes(database, weir, tmp_path):
     def run(fields, evolve, status=0, row=None):
         lines = Lines(tmp_path, weir, database, fields, f", evolve: {evolve}")

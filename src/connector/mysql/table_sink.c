@@ -164,7 +164,8 @@ static struct value stored_value(const struct scan *scan, uint32_t index)
         return (struct value){.type = VALUE_DOUBLE, .real = cell->real};
     default:
         if (scan->t->columns[index].storage == STORAGE_NUMERIC) {
-            return database_number_of((const char *)cell->text.data);
+            return database_stored_number(&scan->t->columns[index],
+                                          (const char *)cell->text.data);
         }
         return (struct value){.type = VALUE_TEXT,
                               .text = bytes_of(cell->text.data, cell->text.size)};
