@@ -53,6 +53,7 @@ struct committer {
     uint32_t system_number; /* in the plan; for the telemetry */
     void (*waiting)(void *context);
     void *waiting_context;
+    bool is_waited_for; /* the worker's: while it is called */
     int64_t *cursors;
     uint64_t max_behind_bytes;
     int64_t interval_us;
@@ -656,6 +657,24 @@ static enum status tell_error(const struct committer *committer, struct error *e
     return committer->error.status;
 }
 
+/* What the worker does while it waits for this system. Holds the mutex, but not meanwhile. */
+static void call_waiting(struct committer *committer)
+{
+    if (committer->waiting == NULL) {
+        return;
+    }
+    mutex_unlock(&committer->mutex);
+    committer->is_waited_for = true;
+    committer->waiting(committer->waiting_context);
+    committer->is_waited_for = false;
+    mutex_lock(&committer->mutex);
+}
+
+bool committer_is_waited_for(const struct committer *committer)
+{
+    return committer->is_waited_for;
+}
+
 /* The intake has waited for a while because this system is as far behind as it may be. */
 static void say_wait(struct committer *committer, int64_t since_us, bool *is_said)
 {
@@ -680,11 +699,7 @@ static enum status wait_for_room(struct committer *committer, size_t size_bytes,
         if (size_bytes != SIZE_MAX) {
             say_wait(committer, since_us, &is_said);
         }
-        if (committer->waiting != NULL) {
-            mutex_unlock(&committer->mutex);
-            committer->waiting(committer->waiting_context);
-            mutex_lock(&committer->mutex);
-        }
+        call_waiting(committer);
     }
     if (is_said) {
         committer->wait_quiet_until_us = clock_monotonic_us() + WAIT_QUIET_US;
@@ -770,11 +785,7 @@ enum status committer_wait_rejects(struct committer *committer, bool *out_any, s
     while (!committer->has_rejects && committer->wants_rejects &&
            committer->error.status == STATUS_OK) {
         condition_wait_us(&committer->changed, &committer->mutex, SLICE_US);
-        if (committer->waiting != NULL) {
-            mutex_unlock(&committer->mutex);
-            committer->waiting(committer->waiting_context);
-            mutex_lock(&committer->mutex);
-        }
+        call_waiting(committer);
     }
     *out_any = committer->has_rejects;
     enum status status = tell_error(committer, err);

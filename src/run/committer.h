@@ -49,6 +49,8 @@ void committer_set_joint(struct committer *committer, bool is_joint);
 /* Called on the worker's thread, again and again, while a close or a drain waits. */
 void committer_set_waiting(struct committer *committer, void (*waiting)(void *context),
                            void *context);
+/* Whether that call is on the way because this one is waited for: its open epoch is being closed. */
+bool committer_is_waited_for(const struct committer *committer);
 /* Waits for the commit that is under way, but not for its repetition: where another system failed
  * this one may be away for ever. Ends the thread; rows that are not committed are dropped (see
  * committer_drain()). Takes NULL. */

@@ -398,6 +398,18 @@ static int64_t wait_time_us(const struct worker *worker)
     return wait_us < 1000 ? 1000 : wait_us;
 }
 
+/* Whether what is open of a system, or of a pair, can go while the worker waits for another one: that
+ * one's epoch is being closed already. */
+static bool can_go_meanwhile(const struct pipeline *pipeline, uint32_t s, int64_t now_us)
+{
+    struct committer *committer = pipeline->committers[s];
+    struct committer *partner = partner_of(pipeline, s);
+    return committer_has_rows(committer) && !committer_is_waited_for(committer) &&
+           is_ripe(pipeline, s, now_us) &&
+           (partner == NULL ||
+            (!committer_is_waited_for(partner) && committer_can_close(partner)));
+}
+
 /* While the worker waits for a system the lag grows, and somebody may be looking; what has come for
  * others goes on. How their commits went is asked when the wait is over. */
 static void tick(void *context)
@@ -405,8 +417,8 @@ static void tick(void *context)
     struct pipeline *pipeline = context;
     int64_t now_us = clock_monotonic_us();
     for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
-        if (committer_has_rows(pipeline->committers[s]) && is_ripe(pipeline, s, now_us) &&
-            committer_close(pipeline->committers[s], NULL) != STATUS_OK) {
+        if (can_go_meanwhile(pipeline, s, now_us) &&
+            close_epoch(pipeline, s, NULL) != STATUS_OK) {
             continue;
         }
     }

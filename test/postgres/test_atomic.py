@@ -8,6 +8,7 @@ import time
 import pytest
 
 from checker.log import Topic
+from postgres.database import Database
 from postgres.pipeline import Pipeline, check_table
 
 ATOMIC = "delivery: {commit_interval: 5ms, atomic: [validated, readings]}"
@@ -100,6 +101,36 @@ def test_both_are_at_one_place_always(database, weir, tmp_path):
     pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=20000)
     pipeline.finish()
     check_all(pipeline, database)
+
+
+SLOW_TABLE = """
+CREATE TABLE slow (message_id text, sensor_id text, event_time timestamptz,
+  temperature double precision, humidity double precision, pressure double precision, battery bigint,
+  site text, temperature_f double precision);
+CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_sleep(0.0004); RETURN NEW; END $$;
+CREATE TRIGGER slowly BEFORE INSERT ON slow FOR EACH ROW EXECUTE FUNCTION slowly();
+"""
+
+
+def test_a_slow_third_system_leaves_the_pair_together(database, server, weir, tmp_path):
+    """What goes on while weir waits for another system goes on in pairs."""
+    slow = Database(server, "slow_third")
+    slow.ask(SLOW_TABLE)
+    commits = Steps(server.port, b"COMMIT", 0, "never", None)
+    prepares = Steps(commits.port, b"PREPARE TRANSACTION", 0, "never", None)
+    dsn = database.dsn.replace(f"port={server.port}", f"port={prepares.port}")
+    pipeline = Pipeline(tmp_path, weir, dsn, records=12000)
+    pipeline.edit("dlq:\n", f'  slow:\n    postgres: {{dsn: "{slow.dsn}", table: slow}}\n'
+                             "    batch: {max_records: 1500, interval: 10ms}\ndlq:\n")
+    pipeline.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}",
+                  "delivery: {commit_interval: 20ms, atomic: [validated, readings],"
+                  " max_behind: 300KiB}")
+    pipeline.finish()
+    assert prepares.count > 2
+    # Beside those that were prepared: the first start, and its tables.
+    assert commits.count - prepares.count <= 2, (commits.count, prepares.count)
+    pipeline.audit()
 
 
 STEPS = [(words, when) for words in (b"BEGIN; SET", b"PREPARE TRANSACTION", b"COMMIT PREPARED")
