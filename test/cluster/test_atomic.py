@@ -180,8 +180,7 @@ def test_txn_where_kafka_decides(source, broker, server, weir, tmp_path):
 
 
 def test_everything_is_killed_at_random(own_broker, build_dir, weir, tmp_path, seed, long_run):
-    """weir, the database and the broker, at any moment; a reader sees all the while that what one side
-    shows comes on the other."""
+    """weir, the database and the broker, at any moment; in the end both sides hold the same rows."""
     rng = random.Random(seed)
     server = started(build_dir / "services/postgres-atomic-kills")
     try:

@@ -119,7 +119,8 @@ enum status database_resolve(struct database *d, const struct epoch *epoch,
     if (status == STATUS_OK) {
         check(done == 0 || done == epoch->part_count);
         *out_done = done > 0;
-        d->is_in_doubt = false;
+        /* Else there is R to be read first: should that fail, it is asked again. */
+        d->is_in_doubt = *out_done;
     }
     return status;
 }
@@ -128,17 +129,28 @@ enum status database_reload(struct database *d, const struct epoch *epoch,
                             struct progress *progresses, struct error *err)
 {
     enum status status = STATUS_OK;
+    struct progress *stored = memory_alloc_zero(epoch->part_count + 1, sizeof *stored);
     for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
-        struct progress *progress = &progresses[epoch->parts[i].partition];
-        struct source_partition partition = {.topic = progress->topic,
-                                             .label = progress->partition};
-        struct progress stored = {0};
+        const struct progress *known = &progresses[epoch->parts[i].partition];
+        const struct source_partition partition = {.topic = known->topic,
+                                                   .label = known->partition};
         bool found = false;
-        status = database_load(&d->system, &partition, &stored, &found, err);
-        if (status == STATUS_OK && found) {
-            progress_fini(progress);
-            *progress = stored;
+        status = database_load(&d->system, &partition, &stored[i], &found, err);
+        if (status == STATUS_OK && !found) {
+            status = database_fenced(d, known, known->epoch, err);
         }
     }
+    /* All or none: what was asked for once is asked for again in the same way. */
+    for (uint32_t i = 0; i < epoch->part_count; i++) {
+        struct progress *known = &progresses[epoch->parts[i].partition];
+        struct progress kept = *known;
+        if (status == STATUS_OK) {
+            *known = stored[i];
+            stored[i] = kept;
+        }
+        progress_fini(&stored[i]);
+    }
+    memory_free(stored);
+    d->is_in_doubt = d->is_in_doubt && status != STATUS_OK;
     return status;
 }
