@@ -301,6 +301,31 @@ enum status database_fenced(struct database *d, const struct progress *progress,
                      d->place, progress->topic, progress->partition, (unsigned long long)epoch);
 }
 
+/* Why the owner could not be swapped. The last commit of a process that was killed may have arrived
+ * since R was read: then there is more to go on from, and R is read again. */
+static enum status overtaken(struct database *d, const struct progress *progress, struct error *err)
+{
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, (int64_t)progress->owner);
+    parameters_integer(&parameters, (int64_t)progress->epoch);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d,
+                                     "SELECT epoch FROM weir_progress WHERE pipeline = $1"
+                                     " AND topic = $2 AND \"partition\" = $3 AND owner = $4"
+                                     " AND epoch > $5",
+                                     &parameters, "look at the progress record in", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bool has_moved = d->ops->row_count(answer) == 1;
+    d->ops->free(answer);
+    return has_moved ? error_set(err, STATUS_RETRY, "progress.moved",
+                                 "%s: the process before committed once more while this one "
+                                 "started; start again",
+                                 d->place)
+                     : database_fenced(d, progress, progress->epoch, err);
+}
+
 static enum status swap_owner(struct database *d, const struct progress *progress, uint64_t owner,
                               struct error *err)
 {
@@ -314,9 +339,7 @@ static enum status swap_owner(struct database *d, const struct progress *progres
                        "UPDATE weir_progress SET owner = $4 WHERE pipeline = $1 AND topic = $2"
                        " AND \"partition\" = $3 AND owner = $5 AND epoch = $6",
                        &parameters, "take over", &changed, err);
-    return status == STATUS_OK && changed != 1
-               ? database_fenced(d, progress, progress->epoch, err)
-               : status;
+    return status == STATUS_OK && changed != 1 ? overtaken(d, progress, err) : status;
 }
 
 enum status database_take_over(struct system *system, const struct progress *progresses,
