@@ -109,7 +109,7 @@ MISTAKES = {
                        "config.value", "at least 1ms"),
     "pace of no rows": ("{path: out}", "{path: out}\n    batch: {max_records: 0}", "20:26",
                         "config.", "1"),
-    "atomic": ("dlq:", "delivery: {atomic: [rows, lines]}\ndlq:", "20:12", "config.unsupported",
+    "atomic": ("dlq:", "delivery: {atomic: [rows, lines]}\ndlq:", "20:27", "config.unsupported",
                "leave it out"),
     "max_behind": ("dlq:", "delivery: {max_behind: 1 second}\ndlq:", "20:24", "config.value",
                    "size with its unit"),

@@ -50,12 +50,13 @@ def test_a_synchronous_standby_takes_over(pair, weir, tmp_path, seed):
     database.ask("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
     database.ask("SELECT pg_reload_conf()")
     wait_until(lambda: database.ask("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"))
-    pipeline = Pipeline(tmp_path, weir, dsn_of(primary, standby), records=60000, seed=seed % 1000,
+    pipeline = Pipeline(tmp_path, weir, dsn_of(primary, standby), records=200000, seed=seed % 1000,
                         more="retry: {initial: 20ms, max: 200ms}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
     process = pipeline.start()
     assert process.wait_for("first start")
-    wait_until(lambda: database.ask("SELECT 1 FROM weir_progress WHERE epoch > 3"))
+    wait_until(lambda: database.ask("SELECT to_regclass('weir_progress')") != [(None,)] and
+               database.ask("SELECT 1 FROM weir_progress WHERE epoch > 1"))
     primary.kill()
     assert process.is_running(), process.errors()
     standby.promote()
