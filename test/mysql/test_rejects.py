@@ -1,10 +1,13 @@
 """Rows that a table refuses for their own fault: named, counted, and nothing else is lost with them."""
 import json
 import random
+import sqlite3
+import subprocess
 
 import pytest
 
 from checker.log import Topic
+from cli import record_batch
 from mysql.database import Database
 from mysql.pipeline import Lines, UPSERT, iot
 
@@ -143,6 +146,25 @@ def test_a_server_that_shows_no_warnings_hides_nothing(setting, own_server, weir
     assert "written 1 + rejected 1" in lines.add({"word": "abc"}, {"word": "abc  "}).run()
     assert database.ask("SELECT word FROM `rows`") == [("abc",)]
     assert database.ask("SELECT code FROM weir_rejects") == [("sink.datatype",)]
+    lines.run("audit")
+
+
+def test_refused_rows_may_have_a_time_that_no_column_has(database, weir, tmp_path):
+    """A producer chooses the timestamps of its records: year 33658 is none of datetime's."""
+    database.ask("CREATE TABLE `rows` (id bigint, CHECK (id > 100))")
+    (tmp_path / "seed.ndjson").write_text('{"id": 1}\n')
+    lines = Lines(tmp_path, weir, database, "id: {type: integer}")
+    subprocess.run([weir, "produce", "local:in.db#in", "seed.ndjson", "--partitions", "1"],
+                   cwd=tmp_path, check=True, capture_output=True)
+    log = sqlite3.connect(tmp_path / "in.db", isolation_level=None)
+    for i, timestamp_ms in enumerate([-62167219200000, 1_790_000_000_000, 10 ** 15]):
+        record_batch.append(log, "in", 0, [(None, b'{"id": %d}' % (i + 2), [])], timestamp_ms)
+    log.close()
+    (tmp_path / "p.yaml").write_text(lines.text.replace("file: {path: in.ndjson}",
+                                                        "local: {path: in.db, topic: in}"))
+    assert "written 0 + rejected 4" in lines.run()
+    kept = database.ask("SELECT CAST(timestamp AS char) FROM weir_rejects ORDER BY `offset`")
+    assert kept[1:] == [("0000-01-01 00:00:00.000000",), ("2026-09-21 14:13:20.000000",), (None,)]
     lines.run("audit")
 
 
