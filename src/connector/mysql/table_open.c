@@ -105,7 +105,7 @@ static enum status create_table(struct mysqldb_table *t, struct error *err)
 /* --- columns --- */
 
 /* Columns of ask_columns(). */
-enum { COLUMN_NAME, DATA_TYPE, COLUMN_DECLARED, TIME_PRECISION, SCALE, COLLATION, EXTRA };
+enum { COLUMN_NAME, DATA_TYPE, COLUMN_DECLARED, TIME_PRECISION, SCALE, COLLATION, EXTRA, NULLABLE };
 
 static enum status ask_columns(struct mysqldb_table *t, struct database_answer **out,
                                struct error *err)
@@ -114,7 +114,7 @@ static enum status ask_columns(struct mysqldb_table *t, struct database_answer *
     return mysqldb_ask(system_of(t),
                        "SELECT COLUMN_NAME, lower(DATA_TYPE), lower(COLUMN_TYPE),"
                        " coalesce(DATETIME_PRECISION, 0), coalesce(NUMERIC_SCALE, 0),"
-                       " coalesce(COLLATION_NAME, ''), upper(EXTRA)"
+                       " coalesce(COLLATION_NAME, ''), upper(EXTRA), IS_NULLABLE"
                        " FROM information_schema.COLUMNS"
                        " WHERE TABLE_SCHEMA = coalesce($1, DATABASE()) AND TABLE_NAME = $2",
                        &parameters, "look at a table of", out, err);
@@ -218,6 +218,12 @@ static enum status look_at_column(struct mysqldb_table *t, uint32_t index,
                                           mysqldb_text(columns, row, COLUMN_DECLARED),
                                           mysqldb_text(columns, row, EXTRA)),
                              column->declared, err);
+    }
+    /* With explicit_defaults_for_timestamp = 0 the server writes its own time for null. */
+    if (!column->required && strcmp(mysqldb_text(columns, row, DATA_TYPE), "timestamp") == 0 &&
+        strcmp(mysqldb_text(columns, row, NULLABLE), "NO") == 0) {
+        return refuse_column(t, column, "timestamp(6) NOT NULL, though the field may be absent",
+                             "timestamp(6) NULL", err);
     }
     bool is_text_key = is_key(t, index) && column->storage == STORAGE_TEXT;
     if (is_text_key && !ends_with(collation, "_bin")) {
