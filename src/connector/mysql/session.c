@@ -1,7 +1,11 @@
 /* A session with the server: connecting, what it must be like, and its name. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "connector/mysql/errors.h"
 #include "connector/mysql/table.h"
@@ -78,6 +82,29 @@ static void set_options(struct mysqldb_system *s)
     }
 }
 
+/* A server that vanished without a word is noticed in half a minute. */
+static enum status watch_connection(struct mysqldb_system *s, struct error *err)
+{
+    static const struct {
+        int level, option, value;
+    } options[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},        {IPPROTO_TCP, TCP_KEEPIDLE, 10},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 5},      {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, 30000},
+    };
+    int socket = mysql_get_socket(s->connection);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        if (setsockopt(socket, options[i].level, options[i].option, &options[i].value,
+                       sizeof options[i].value) != 0) {
+            s->is_broken = true;
+            return error_set(err, STATUS_RETRY, "mysql.away",
+                             "cannot set how the connection with MySQL (%s) is watched: %s",
+                             s->db.place, strerror(errno));
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status open_connection(struct mysqldb_system *s, const char *password,
                                    struct error *err)
 {
@@ -95,7 +122,7 @@ static enum status open_connection(struct mysqldb_system *s, const char *passwor
     }
     s->is_mariadb = mariadb_connection(s->connection) != 0;
     s->has_row_number = s->is_mariadb && mysql_get_server_version(s->connection) >= 100700;
-    return STATUS_OK;
+    return doc_get(config, "socket") == NULL ? watch_connection(s, err) : STATUS_OK;
 }
 
 /* --- what a session must be like --- */
