@@ -214,6 +214,32 @@ def test_a_table_that_would_not_keep_rows_is_refused_with_what_mends_it(name, da
     assert database.ask("SELECT id, n FROM `rows` ORDER BY n") == [("a", 1), ("A", 2)]
 
 
+def test_a_timestamp_that_the_server_may_fill_in_is_refused(own_server, weir, tmp_path):
+    """With that setting null becomes the time of now."""
+    own_server.ask("SET GLOBAL explicit_defaults_for_timestamp = 0")
+    database = Database(own_server, "iot")
+    database.ask("CREATE TABLE `rows` (at timestamp(6) NOT NULL DEFAULT '2001-01-01 00:00:00')")
+    lines = Lines(tmp_path, weir, database, "at: {type: string, format: date-time}")
+    said = lines.add({}, {"at": "2026-01-02T03:04:05Z"}).run(status=2)
+    assert "sink.column_type" in said, said
+    database.ask(said.partition("mend it: ")[2].splitlines()[0])
+    lines.run()
+    assert database.ask("SELECT CAST(at AS char) FROM `rows` ORDER BY at") == \
+        [(None,), ("2026-01-02 03:04:05.000000",)]
+    lines.run("audit")
+
+
+def test_names_that_differ_in_a_space_at_the_end_are_two(database, weir, tmp_path):
+    """Of weir's own tables too."""
+    Lines(tmp_path, weir, database, "id: {type: integer}").add({"id": 1}).run()
+    collations = database.ask("SELECT TABLE_NAME, COLLATION_NAME FROM information_schema.COLUMNS WHERE"
+                              " TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE 'weir%%'"
+                              " AND DATA_TYPE = 'varchar'")
+    assert len(collations) > 10 and {row[1] for row in collations} == {"utf8mb4_nopad_bin"}
+    assert database.ask("SELECT count(*) FROM weir_progress WHERE pipeline = 'p'") == [(1,)]
+    assert database.ask("SELECT count(*) FROM weir_progress WHERE pipeline = 'p '") == [(0,)]
+
+
 def test_names_of_all_kinds_are_quoted(database, weir, tmp_path):
     name = "we`ird; DROP TABLE x -- \""
     lines = Lines(tmp_path, weir, database, json.dumps(name) + ": {type: integer}, select: {type:"

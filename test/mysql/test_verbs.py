@@ -73,3 +73,12 @@ def test_rows_are_read_as_they_were_written(database, weir, tmp_path):
     first, second = map(json.loads, lines.run("tail", "p.yaml:rows").splitlines())
     assert {name: first[name] for name in row} == row
     assert {name: second[name] for name in row} == dict.fromkeys(row)
+
+
+def test_zeros_in_front_are_no_json(database, weir, tmp_path):
+    database.ask("CREATE TABLE `rows` (a int(6) zerofill, b decimal(8,2) zerofill, c double zerofill,"
+                 " d year, e int(6) zerofill)")
+    database.ask("INSERT INTO `rows` VALUES (42, 0.5, 1.5, 0, 0)")
+    lines = Lines(tmp_path, weir, database, "a: {type: integer}")
+    assert json.loads(lines.run("tail", "p.yaml:rows")) == \
+        {"a": 42, "b": 0.5, "c": 1.5, "d": 0, "e": 0}

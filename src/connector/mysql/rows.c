@@ -20,6 +20,16 @@ static void write_time(struct buffer *out, const char *text)
     buffer_printf(out, "\"%.10sT%sZ\"", text, text + 11);
 }
 
+/* A number of a ZEROFILL column as JSON has it, which knows no zeros in front; no such is negative. */
+static void write_number(struct buffer *out, const char *text, unsigned long size)
+{
+    while (size > 1 && text[0] == '0' && text[1] >= '0' && text[1] <= '9') {
+        text++;
+        size--;
+    }
+    buffer_append(out, text, size);
+}
+
 static void write_member(struct buffer *out, MYSQL_FIELD *field, const char *text,
                          unsigned long size)
 {
@@ -35,6 +45,8 @@ static void write_member(struct buffer *out, MYSQL_FIELD *field, const char *tex
     buffer_append_byte(out, ':');
     if (is_time) {
         write_time(out, text);
+    } else if (is_number) {
+        write_number(out, text, size);
     } else {
         buffer_append(out, text, size);
     }
