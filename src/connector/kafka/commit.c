@@ -180,13 +180,37 @@ static rd_kafka_resp_err_t cause_of_failure(struct kafka_client *producer)
     return kafka_status(cause) == STATUS_CONFIG ? cause : code;
 }
 
-/* Sizes were looked at before: so the limit is another one now, which the next start asks for. */
-static enum status refuse_size(enum status status, struct error *err)
+/* What the settings of a topic forbid, which no repetition changes. */
+static const struct {
+    rd_kafka_resp_err_t code;
+    const char *name;
+    const char *words;
+} refusals[] = {
+    /* Sizes were looked at before: so the limit is another one now, which the next start asks for. */
+    {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "kafka.too_large",
+     "the brokers refused rows as too large: max.message.bytes of a topic was lowered after this run "
+     "began. Start it again: it then knows the limit, and rows above it are set aside "
+     "(sink.too_large)"},
+    {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, "kafka.timestamp_refused",
+     "the brokers refused rows for their timestamp, which is that of the record: it lies further from "
+     "now than the topic's message.timestamp.after.max.ms or .before.max.ms allows (an hour ahead "
+     "unless set). Set these higher on the topics of sinks and dead letters, or "
+     "message.timestamp.type=LogAppendTime ('timestamps: broker'), then start it again"},
+    {RD_KAFKA_RESP_ERR_INVALID_RECORD, "kafka.record_refused",
+     "the brokers refused rows as invalid: a topic with cleanup.policy=compact takes no row without a "
+     "key. Set 'key' at the sink, or cleanup.policy=delete on its topic, then start it again"},
+};
+
+/* True when it says why; the status is the caller's. */
+static bool refuse_for_settings(rd_kafka_resp_err_t code, enum status status, struct error *err)
 {
-    return error_set(err, status, "kafka.too_large",
-                     "the brokers refused rows as too large: max.message.bytes of a topic was "
-                     "lowered after this run began. Start it again: it then knows the limit, and "
-                     "rows above it are set aside (sink.too_large)");
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        if (refusals[i].code == code) {
+            (void)error_set(err, status, refusals[i].name, "%s", refusals[i].words);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Rows to a topic that was deleted are not refused: they wait for it until their time is over. Brokers
@@ -236,8 +260,8 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     }
     struct error found = {0};
     status = fail_code(s, code, "deliver rows", &found);
-    return code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-               ? refuse_size(status, err)
+    return refuse_for_settings(code, status, err)
+               ? status
                : error_set(err, status, found.code, "%s", found.message);
 }
 

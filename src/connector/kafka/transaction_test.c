@@ -122,6 +122,29 @@ static void test_a_failed_delivery_aborts(void **state)
     bench_fini(&bench);
 }
 
+/* No repetition mends it: it is said by its name, with what to do. */
+static void test_what_a_topic_forbids_stops(void **state)
+{
+    (void)state;
+    static const struct {
+        rd_kafka_resp_err_t code;
+        const char *name;
+    } cases[] = {
+        {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, "kafka.too_large"},
+        {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, "kafka.timestamp_refused"},
+        {RD_KAFKA_RESP_ERR_INVALID_RECORD, "kafka.record_refused"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench bench;
+        struct error err = {0};
+        bench_init(&bench);
+        rd_kafka_mock_push_request_errors(bench.cluster, PRODUCE, 1, cases[i].code);
+        assert_int_equal(transact(&bench, &err), STATUS_CONFIG);
+        assert_string_equal(err.code, cases[i].name);
+        bench_fini(&bench);
+    }
+}
+
 static void test_a_fatal_error_leaves_doubt(void **state)
 {
     (void)state;
@@ -420,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_one_after_the_other),
         cmocka_unit_test(test_a_retriable_error_is_repeated_within),
         cmocka_unit_test(test_a_failed_delivery_aborts),
+        cmocka_unit_test(test_what_a_topic_forbids_stops),
         cmocka_unit_test(test_a_fatal_error_leaves_doubt),
         cmocka_unit_test(test_every_error_is_what_the_table_says),
         cmocka_unit_test(test_full_chunks_go_before_the_epoch_is_closed),
