@@ -31,6 +31,8 @@
 #define COMMIT_STEP_MS 5000
 /* Longer than a transaction lives: then the brokers have ended it. */
 #define PATIENCE_US (30 * TIME_US_PER_SECOND)
+/* Once a stop is asked for: brokers that answer need far less, and whoever stops waits. */
+#define STOP_PATIENCE_US (5 * TIME_US_PER_SECOND)
 
 /* --- transactions --- */
 
@@ -38,6 +40,29 @@ static void doubt(struct kafka_system *s)
 {
     kafka_drop_producer(s);
     s->in_doubt = true;
+}
+
+/* How long the brokers have for an answer: to `end_us`, or not much longer than to a stop. */
+struct patience_of_answer {
+    int64_t end_us;
+    bool is_stopping;
+};
+
+static struct patience_of_answer patience_begin(void)
+{
+    return (struct patience_of_answer){.end_us = clock_monotonic_us() + PATIENCE_US};
+}
+
+static bool patience_is_over(struct patience_of_answer *patience)
+{
+    const int64_t now_us = clock_monotonic_us();
+    if (!patience->is_stopping && stop_requested()) {
+        patience->is_stopping = true;
+        if (patience->end_us > now_us + STOP_PATIENCE_US) {
+            patience->end_us = now_us + STOP_PATIENCE_US;
+        }
+    }
+    return now_us >= patience->end_us;
 }
 
 void kafka_transaction_abandon(struct kafka_system *s)
@@ -169,7 +194,7 @@ enum status kafka_transaction_put_progress(struct kafka_system *s,
 static rd_kafka_resp_err_t cause_of_failure(struct kafka_client *producer)
 {
     rd_kafka_resp_err_t code = producer->failure;
-    if (kafka_status(code) != STATUS_RETRY) {
+    if (kafka_status(code) != STATUS_RETRY || stop_requested()) {
         return code;
     }
     rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, COMMIT_STEP_MS);
@@ -241,9 +266,9 @@ static enum status find_missing_topic(struct kafka_system *s, struct error *err)
 static enum status deliver(struct kafka_system *s, struct error *err)
 {
     struct kafka_client *producer = s->producer;
-    int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    struct patience_of_answer patience = patience_begin();
     while (producer->delivered < s->produced && producer->failed == 0 &&
-           clock_monotonic_us() < end_us) {
+           !patience_is_over(&patience)) {
         (void)rd_kafka_flush(producer->rk, FLUSH_STEP_MS);
     }
     if (producer->delivered == s->produced) {
@@ -252,7 +277,7 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     rd_kafka_resp_err_t code =
         producer->failed > 0 ? cause_of_failure(producer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     const bool may_be_gone = kafka_status(code) == STATUS_RETRY && !is_of_no_use(producer) &&
-                             !kafka_has_complained(producer);
+                             !kafka_has_complained(producer) && !stop_requested();
     enum status status = may_be_gone ? find_missing_topic(s, err) : STATUS_OK;
     if (status != STATUS_OK) {
         kafka_transaction_abandon(s);
@@ -293,7 +318,7 @@ enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
     if (status == STATUS_OK && s->source != NULL) {
         status = send_positions(s, err);
     }
-    int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    struct patience_of_answer patience = patience_begin();
     while (status == STATUS_OK) {
         rd_kafka_error_t *error =
             rd_kafka_commit_transaction(s->producer->rk, COMMIT_STEP_MS);
@@ -301,7 +326,7 @@ enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
             return STATUS_OK;
         }
         if (rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
-            !rd_kafka_error_txn_requires_abort(error) && clock_monotonic_us() < end_us) {
+            !rd_kafka_error_txn_requires_abort(error) && !patience_is_over(&patience)) {
             rd_kafka_error_destroy(error);
             continue;
         }
