@@ -89,3 +89,68 @@ def test_a_scale_that_rounds_integers(database, weir, tmp_path):
         assert 'column "v" of table "rows" is numeric(6,-2)' in said
         assert f'ALTER TABLE "rows" ALTER COLUMN "v" TYPE {mend}' in said
     assert database.ask("SELECT count(*) FROM rows") == [(0,)]
+
+
+def test_an_unlogged_table(database, weir, tmp_path):
+    """A crash of the server would empty it, and the progress would stay."""
+    runs = Runs(tmp_path, weir, database.dsn)
+    database.ask("CREATE UNLOGGED TABLE rows (v text)")
+    said = runs.run(["a"], status=2)
+    assert "sink.unlogged" in said and "ALTER TABLE rows SET LOGGED" in said
+    explained = runs.verb("explain", "p.yaml")
+    assert "ALTER TABLE rows SET LOGGED" in explained.stdout + explained.stderr
+    database.ask("ALTER TABLE rows SET LOGGED")
+    assert "written 1" in runs.run(["a"])
+    assert database.ask("SELECT v FROM rows") == [("a",)]
+
+
+def test_an_unlogged_partition(database, weir, tmp_path):
+    runs = Runs(tmp_path, weir, database.dsn)
+    database.ask("CREATE TABLE rows (v text) PARTITION BY LIST (v)")
+    database.ask("CREATE TABLE kept PARTITION OF rows FOR VALUES IN ('a')")
+    database.ask('CREATE UNLOGGED TABLE "Lost" PARTITION OF rows DEFAULT')
+    assert 'ALTER TABLE "Lost" SET LOGGED' in runs.run(["a", "b"], status=2)
+    database.ask('ALTER TABLE "Lost" SET LOGGED')
+    assert "written 2" in runs.run(["a", "b"])
+
+
+@pytest.fixture(name="vague")
+def vague_collation(database):
+    """A collation for which 'a' and 'A' are equal."""
+    if not database.ask("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1") or \
+            int(database.ask("SHOW server_version_num")[0][0]) < 120000:
+        pytest.skip("a server without ICU's collations")
+    database.ask("CREATE COLLATION vague (provider = icu, locale = 'und-u-ks-level2',"
+                 " deterministic = false)")
+    return "vague"
+
+
+def test_a_key_for_which_different_texts_are_equal(database, weir, tmp_path, vague):
+    database.ask(f"CREATE TABLE rows (v text COLLATE {vague} PRIMARY KEY, {ORIGINS})")
+    runs = Runs(tmp_path, weir, database.dsn)
+    said = runs.run(["a", "A"], status=2, more=UPSERT)
+    mend = 'ALTER TABLE "rows" ALTER COLUMN "v" TYPE text COLLATE "C"'
+    assert "sink.collation" in said and mend in said
+    database.ask(mend)
+    assert "written 2" in runs.run(["a", "A"], more=UPSERT)
+    assert database.ask('SELECT v FROM rows ORDER BY v') == [("A",), ("a",)]
+    runs.audit()
+
+
+def test_an_index_for_which_different_texts_are_equal(database, weir, tmp_path, vague):
+    """The column's own collation tells them apart, but ON CONFLICT takes the index."""
+    database.ask(f"CREATE TABLE rows (v text, {ORIGINS})")
+    database.ask(f"CREATE UNIQUE INDEX rows_v ON rows (v COLLATE {vague})")
+    runs = Runs(tmp_path, weir, database.dsn)
+    said = runs.run(["a", "A"], status=2, more=UPSERT)
+    assert "index rows_v" in said and '"v" COLLATE "C"' in said
+    database.ask("DROP INDEX rows_v")
+    database.ask('CREATE UNIQUE INDEX rows_v ON rows (v COLLATE "C")')
+    assert "written 2" in runs.run(["a", "A"], more=UPSERT)
+
+
+def test_rows_may_be_appended_in_any_collation(database, weir, tmp_path, vague):
+    database.ask(f"CREATE TABLE rows (v text COLLATE {vague})")
+    runs = Runs(tmp_path, weir, database.dsn)
+    assert "written 2" in runs.run(["a", "A"])
+    assert database.ask("SELECT count(*) FROM rows") == [(2,)]

@@ -251,6 +251,97 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
     return status;
 }
 
+/* --- what would be lost without a word --- */
+
+/* Not so of partitions alone: what a table that only inherits has is never written to. */
+static enum status check_persistence(struct postgres_table *t, struct error *err)
+{
+    struct parameters parameters = {0};
+    parameters_text(&parameters, t->quoted);
+    PGresult *result = NULL;
+    enum status status = postgres_ask(
+        system_of(t),
+        "WITH RECURSIVE parts AS (SELECT to_regclass($1)::oid AS oid UNION ALL SELECT c.oid"
+        " FROM parts JOIN pg_inherits ON inhparent = parts.oid JOIN pg_class c ON c.oid = inhrelid"
+        " WHERE c.relispartition) SELECT c.oid::regclass, c.relpersistence FROM parts"
+        " JOIN pg_class c USING (oid) WHERE c.relkind = 'r' AND c.relpersistence <> 'p' LIMIT 1",
+        &parameters, false, "look at a table of", &result, err);
+    if (status == STATUS_OK && PQntuples(result) > 0) {
+        const char *name = PQgetvalue(result, 0, 0);
+        status = PQgetvalue(result, 0, 1)[0] == 'u'
+                     ? error_set(err, STATUS_CONFIG, "sink.unlogged",
+                                 "table %s, which sink '%s' writes to, is unlogged: a crash of the "
+                                 "server would empty it, while the progress stays; mend it: ALTER "
+                                 "TABLE %s SET LOGGED",
+                                 name, t->base.sink.name, name)
+                     : error_set(err, STATUS_CONFIG, "sink.temporary",
+                                 "table %s, which sink '%s' writes to, is temporary: it ends with "
+                                 "the session, while the progress stays; name another table",
+                                 name, t->base.sink.name);
+    }
+    PQclear(result);
+    return status;
+}
+
+static enum status judge_collation(const struct postgres_table *t, const PGresult *collations,
+                                   uint32_t index, struct error *err)
+{
+    const char *quoted = t->columns[index].quoted;
+    int row = find_row(collations, t->base.names[index]);
+    if (row < 0) {
+        return STATUS_OK;
+    }
+    const char *collation = PQgetvalue(collations, row, 2);
+    if (PQgetisnull(collations, row, 3)) {
+        return error_set(err, STATUS_CONFIG, "sink.collation",
+                         "column %s of table %s, which sink '%s' upserts by, has the collation %s, "
+                         "for which different texts are equal, so that their rows would become "
+                         "one; mend it: ALTER TABLE %s ALTER COLUMN %s TYPE %s COLLATE \"C\"",
+                         quoted, t->quoted, t->base.sink.name, collation, t->quoted, quoted,
+                         PQgetvalue(collations, row, 1));
+    }
+    return error_set(err, STATUS_CONFIG, "sink.collation",
+                     "index %s on column %s of table %s, which sink '%s' upserts by, has the "
+                     "collation %s, for which different texts are equal, so that their rows would "
+                     "become one; drop it, and make it again with the column as %s COLLATE \"C\"",
+                     PQgetvalue(collations, row, 3), quoted, t->quoted, t->base.sink.name,
+                     collation, quoted);
+}
+
+/* Of servers before version 12 all collations are deterministic, and the column is not there. An
+ * index may have another collation than its column, and ON CONFLICT takes any. */
+static enum status check_collations(struct postgres_table *t, struct error *err)
+{
+    const struct table_keys *keys = &t->base.keys;
+    struct parameters parameters = {0};
+    parameters_text(&parameters, t->quoted);
+    parameters_integer(&parameters, keys->count);
+    PGresult *result = NULL;
+    enum status status = postgres_ask(
+        system_of(t),
+        "WITH vague AS (SELECT oid, quote_ident(collname) AS name FROM pg_collation AS l"
+        " WHERE to_jsonb(l)->>'collisdeterministic' = 'false')"
+        " SELECT a.attname, format_type(a.atttypid, a.atttypmod), vague.name, NULL"
+        " FROM pg_attribute a JOIN vague ON vague.oid = a.attcollation"
+        " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped"
+        " UNION ALL"
+        " SELECT a.attname, NULL, vague.name, i.indexrelid::regclass::text FROM pg_index i"
+        " CROSS JOIN unnest(i.indkey::int2[], i.indcollation::oid[]) AS k (number, collated)"
+        " JOIN vague ON vague.oid = k.collated"
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number"
+        " WHERE i.indrelid = to_regclass($1) AND i.indisunique"
+        " AND cardinality(i.indcollation::oid[]) = $2",
+        &parameters, false, "look at the key of", &result, err);
+    for (uint32_t i = 0; i < keys->count && status == STATUS_OK; i++) {
+        status = judge_collation(t, result, keys->columns[i], err);
+    }
+    if (status == STATUS_OK && keys->newest_by != FIELD_NONE) {
+        status = judge_collation(t, result, keys->newest_by, err);
+    }
+    PQclear(result);
+    return status;
+}
+
 /* --- statements --- */
 
 static bool is_text(const struct database_column *column)
@@ -375,7 +466,13 @@ enum status postgres_table_prepare(struct postgres_table *t, bool is_reader, str
                                  t->quoted, t->base.sink.name);
     }
     if (status == STATUS_OK) {
+        status = check_persistence(t, err);
+    }
+    if (status == STATUS_OK) {
         status = check_columns(t, is_reader, err);
+    }
+    if (status == STATUS_OK && t->base.keys.is_upsert) {
+        status = check_collations(t, err);
     }
     if (status == STATUS_OK) {
         write_statements(t);
