@@ -154,3 +154,19 @@ def test_rows_may_be_appended_in_any_collation(database, weir, tmp_path, vague):
     runs = Runs(tmp_path, weir, database.dsn)
     assert "written 2" in runs.run(["a", "A"])
     assert database.ask("SELECT count(*) FROM rows") == [(2,)]
+
+
+def test_a_trigger_that_drops_rows(database, weir, tmp_path):
+    database.ask("CREATE TABLE rows (v text)")
+    database.ask("CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                 " IF NEW.v = 'bad' THEN RETURN NULL; END IF; RETURN NEW; END $$")
+    database.ask('CREATE TRIGGER "Dropper" BEFORE INSERT ON rows FOR EACH ROW'
+                 " EXECUTE FUNCTION drop_row()")
+    runs = Runs(tmp_path, weir, database.dsn)
+    said = runs.run(["good", "bad", "good"], status=3)
+    assert "took only 2 of 3 rows" in said and 'trigger "Dropper"' in said
+    assert database.ask("SELECT count(*) FROM rows") == [(0,)]
+    database.ask('DROP TRIGGER "Dropper" ON rows')
+    assert "written 3" in runs.verb("run", "p.yaml", "--until-end").stdout
+    assert database.ask("SELECT count(*) FROM rows") == [(3,)]
+    runs.audit()

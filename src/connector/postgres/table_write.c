@@ -31,6 +31,8 @@ struct writer {
     struct postgres_system *s;
     struct table_outbox *outbox;
     struct buffer text;
+    uint64_t sent_rows;   /* of the last COPY */
+    uint64_t copied_rows; /* as the server counts them */
 };
 
 static struct table_row *row_at(const struct writer *w, size_t index)
@@ -123,6 +125,7 @@ static enum status send_rows(struct writer *w, size_t first, size_t end, struct 
 {
     enum status status = STATUS_OK;
     buffer_clear(&w->text);
+    w->sent_rows = 0;
     if (w->t->is_binary) {
         binary_write_header(&w->text);
     }
@@ -130,6 +133,7 @@ static enum status send_rows(struct writer *w, size_t first, size_t end, struct 
         struct table_row *row = row_at(w, i);
         if (row->mark == TABLE_ROW_UNMARKED) {
             write_row(w, row);
+            w->sent_rows += row->mark == TABLE_ROW_UNMARKED;
         }
         if (w->text.size >= COPY_BYTES) {
             status = send_text(w, err);
@@ -152,8 +156,37 @@ static enum status take_answers(struct writer *w, struct fault *fault, struct er
             !fault->found) {
             status = judge_error(w, result, fault, err);
         }
+        w->copied_rows = strtoull(PQcmdTuples(result), NULL, 10);
         PQclear(result);
     }
+    return status;
+}
+
+/* A trigger that returns NULL before an insert takes the row away: it would count as written. */
+static enum status refuse_vanished(struct writer *w, struct error *err)
+{
+    const struct postgres_table *t = w->t;
+    struct parameters parameters = {0};
+    parameters_text(&parameters, t->quoted);
+    PGresult *result = NULL;
+    enum status status = postgres_ask(
+        w->s,
+        "SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname) FROM pg_trigger WHERE"
+        " tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'"
+        " AND (tgtype & 7 = 7 OR tgtype & 69 = 69)", /* before or instead of an insert, each row */
+        &parameters, false, "look at the triggers of", &result, err);
+    if (status == STATUS_OK) {
+        bool is_known = !PQgetisnull(result, 0, 0);
+        status = error_set(
+            err, STATUS_FATAL, "sink.rows_vanish",
+            "table %s took only %llu of %llu rows of sink '%s': %s%s returned NULL before an "
+            "insert, which drops the row without an error; nothing of this was committed. Let it "
+            "RETURN NEW, or RAISE EXCEPTION for a row to refuse, or drop it, and start again",
+            t->quoted, (unsigned long long)w->copied_rows, (unsigned long long)w->sent_rows,
+            t->base.sink.name, is_known ? "trigger " : "a trigger of one of its partitions",
+            is_known ? PQgetvalue(result, 0, 0) : "");
+    }
+    PQclear(result);
     return status;
 }
 
@@ -171,7 +204,12 @@ static enum status copy(struct writer *w, size_t first, size_t end, struct fault
     if (status == STATUS_OK && PQputCopyEnd(w->s->connection, NULL) != 1) {
         status = postgres_error(w->s, NULL, "send rows to", err);
     }
-    return status == STATUS_OK ? take_answers(w, fault, err) : status;
+    if (status == STATUS_OK) {
+        status = take_answers(w, fault, err);
+    }
+    return status == STATUS_OK && !fault->found && w->copied_rows < w->sent_rows
+               ? refuse_vanished(w, err)
+               : status;
 }
 
 /* TRUNCATE of a table that is not temporary makes and syncs a new file; so few rows are deleted. */
