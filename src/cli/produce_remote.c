@@ -25,6 +25,69 @@ struct produce_remote {
     size_t bytes;
 };
 
+/* --- waiting for brokers that are away --- */
+
+struct waiting {
+    int64_t pause_us;
+    bool is_said;
+};
+
+/* Whether to try again what failed so; pauses, and says so once. */
+static bool wait_on(struct waiting *waiting, enum status status, const struct error *failure)
+{
+    if (status != STATUS_RETRY || stop_requested()) {
+        return false;
+    }
+    if (!waiting->is_said) {
+        fprintf(stderr, "warning: %s (%s); repeating until it works\n", failure->message,
+                failure->code);
+        waiting->is_said = true;
+        waiting->pause_us = PAUSE_FIRST_US;
+    }
+    clock_sleep_us(waiting->pause_us);
+    waiting->pause_us =
+        waiting->pause_us * 2 < PAUSE_MOST_US ? waiting->pause_us * 2 : PAUSE_MOST_US;
+    return true;
+}
+
+static enum status wait_end(const struct waiting *waiting, const char *topic, enum status status,
+                            const struct error *failure, struct error *err)
+{
+    if (status == STATUS_OK && waiting->is_said) {
+        fprintf(stderr, "topic %s: it works again\n", topic);
+    }
+    return status == STATUS_OK ? STATUS_OK
+                               : error_set(err, status, failure->code, "%s", failure->message);
+}
+
+static enum status open_patiently(const struct writer_ops *ops, const struct place *place,
+                                  const struct writer_identity *identity, struct writer **out,
+                                  struct error *err)
+{
+    struct waiting waiting = {0};
+    struct error failure;
+    enum status status;
+    do {
+        failure = (struct error){0};
+        status = ops->open(place->config, place->folder, identity, out, &failure);
+    } while (wait_on(&waiting, status, &failure));
+    return wait_end(&waiting, place->name, status, &failure, err);
+}
+
+static enum status commit_patiently(struct produce_remote *remote, struct error *err)
+{
+    struct waiting waiting = {0};
+    struct error failure;
+    enum status status;
+    do {
+        failure = (struct error){0};
+        status = remote->writer->ops->commit(remote->writer, &failure);
+    } while (wait_on(&waiting, status, &failure));
+    return wait_end(&waiting, remote->writer->topic, status, &failure, err);
+}
+
+/* --- the writer --- */
+
 void produce_remote_close(struct produce_remote *remote)
 {
     if (remote == NULL) {
@@ -55,7 +118,7 @@ enum status produce_remote_open(const struct place *place, const char *id, uint3
     enum status status =
         ops == NULL
             ? error_set(err, STATUS_CONFIG, "use.place", "weir does not write to '%s'", place->text)
-            : ops->open(place->config, place->folder, &identity, &remote->writer, err);
+            : open_patiently(ops, place, &identity, &remote->writer, err);
     if (status == STATUS_OK && partitions != 0 && remote->writer->partitions != partitions) {
         status = error_set(err, STATUS_CONFIG, "topic.exists",
                            "topic '%s' is there already with %u partitions, not %u", place->name,
@@ -128,31 +191,6 @@ uint64_t produce_remote_count(const struct produce_remote *remote)
 size_t produce_remote_bytes(const struct produce_remote *remote)
 {
     return remote->bytes;
-}
-
-static enum status commit_patiently(struct produce_remote *remote, struct error *err)
-{
-    int64_t pause_us = PAUSE_FIRST_US;
-    bool is_waiting = false;
-    for (;;) {
-        struct error failure = {0};
-        enum status status = remote->writer->ops->commit(remote->writer, &failure);
-        if (status == STATUS_OK && is_waiting) {
-            fprintf(stderr, "topic %s: it works again\n", remote->writer->topic);
-        }
-        if (status != STATUS_RETRY || stop_requested()) {
-            return status == STATUS_OK
-                       ? STATUS_OK
-                       : error_set(err, status, failure.code, "%s", failure.message);
-        }
-        if (!is_waiting) {
-            fprintf(stderr, "warning: %s (%s); repeating until it works\n", failure.message,
-                    failure.code);
-            is_waiting = true;
-        }
-        clock_sleep_us(pause_us);
-        pause_us = pause_us * 2 < PAUSE_MOST_US ? pause_us * 2 : PAUSE_MOST_US;
-    }
 }
 
 enum status produce_remote_commit(struct produce_remote *remote, int64_t sequence,
