@@ -80,3 +80,20 @@ def test_what_cannot_be_is_refused(lab):
     lab("produce", f"{lab.place}/counted", "small", "--partitions", "2")
     assert "topic.exists" in lab("produce", f"{lab.place}/counted", "small", "--partitions", "3",
                                  status=2).stderr
+
+
+def test_brokers_that_are_away_at_the_start(own_broker, weir, tmp_path):
+    """They are waited for, and that is said once."""
+    lab = Lab(own_broker, weir, tmp_path)
+    write_lines(lab, 500)
+    own_broker.nodes[0].kill()
+    running = subprocess.Popen([lab.weir, "produce", f"{lab.place}/early", "lines.ndjson", "--key", "id",
+                                "--producer-id", "box-1"],
+                               cwd=lab.folder, stderr=subprocess.PIPE, text=True)
+    said = running.stderr.readline()
+    assert "kafka.away" in said and "repeating until it works" in said, said
+    own_broker.nodes[0].start()
+    _, said = running.communicate(timeout=100)
+    assert running.returncode == 0 and "it works again" in said, said
+    assert "repeating" not in said, said
+    assert len(read(lab, "early")) == 500
