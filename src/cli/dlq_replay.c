@@ -20,6 +20,8 @@
 #include "os/thread.h"
 
 #define CHUNK_LETTERS 1000
+/* What the headers of a replay and a batch around it take at most, next to the letter's own. */
+#define REPLAY_HEADERS_BYTES 1024u
 #define CHUNK_BYTES ((size_t)4 << 20)
 /* As deep as a pipeline can be told to read. */
 #define DEPTH_MAX 1000
@@ -59,6 +61,7 @@ struct replay {
     uint64_t elsewhere_count; /* left out: of another pipeline or topic */
     uint64_t older_count;     /* left out: of a topic that was deleted */
     uint64_t reference_count; /* left out: their value is not in them */
+    uint64_t large_count;     /* left out: the source takes none of that size */
     uint64_t unmended_count;  /* left out: --set cannot change them */
 };
 
@@ -329,6 +332,16 @@ static bool is_reference(const struct dead_letter *letter)
     return false;
 }
 
+/* What came compressed may be more than the source takes of one record. */
+static bool is_too_large(const struct replay *r, const struct dead_letter *letter)
+{
+    size_t size = letter->key.size + letter->value.size + REPLAY_HEADERS_BYTES;
+    for (uint32_t i = 0; i < letter->header_count; i++) {
+        size += letter->headers[i].name.size + letter->headers[i].value.size;
+    }
+    return r->injector->most_bytes > 0 && size > (size_t)r->injector->most_bytes;
+}
+
 /* Whether it is one of those that are asked for; those that cannot be sent are counted. */
 static bool is_selected(struct replay *r, const struct dead_letter *letter)
 {
@@ -348,6 +361,10 @@ static bool is_selected(struct replay *r, const struct dead_letter *letter)
     }
     if (is_reference(letter)) {
         r->reference_count++;
+        return false;
+    }
+    if (is_too_large(r, letter)) {
+        r->large_count++;
         return false;
     }
     if (!can_mend(r->arena, &r->mending, letter->value)) {
@@ -442,6 +459,8 @@ static void print_result(const struct replay *r)
     print_left_out(r->older_count, "of an earlier topic of that name, which was deleted");
     print_left_out(r->reference_count,
                    "that were too large and went without their value (weir.value: reference)");
+    print_left_out(r->large_count,
+                   "that are larger than a record of the source may be (max.message.bytes)");
     print_left_out(r->unmended_count,
                    "whose value is no JSON object, or lacks the object that --set changes");
 }

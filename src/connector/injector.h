@@ -44,6 +44,7 @@ struct injector {
     const struct injector_ops *ops;
     const char *topic;   /* all three live as long as the injector */
     uint32_t partitions;
+    int64_t most_bytes;  /* that a record may take; 0: no limit is known */
     int64_t created_us;  /* the topic: letters of before are of another one; TIME_NEVER: not told */
 };
 

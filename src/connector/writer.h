@@ -64,6 +64,7 @@ struct writer {
     const struct writer_ops *ops;
     const char *topic, *topic_id; /* these live as long as the writer */
     uint32_t partitions;
+    int64_t most_bytes; /* that a record may take; 0: no limit is known */
 };
 
 #endif

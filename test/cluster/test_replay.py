@@ -143,3 +143,23 @@ def test_brokers_that_are_away(own_broker, weir, tmp_path):
     lab("dlq", "replay", file, "--set", "n=7")
     counts = replayed(lab, "away-in")
     assert len(counts) == count and set(counts.values()) == {1}
+
+
+def test_a_letter_that_the_source_does_not_take_is_left_out(lab):
+    """It came compressed; without its fellows it would never be in, and they would not be either."""
+    lab.topic("large-in", 1)
+    lab.topic("large-dlq", 1, **{"max.message.bytes": "8000000"})
+    producer = client().KafkaProducer(bootstrap_servers=lab.broker.bootstrap, acks="all",
+                                      compression_type="gzip", max_request_size=4000000)
+    for number in range(6):
+        text = "x" * 1500000 if number == 3 else "x"
+        producer.send("large-in", json.dumps({"id": f"l{number}", "n": "no number", "text": text}).encode())
+    producer.flush()
+    producer.close()
+    file = lab.write("large", {"topic": "large-in"}, {"out": {"topic": "large-out"}},
+                     dlq={"topic": "large-dlq"})
+    lab.run(file)
+    done = lab("dlq", "replay", file, "--set", "n=7")
+    assert "5 dead letters selected, 5 replayed" in done.stdout, done
+    assert "left out: 1 that are larger" in done.stderr, done
+    assert len(read(lab, "large-in")) == 11

@@ -59,6 +59,7 @@ static enum status open_injector(const struct doc *config, const char *folder, c
     s->injector = (struct injector){.ops = &kafka_injector_ops,
                                     .topic = s->writer->topic,
                                     .partitions = s->writer->partitions,
+                                    .most_bytes = s->writer->most_bytes,
                                     .created_us = TIME_NEVER};
     *out = &s->injector;
     return STATUS_OK;

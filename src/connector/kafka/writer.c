@@ -253,6 +253,7 @@ static enum status find_topic(struct kafka_writer *w, const struct topic_wish *w
     w->writer.topic = name;
     w->writer.topic_id = w->topic.id;
     w->writer.partitions = w->topic.partition_count;
+    w->writer.most_bytes = w->sink.record_limit;
     return status;
 }
 
