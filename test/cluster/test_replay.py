@@ -93,7 +93,7 @@ def test_a_letter_is_replayed_once(lab):
 def test_replay_is_killed_again_and_again(lab, seed, rounds):
     count = 8000
     bad = [{"id": f"x{number}", "n": "seven"} for number in range(count)]
-    file = lettered(lab, "killed", bad)
+    file = lettered(lab, "replay-killed", bad)
     moments = random.Random(seed)
     killed = 0
     for _ in range(rounds):
@@ -104,12 +104,12 @@ def test_replay_is_killed_again_and_again(lab, seed, rounds):
         killed += running.wait() == -9
     said = lab("dlq", "replay", file, "--set", "n=7").stdout
     assert f"{count:,} dead letters selected" in said
-    counts = replayed(lab, "killed-in")
+    counts = replayed(lab, "replay-killed-in")
     assert len(counts) == count and set(counts.values()) == {1}
     assert killed > 0
     assert f"0 replayed, {count:,} replayed before" in lab("dlq", "replay", file).stdout
     lab.run(file)
-    assert len(read(lab, "killed-out")) == count + 5
+    assert len(read(lab, "replay-killed-out")) == count + 5
     lab("audit", file)
 
 

@@ -70,7 +70,7 @@ def test_the_life_of_a_topic(lab):
 
 
 def test_what_cannot_be_is_refused(lab):
-    said = lab("topic", "create", f"{lab.place}/wide", "--replication", "3", status=2).stderr
+    said = lab("topic", "create", f"{lab.place}/three-brokers", "--replication", "3", status=2).stderr
     assert "replication factor" in said.lower()
     assert "topic.missing" in lab("topic", "describe", f"{lab.place}/none", status=2).stderr
     assert "topic.missing" in lab("topic", "alter", f"{lab.place}/none", "--retention", "1d",
