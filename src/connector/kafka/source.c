@@ -185,26 +185,37 @@ static bool is_away(struct source *source, struct error *err)
     return kafka_ends_are_away(ends_of(self(source)), err);
 }
 
-/* A limit of the topic; −1, as Kafka writes none, and 0 are none. */
-static bool read_limit(struct kafka_source *s, const char *setting, int64_t *out)
+struct limits {
+    struct source_retention *out;
+    uint32_t count;
+};
+
+static void take_limit(void *context, const char *setting, const char *text)
 {
-    char text[32];
-    const bool is_known = kafka_topic_setting(s->asker, s->topic_name, setting, text, sizeof text);
-    const int64_t limit = is_known ? strtoll(text, NULL, 10) : 0;
-    *out = limit > 0 ? limit : 0;
-    return is_known;
+    struct limits *limits = context;
+    /* −1, as Kafka writes none, and 0 are none. */
+    int64_t limit = strtoll(text, NULL, 10);
+    limit = limit > 0 ? limit : 0;
+    if (strcmp(setting, "retention.ms") == 0) {
+        limits->out->age_us = limit > INT64_MAX / 1000 ? 0 : limit * 1000;
+        limits->count++;
+    } else if (strcmp(setting, "retention.bytes") == 0) {
+        limits->out->bytes = limit;
+        limits->count++;
+    } else if (strcmp(setting, "cleanup.policy") == 0) {
+        limits->out->is_compacted = strstr(text, "compact") != NULL;
+    }
 }
 
 static enum status read_retention(struct source *source, struct source_retention *out,
                                   struct error *err)
 {
-    (void)err; /* Who may not ask, or asks a service that does not tell, gets no answer. */
     struct kafka_source *s = self(source);
-    int64_t age_ms = 0;
-    out->is_compacted = kafka_topic_is_compacted(s->asker, s->topic_name);
-    out->is_known = read_limit(s, "retention.ms", &age_ms) &&
-                    read_limit(s, "retention.bytes", &out->bytes);
-    out->age_us = age_ms > INT64_MAX / 1000 ? 0 : age_ms * 1000;
+    struct limits limits = {.out = out};
+    (void)err; /* Who may not ask, or asks a service that does not tell, gets no answer. */
+    struct error ignored = {0};
+    (void)!kafka_topic_settings(s->asker, s->topic_name, take_limit, &limits, &ignored);
+    out->is_known = limits.count == 2;
     return STATUS_OK;
 }
 
