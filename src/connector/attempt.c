@@ -183,3 +183,32 @@ void attempt_take(struct attempt *attempt, struct progress *progresses)
         attempt->next[i] = (struct progress){0};
     }
 }
+
+enum status attempt_read_back(struct system *system, const struct epoch *epoch,
+                              struct progress *progresses, stored_judge *judge, void *context,
+                              struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct progress *stored = memory_alloc_zero(epoch->part_count + 1, sizeof *stored);
+    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
+        const struct progress *known = &progresses[epoch->parts[i].partition];
+        const struct source_partition partition = {.topic = known->topic,
+                                                   .label = known->partition};
+        bool found = false;
+        status = system->ops->load(system, &partition, &stored[i], &found, err);
+        if (status == STATUS_OK) {
+            status = judge(context, known, &stored[i], found, err);
+        }
+    }
+    for (uint32_t i = 0; i < epoch->part_count; i++) {
+        struct progress *known = &progresses[epoch->parts[i].partition];
+        struct progress kept = *known;
+        if (status == STATUS_OK) {
+            *known = stored[i];
+            stored[i] = kept;
+        }
+        progress_fini(&stored[i]);
+    }
+    memory_free(stored);
+    return status;
+}

@@ -62,4 +62,15 @@ void attempt_append_letters(struct attempt *attempt, struct sink *dlq, struct ou
 /* The commit was answered: R of the epoch's partitions becomes what the attempt says. */
 void attempt_take(struct attempt *attempt, struct progress *progresses);
 
+/* Whether what a system has of a partition (`found`) is what must stand there once the epoch behind
+ * `known` is committed. */
+typedef enum status stored_judge(void *context, const struct progress *known,
+                                 const struct progress *stored, bool found, struct error *err);
+/* The commit was not answered, and yet is done: R of the epoch's partitions becomes what stands in the
+ * system, for which rows were refused is known to it alone. All of them or none, so that who asks again
+ * after a failure finds what the first try found. */
+enum status attempt_read_back(struct system *system, const struct epoch *epoch,
+                              struct progress *progresses, stored_judge *judge, void *context,
+                              struct error *err) WEIR_MUST_USE;
+
 #endif

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/broken.h"
-#include "connector/source.h"
+#include "connector/attempt.h"
 #include "os/thread.h"
 
 enum phase { PHASE_NONE, PHASE_PREPARED, PHASE_DECIDED };
@@ -144,61 +144,40 @@ static enum status decide(struct two_phase *pair, const struct epoch *epoch, boo
 
 /* --- the participant --- */
 
+struct finishing {
+    const struct system *system;
+    const char *id;
+};
+
 /* What R must say once the transaction of an epoch has been committed. */
-static enum status judge_part(const struct system *system, const struct progress *known,
-                              const struct progress *stored, bool found, const char *id,
-                              struct error *err)
+static enum status judge_part(void *context, const struct progress *known,
+                              const struct progress *stored, bool found, struct error *err)
 {
+    const struct finishing *finishing = context;
     if (!found || stored->epoch <= known->epoch) {
         return error_set(err, STATUS_FATAL, "atomic.contradicted",
                          "%s: the prepared transaction %s was decided for, and yet somebody has "
                          "rolled it back: start again, its rows are then sent again",
-                         system->name, id);
+                         finishing->system->name, finishing->id);
     }
     if (stored->owner != known->owner || stored->epoch != known->epoch + 1) {
         return error_set(err, STATUS_FENCED, "progress.fenced",
-                         "%s: another process has taken over this pipeline", system->name);
+                         "%s: another process has taken over this pipeline",
+                         finishing->system->name);
     }
     return STATUS_OK;
-}
-
-/* R as it was committed: which rows were refused is known to it alone. All parts or none, so that a
- * repetition finds what the first try found. */
-static enum status load_parts(struct system *system, const struct epoch *epoch,
-                              struct progress *progresses, const char *id, struct error *err)
-{
-    enum status status = STATUS_OK;
-    struct progress *stored = memory_alloc_zero(epoch->part_count + 1, sizeof *stored);
-    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
-        const struct progress *known = &progresses[epoch->parts[i].partition];
-        const struct source_partition partition = {.topic = known->topic,
-                                                   .label = known->partition};
-        bool found = false;
-        status = system->ops->load(system, &partition, &stored[i], &found, err);
-        if (status == STATUS_OK) {
-            status = judge_part(system, known, &stored[i], found, id, err);
-        }
-    }
-    for (uint32_t i = 0; i < epoch->part_count; i++) {
-        struct progress *known = &progresses[epoch->parts[i].partition];
-        struct progress kept = *known;
-        if (status == STATUS_OK) {
-            *known = stored[i];
-            stored[i] = kept;
-        }
-        progress_fini(&stored[i]);
-    }
-    memory_free(stored);
-    return status;
 }
 
 /* It may have been ended by who took over, as it was decided: R says whether. */
 static enum status finish(struct system *system, const struct epoch *epoch,
                           struct progress *progresses, const char *id, struct error *err)
 {
+    struct finishing finishing = {.system = system, .id = id};
     bool found = false;
     enum status status = system->ops->commit_prepared(system, id, &found, err);
-    return status == STATUS_OK ? load_parts(system, epoch, progresses, id, err) : status;
+    return status == STATUS_OK
+               ? attempt_read_back(system, epoch, progresses, judge_part, &finishing, err)
+               : status;
 }
 
 static enum status prepare(struct two_phase *pair, const struct epoch *epoch,

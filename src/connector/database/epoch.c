@@ -125,32 +125,17 @@ enum status database_resolve(struct database *d, const struct epoch *epoch,
     return status;
 }
 
+static enum status judge_stored(void *context, const struct progress *known,
+                                const struct progress *stored, bool found, struct error *err)
+{
+    (void)stored; /* database_resolve() has looked at its epoch. */
+    return found ? STATUS_OK : database_fenced(context, known, known->epoch, err);
+}
+
 enum status database_reload(struct database *d, const struct epoch *epoch,
                             struct progress *progresses, struct error *err)
 {
-    enum status status = STATUS_OK;
-    struct progress *stored = memory_alloc_zero(epoch->part_count + 1, sizeof *stored);
-    for (uint32_t i = 0; i < epoch->part_count && status == STATUS_OK; i++) {
-        const struct progress *known = &progresses[epoch->parts[i].partition];
-        const struct source_partition partition = {.topic = known->topic,
-                                                   .label = known->partition};
-        bool found = false;
-        status = database_load(&d->system, &partition, &stored[i], &found, err);
-        if (status == STATUS_OK && !found) {
-            status = database_fenced(d, known, known->epoch, err);
-        }
-    }
-    /* All or none: what was asked for once is asked for again in the same way. */
-    for (uint32_t i = 0; i < epoch->part_count; i++) {
-        struct progress *known = &progresses[epoch->parts[i].partition];
-        struct progress kept = *known;
-        if (status == STATUS_OK) {
-            *known = stored[i];
-            stored[i] = kept;
-        }
-        progress_fini(&stored[i]);
-    }
-    memory_free(stored);
+    enum status status = attempt_read_back(&d->system, epoch, progresses, judge_stored, d, err);
     d->is_in_doubt = d->is_in_doubt && status != STATUS_OK;
     return status;
 }
