@@ -1,8 +1,8 @@
 /*
  * A database behind a connection as a system: what is the same whichever server it is. A module
- * (postgres) brings the session, struct database_ops; here are R, plans, segments and refused
- * rows in its tables, and how an epoch is committed. Where the servers' SQL differs, the module has
- * the statement (struct database_statements).
+ * (postgres, mysql) brings the connection, struct database_ops; here are the life of a session, R, plans,
+ * segments and refused rows in its tables, and how an epoch is committed. Where the servers' SQL
+ * differs, the module has the statement (struct database_statements).
  *
  * Tables of the system, beside the sinks' tables:
  *   weir_progress  R per pipeline, topic and partition; `record` is R (progress/progress.h) and
@@ -61,6 +61,20 @@ struct database_statements {
 };
 
 struct database_ops {
+    /* A connection with the settings that commits need, which bears the owner's name if there is one;
+     * RETRY when the server is away. */
+    enum status (*connect)(struct database *database, struct error *err);
+    /* The same if the one that is there is broken. */
+    enum status (*reconnect)(struct database *database, struct error *err);
+    void (*disconnect)(struct database *database); /* fine when there is none */
+    /* From now on the session bears that owner's name, after a reconnection too. */
+    enum status (*name_session)(struct database *database, uint64_t owner, struct error *err);
+    /* Ends the sessions that bear that owner's name. */
+    enum status (*end_sessions)(struct database *database, uint64_t owner, struct error *err);
+    /* Makes the table of a sink, or looks at what it is, for rows to come. */
+    enum status (*prepare_sink)(struct sink *sink, struct error *err);
+    void (*forget_sink)(struct sink *sink); /* what was found so; the session ends */
+    void (*free_sink)(struct sink *sink);
     /* Runs one statement. *out is the caller's (free). */
     enum status (*ask)(struct database *database, const char *sql,
                        const struct parameters *parameters, const char *doing,
@@ -79,6 +93,11 @@ struct database_ops {
     /* A bigint column, not null. */
     int64_t (*integer)(const struct database_answer *answer, uint32_t row, uint32_t column);
     void (*free)(struct database_answer *answer); /* NULL is fine */
+    /* Begins the transaction of an epoch. */
+    enum status (*begin)(struct database *database, const struct attempt *attempt,
+                         struct error *err);
+    /* COMMIT; sets is_in_doubt where nobody knows whether it is done. */
+    enum status (*send_commit)(struct database *database, struct error *err);
     /* Ends the open transaction, whatever state the session is in. */
     void (*roll_back)(struct database *database);
     /* In the open transaction: an outbox into the table of a sink; refused rows into the attempt. */
@@ -104,6 +123,28 @@ static inline struct database *database_of(const struct system *system)
 {
     return (struct database *)(void *)(uintptr_t)system;
 }
+
+/* --- session.c --- */
+
+/* For sink_kind.system_new: `d` is zero, the first part of the module's own. */
+void database_init(struct database *d, const char *place, const struct database_ops *ops,
+                   const struct system_ops *system_ops);
+/* sink_kind.system_connect */
+enum status database_configure(struct system *system, const struct doc *config, const char *folder,
+                               struct error *err);
+/* system_ops of these names, but for start: that is begin. */
+const char *database_place(const struct system *system);
+enum status database_open_session(struct system *system, const char *pipeline, struct error *err);
+enum status database_open_reader(struct system *system, const char *pipeline, struct error *err);
+void database_close_session(struct system *system);
+enum status database_start(struct system *system, const struct progress *progresses,
+                           uint32_t count, const struct bytes *plan_texts, uint32_t plan_count,
+                           struct error *err);
+void database_close(struct system *system);
+/* The first half of take_over: the former owner's sessions are ended, the sinks' tables are there,
+ * and the session bears the new owner's name. database_take_over() is the second. */
+enum status database_enter(struct system *system, const struct progress *progresses,
+                           uint32_t count, uint64_t owner, struct error *err) WEIR_MUST_USE;
 
 /* --- progress_store.c: system_ops of these names --- */
 
@@ -135,7 +176,6 @@ enum status database_scan_rejects(struct system *system, const char *pipeline,
                                                         int64_t offset, const char *code,
                                                         const char *message, struct error *err),
                                   void *context, struct error *err);
-/* The session is there. */
 enum status database_load_rejects(struct system *system, const struct source_partition *partition,
                                   const char *sink, int64_t from_offset, int64_t before_offset,
                                   kept_reject_visitor *reject, void *context, struct error *err);
@@ -157,16 +197,12 @@ struct parameters database_of_progress(const struct database *d, const struct pr
 
 /* --- epoch.c: one epoch in the open transaction, and what became of it --- */
 
-/* Rows of all sinks, refused rows, their dead letters, segments, and R as the last. */
+/* system_ops.commit */
+enum status database_commit(struct system *system, const struct epoch *epoch,
+                            struct progress *progresses, struct error *err);
+/* Rows of all sinks, refused rows, their dead letters, segments, and R as the last, in a transaction
+ * that stays open; after a failure it is rolled back. */
 enum status database_write_epoch(struct database *d, struct attempt *attempt,
                                  struct error *err) WEIR_MUST_USE;
-/* Whether an epoch in doubt was committed: epoch and owner of R as they stand, once whoever had
- * that COMMIT has ended. FENCED for somebody else's. In a transaction of its own. */
-enum status database_resolve(struct database *d, const struct epoch *epoch,
-                             const struct progress *progresses, bool *out_done,
-                             struct error *err) WEIR_MUST_USE;
-/* R as it was committed: which rows were refused is known to it alone. */
-enum status database_reload(struct database *d, const struct epoch *epoch,
-                            struct progress *progresses, struct error *err) WEIR_MUST_USE;
 
 #endif

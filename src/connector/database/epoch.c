@@ -62,7 +62,7 @@ static enum status write_ledgers(struct database *d, struct attempt *attempt, st
     return status;
 }
 
-enum status database_write_epoch(struct database *d, struct attempt *attempt, struct error *err)
+static enum status write_all(struct database *d, struct attempt *attempt, struct error *err)
 {
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < d->system.sink_count && status == STATUS_OK; i++) {
@@ -72,6 +72,18 @@ enum status database_write_epoch(struct database *d, struct attempt *attempt, st
         status = write_rejects(d, attempt, err);
     }
     return status == STATUS_OK ? write_ledgers(d, attempt, err) : status;
+}
+
+enum status database_write_epoch(struct database *d, struct attempt *attempt, struct error *err)
+{
+    enum status status = d->ops->begin(d, attempt, err);
+    if (status == STATUS_OK) {
+        status = write_all(d, attempt, err);
+    }
+    if (status != STATUS_OK) {
+        d->ops->roll_back(d);
+    }
+    return status;
 }
 
 /* --- in doubt --- */
@@ -99,8 +111,10 @@ static enum status ask_epoch(struct database *d, const struct progress *progress
     return status;
 }
 
-enum status database_resolve(struct database *d, const struct epoch *epoch,
-                             const struct progress *progresses, bool *out_done, struct error *err)
+/* Whether an epoch in doubt was committed: epoch and owner of R as they stand, once whoever had
+ * that COMMIT has ended. FENCED for somebody else's. In a transaction of its own. */
+static enum status resolve(struct database *d, const struct epoch *epoch,
+                           const struct progress *progresses, bool *out_done, struct error *err)
 {
     uint32_t done = 0;
     enum status status = d->ops->run(d, "BEGIN", "begin a transaction of", err);
@@ -128,14 +142,44 @@ enum status database_resolve(struct database *d, const struct epoch *epoch,
 static enum status judge_stored(void *context, const struct progress *known,
                                 const struct progress *stored, bool found, struct error *err)
 {
-    (void)stored; /* database_resolve() has looked at its epoch. */
+    (void)stored; /* resolve() has looked at its epoch. */
     return found ? STATUS_OK : database_fenced(context, known, known->epoch, err);
 }
 
-enum status database_reload(struct database *d, const struct epoch *epoch,
-                            struct progress *progresses, struct error *err)
+static enum status reload(struct database *d, const struct epoch *epoch,
+                          struct progress *progresses, struct error *err)
 {
     enum status status = attempt_read_back(&d->system, epoch, progresses, judge_stored, d, err);
     d->is_in_doubt = d->is_in_doubt && status != STATUS_OK;
+    return status;
+}
+
+/* --- the whole --- */
+
+enum status database_commit(struct system *system, const struct epoch *epoch,
+                            struct progress *progresses, struct error *err)
+{
+    struct database *d = database_of(system);
+    enum status status = d->ops->reconnect(d, err);
+    if (status == STATUS_OK && d->is_in_doubt) {
+        bool is_done = false;
+        status = resolve(d, epoch, progresses, &is_done, err);
+        if (status == STATUS_OK && is_done) {
+            return reload(d, epoch, progresses, err);
+        }
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct attempt attempt;
+    attempt_init(&attempt, epoch, progresses);
+    status = database_write_epoch(d, &attempt, err);
+    if (status == STATUS_OK) {
+        status = d->ops->send_commit(d, err);
+    }
+    if (status == STATUS_OK) {
+        attempt_take(&attempt, progresses);
+    }
+    attempt_fini(&attempt);
     return status;
 }

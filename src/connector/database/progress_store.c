@@ -505,8 +505,12 @@ enum status database_load_rejects(struct system *system, const struct source_par
     parameters_integer(&parameters, KEPT_REJECT_ROWS);
     parameters_integer(&parameters, KEPT_REJECT_BYTES);
     struct database_answer *answer = NULL;
+    enum status status = d->ops->reconnect(d, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
     /* `before` is how much stands before the row: the first has none and always comes. */
-    enum status status = d->ops->ask(
+    status = d->ops->ask(
         d,
         "SELECT \"offset\", timestamp_us, attempt, code, message, \"key\", \"value\", headers,"
         " \"plan\" FROM (SELECT chosen.*, sum(coalesce(octet_length(\"value\"), 0)) OVER"

@@ -14,8 +14,9 @@ static void roll_back(struct database *d)
 
 /* COMMIT. Without the word that it is done nobody knows: the next try asks first, over a new
  * connection, when the old session is surely gone. */
-static enum status send_commit(struct mysqldb_system *s, struct error *err)
+static enum status send_commit(struct database *d, struct error *err)
 {
+    struct mysqldb_system *s = mysqldb_system(&d->system);
     enum status status = mysqldb_run(s, "COMMIT", "commit to", err);
     if (status != STATUS_OK) {
         s->db.is_in_doubt = true;
@@ -24,37 +25,10 @@ static enum status send_commit(struct mysqldb_system *s, struct error *err)
     return status == STATUS_FATAL ? STATUS_RETRY : status;
 }
 
-enum status mysqldb_commit(struct system *system, const struct epoch *epoch,
-                           struct progress *progresses, struct error *err)
+static enum status begin(struct database *d, const struct attempt *attempt, struct error *err)
 {
-    struct mysqldb_system *s = mysqldb_system(system);
-    enum status status = mysqldb_reconnect(s, err);
-    if (status == STATUS_OK && s->db.is_in_doubt) {
-        bool is_done = false;
-        status = database_resolve(&s->db, epoch, progresses, &is_done, err);
-        if (status == STATUS_OK && is_done) {
-            return database_reload(&s->db, epoch, progresses, err);
-        }
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct attempt attempt;
-    attempt_init(&attempt, epoch, progresses);
-    status = mysqldb_run(s, "BEGIN", "begin a transaction of", err);
-    if (status == STATUS_OK) {
-        status = database_write_epoch(&s->db, &attempt, err);
-    }
-    if (status == STATUS_OK) {
-        status = send_commit(s, err);
-    } else {
-        roll_back(&s->db);
-    }
-    if (status == STATUS_OK) {
-        attempt_take(&attempt, progresses);
-    }
-    attempt_fini(&attempt);
-    return status;
+    (void)attempt;
+    return mysqldb_run(mysqldb_system(&d->system), "BEGIN", "begin a transaction of", err);
 }
 
 /* --- how the shared code asks --- */
@@ -136,6 +110,23 @@ static enum status run(struct database *d, const char *sql, const char *doing, s
     return mysqldb_run(mysqldb_system(&d->system), sql, doing, err);
 }
 
+static enum status prepare_sink(struct sink *sink, struct error *err)
+{
+    return mysqldb_table_prepare(mysqldb_table(sink), false, err);
+}
+
+static void forget_sink(struct sink *sink)
+{
+    mysqldb_table(sink)->is_prepared = false;
+}
+
+static void free_sink(struct sink *sink)
+{
+    buffer_fini(&mysqldb_table(sink)->numbers);
+    table_base_fini(table_base(sink));
+    memory_free(mysqldb_table(sink));
+}
+
 static enum status write_table(struct sink *sink, struct outbox *outbox, struct attempt *attempt,
                                struct error *err)
 {
@@ -143,6 +134,14 @@ static enum status write_table(struct sink *sink, struct outbox *outbox, struct 
 }
 
 const struct database_ops mysqldb_database_ops = {
+    .connect = mysqldb_connect,
+    .reconnect = mysqldb_reconnect,
+    .disconnect = mysqldb_disconnect,
+    .name_session = mysqldb_name_session,
+    .end_sessions = mysqldb_end_sessions,
+    .prepare_sink = prepare_sink,
+    .forget_sink = forget_sink,
+    .free_sink = free_sink,
     .ask = ask,
     .change = change,
     .run = run,
@@ -150,6 +149,8 @@ const struct database_ops mysqldb_database_ops = {
     .bytes = mysqldb_bytes,
     .integer = mysqldb_integer,
     .free = mysqldb_free,
+    .begin = begin,
+    .send_commit = send_commit,
     .roll_back = roll_back,
     .write_table = write_table,
     .statements = &statements,

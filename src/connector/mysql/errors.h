@@ -8,7 +8,7 @@
  *   harmless              notes of statements that found done what they would do
  *   everything else       somebody must mend something: a missing table, a right, a read-only server
  *
- * What became of a COMMIT that failed is never told by its number: it is asked (database_resolve).
+ * What became of a COMMIT that failed is never told by its number: it is asked (database/epoch.c).
  */
 #ifndef WEIR_CONNECTOR_MYSQL_ERRORS_H
 #define WEIR_CONNECTOR_MYSQL_ERRORS_H

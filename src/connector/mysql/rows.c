@@ -129,11 +129,11 @@ enum status mysqldb_each_row(const struct doc *config, const char *folder,
     if (status == STATUS_OK) {
         struct mysqldb_system *s = mysqldb_system(system);
         s->db.is_reader = true;
-        status = mysqldb_connect(s, err);
+        status = mysqldb_connect(&s->db, err);
         if (status == STATUS_OK) {
             status = read_table(s, quoted, visit, context, err);
         }
-        mysqldb_disconnect(s);
+        mysqldb_disconnect(&s->db);
     }
     if (system != NULL) {
         system->ops->close(system);

@@ -229,8 +229,9 @@ static enum status read_password(const struct mysqldb_system *s, struct buffer *
     return password == NULL ? STATUS_OK : secret_read(password, s->db.folder, out, err);
 }
 
-void mysqldb_disconnect(struct mysqldb_system *s)
+void mysqldb_disconnect(struct database *d)
 {
+    struct mysqldb_system *s = mysqldb_system(&d->system);
     for (uint32_t i = 0; i < s->db.system.sink_count; i++) {
         mysqldb_table_forget(mysqldb_table(s->db.system.sinks[i]));
     }
@@ -240,10 +241,11 @@ void mysqldb_disconnect(struct mysqldb_system *s)
     s->connection = NULL;
 }
 
-enum status mysqldb_connect(struct mysqldb_system *s, struct error *err)
+enum status mysqldb_connect(struct database *d, struct error *err)
 {
+    struct mysqldb_system *s = mysqldb_system(&d->system);
     struct buffer password = {0};
-    mysqldb_disconnect(s);
+    mysqldb_disconnect(d);
     enum status status = read_password(s, &password, err);
     if (status == STATUS_OK) {
         status = open_connection(s, password.size == 0 ? NULL : buffer_string(&password), err);
@@ -253,15 +255,16 @@ enum status mysqldb_connect(struct mysqldb_system *s, struct error *err)
         status = prepare_session(s, err);
     }
     if (status == STATUS_OK && s->db.owner != 0) {
-        status = mysqldb_name_session(s, s->db.owner, err);
+        status = mysqldb_name_session(d, d->owner, err);
     }
     s->is_broken = s->is_broken || status != STATUS_OK;
     return status;
 }
 
-enum status mysqldb_reconnect(struct mysqldb_system *s, struct error *err)
+enum status mysqldb_reconnect(struct database *d, struct error *err)
 {
-    return s->connection != NULL && !s->is_broken ? STATUS_OK : mysqldb_connect(s, err);
+    struct mysqldb_system *s = mysqldb_system(&d->system);
+    return s->connection != NULL && !s->is_broken ? STATUS_OK : mysqldb_connect(d, err);
 }
 
 /* --- names --- */
@@ -325,14 +328,16 @@ static enum status take_lock(struct mysqldb_system *s, uint64_t owner, struct er
     return status;
 }
 
-enum status mysqldb_name_session(struct mysqldb_system *s, uint64_t owner, struct error *err)
+enum status mysqldb_name_session(struct database *d, uint64_t owner, struct error *err)
 {
+    struct mysqldb_system *s = mysqldb_system(&d->system);
     s->db.owner = owner;
     return take_lock(s, owner, err);
 }
 
-enum status mysqldb_end_sessions(struct mysqldb_system *s, uint64_t owner, struct error *err)
+enum status mysqldb_end_sessions(struct database *d, uint64_t owner, struct error *err)
 {
+    struct mysqldb_system *s = mysqldb_system(&d->system);
     enum status status = take_lock(s, owner, err);
     if (status != STATUS_OK) {
         return status;

@@ -57,81 +57,14 @@ static enum status place_of_config(struct arena *arena, const struct doc *config
     return STATUS_OK;
 }
 
-static const char *place(const struct system *system)
-{
-    return database_of(system)->place;
-}
-
-static struct system *system_new(const char *place_text)
+static struct system *system_new(const char *place)
 {
     struct mysqldb_system *s = memory_alloc_zero(1, sizeof *s);
-    s->db.place = memory_copy_string(place_text);
-    s->db.name = memory_copy_string(place_text);
-    s->db.ops = &mysqldb_database_ops;
-    s->db.system.ops = &mysqldb_system_ops;
-    s->db.system.name = s->db.name;
+    database_init(&s->db, place, &mysqldb_database_ops, &mysqldb_system_ops);
     return &s->db.system;
 }
 
-static enum status system_connect(struct system *system, const struct doc *config,
-                                  const char *folder, struct error *err)
-{
-    struct mysqldb_system *s = mysqldb_system(system);
-    (void)err;
-    s->db.config = config;
-    s->db.folder = memory_copy_string(folder);
-    return STATUS_OK;
-}
-
 /* --- sessions --- */
-
-static void close_session(struct system *system)
-{
-    struct mysqldb_system *s = mysqldb_system(system);
-    mysqldb_disconnect(s);
-    for (uint32_t i = 0; i < system->sink_count; i++) {
-        mysqldb_table(system->sinks[i])->is_prepared = false;
-    }
-    memory_free(s->db.pipeline);
-    s->db.pipeline = NULL;
-    s->db.is_in_doubt = false;
-    s->db.owner = 0;
-}
-
-static enum status open_as(struct system *system, const char *pipeline, bool is_reader,
-                           struct error *err)
-{
-    struct mysqldb_system *s = mysqldb_system(system);
-    s->db.pipeline = memory_copy_string(pipeline);
-    s->db.is_reader = is_reader;
-    enum status status = mysqldb_connect(s, err);
-    if (status == STATUS_OK) {
-        status = is_reader ? database_check_tables(&s->db, err) : database_make_tables(&s->db, err);
-    }
-    if (status != STATUS_OK) {
-        close_session(system);
-    }
-    return status;
-}
-
-static enum status open_session(struct system *system, const char *pipeline, struct error *err)
-{
-    return open_as(system, pipeline, false, err);
-}
-
-static enum status open_reader(struct system *system, const char *pipeline, struct error *err)
-{
-    return open_as(system, pipeline, true, err);
-}
-
-static enum status prepare_sinks(struct system *system, struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        status = mysqldb_table_prepare(mysqldb_table(system->sinks[i]), false, err);
-    }
-    return status;
-}
 
 /* A process that was killed may have a COMMIT under way, which would come between the reading of R and
  * the taking over. */
@@ -145,54 +78,20 @@ static enum status claim(struct system *system, struct error *err)
         mysqldb_ask(s, "SELECT DISTINCT owner FROM weir_progress WHERE pipeline = $1", &parameters,
                     "look for the former owner in", &owners, err);
     for (uint32_t i = 0; status == STATUS_OK && i < mysqldb_row_count(owners); i++) {
-        status = mysqldb_end_sessions(s, (uint64_t)mysqldb_integer(owners, i, 0), err);
+        status = mysqldb_end_sessions(&s->db, (uint64_t)mysqldb_integer(owners, i, 0), err);
     }
     mysqldb_free(owners);
     return status;
-}
-
-static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
-                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
-{
-    enum status status = prepare_sinks(system, err);
-    if (status == STATUS_OK && count > 0) {
-        status = mysqldb_name_session(mysqldb_system(system), progresses[0].owner, err);
-    }
-    return status == STATUS_OK
-               ? database_begin(system, progresses, count, plan_texts, plan_count, err)
-               : status;
 }
 
 static enum status take_over(struct system *system, const struct progress *progresses,
                              uint32_t count, uint64_t owner, struct bytes plan_text,
                              struct error *err)
 {
-    struct mysqldb_system *s = mysqldb_system(system);
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (i == 0 || progresses[i].owner != progresses[i - 1].owner) {
-            status = mysqldb_end_sessions(s, progresses[i].owner, err);
-        }
-    }
-    if (status == STATUS_OK) {
-        status = prepare_sinks(system, err);
-    }
-    if (status == STATUS_OK) {
-        status = mysqldb_name_session(s, owner, err);
-    }
+    enum status status = database_enter(system, progresses, count, owner, err);
     return status == STATUS_OK
                ? database_take_over(system, progresses, count, owner, plan_text, err)
                : status;
-}
-
-static enum status load_rejects(struct system *system, const struct source_partition *partition,
-                                const char *sink, int64_t from_offset, int64_t before_offset,
-                                kept_reject_visitor *reject, void *context, struct error *err)
-{
-    enum status status = mysqldb_reconnect(mysqldb_system(system), err);
-    return status == STATUS_OK ? database_load_rejects(system, partition, sink, from_offset,
-                                                       before_offset, reject, context, err)
-                               : status;
 }
 
 /* What may lose commits that the server has answered. */
@@ -228,44 +127,28 @@ static enum status examine(struct system *system, system_finding_visitor *visit,
     return STATUS_OK;
 }
 
-static void close_system(struct system *system)
-{
-    struct mysqldb_system *s = mysqldb_system(system);
-    for (uint32_t i = 0; i < system->sink_count; i++) {
-        struct mysqldb_table *t = mysqldb_table(system->sinks[i]);
-        buffer_fini(&t->numbers);
-        table_base_fini(&t->base);
-        memory_free(t);
-    }
-    memory_free(system->sinks);
-    memory_free(s->db.folder);
-    memory_free(s->db.place);
-    memory_free(s->db.name);
-    memory_free(s);
-}
-
 const struct system_ops mysqldb_system_ops = {
     .kind = "mysql",
     .takes_forwarded = true,
     .is_remote = true,
     .plans_place = "table weir_plan",
-    .place = place,
-    .open_session = open_session,
-    .open_reader = open_reader,
-    .close_session = close_session,
+    .place = database_place,
+    .open_session = database_open_session,
+    .open_reader = database_open_reader,
+    .close_session = database_close_session,
     .claim = claim,
     .load = database_load,
     .load_first = database_load_first,
     .count_partitions = database_count_partitions,
-    .begin = begin,
+    .begin = database_start,
     .take_over = take_over,
-    .commit = mysqldb_commit,
+    .commit = database_commit,
     .load_plan = database_load_plan,
     .load_segments = database_load_segments,
     .scan_rejects = database_scan_rejects,
-    .load_rejects = load_rejects,
+    .load_rejects = database_load_rejects,
     .examine = examine,
-    .close = close_system,
+    .close = database_close,
 };
 
 const struct sink_kind mysqldb_sink_kind = {
@@ -273,7 +156,7 @@ const struct sink_kind mysqldb_sink_kind = {
     .system_ops = &mysqldb_system_ops,
     .system_place = place_of_config,
     .system_new = system_new,
-    .system_connect = system_connect,
+    .system_connect = database_configure,
     .sink_add = mysqldb_sink_add,
     .each_row = mysqldb_each_row,
 };

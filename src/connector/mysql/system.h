@@ -16,7 +16,7 @@
  *      │ open   │────────────────────────▶│ RETRY │  (class passing: the same epoch again, over a new
  *      └───┬────┘                         └───────┘   connection if this one broke)
  *   COMMIT │ failed, or no answer
- *      ┌───▼──────┐ a new connection; the old session is ended; database_resolve()
+ *      ┌───▼──────┐ a new connection; the old session is ended; database/epoch.c asks
  *      │ IN_DOUBT │──▶ epoch e: done │ e − 1 and mine: RETRY │ else FENCED
  *      └──────────┘
  *
@@ -52,17 +52,17 @@ static inline struct mysqldb_system *mysqldb_system(const struct system *system)
 /* --- session.c --- */
 
 /* A connection with the settings that commits need; RETRY when the server is away. */
-enum status mysqldb_connect(struct mysqldb_system *s, struct error *err) WEIR_MUST_USE;
+enum status mysqldb_connect(struct database *d, struct error *err) WEIR_MUST_USE;
 /* The same if the one that is there is broken. */
-enum status mysqldb_reconnect(struct mysqldb_system *s, struct error *err) WEIR_MUST_USE;
+enum status mysqldb_reconnect(struct database *d, struct error *err) WEIR_MUST_USE;
 /* Statements of all sinks too. */
-void mysqldb_disconnect(struct mysqldb_system *s);
+void mysqldb_disconnect(struct database *d);
 
 /* From now on the session holds the owner's lock, after a reconnection too. */
-enum status mysqldb_name_session(struct mysqldb_system *s, uint64_t owner,
+enum status mysqldb_name_session(struct database *d, uint64_t owner,
                                  struct error *err) WEIR_MUST_USE;
 /* Ends the session that holds that owner's lock, and waits until it is gone. */
-enum status mysqldb_end_sessions(struct mysqldb_system *s, uint64_t owner,
+enum status mysqldb_end_sessions(struct database *d, uint64_t owner,
                                  struct error *err) WEIR_MUST_USE;
 
 /* --- query.c --- */
@@ -96,8 +96,6 @@ void mysqldb_free(struct database_answer *answer);
 
 /* --- commit.c --- */
 
-enum status mysqldb_commit(struct system *system, const struct epoch *epoch,
-                           struct progress *progresses, struct error *err);
 /* How the shared code asks (database_ops). */
 extern const struct database_ops mysqldb_database_ops;
 

@@ -25,8 +25,9 @@ static void roll_back(struct database *d)
 }
 
 /* COMMIT. Without an answer nobody knows: the next try asks first. */
-static enum status send_commit(struct postgres_system *s, struct error *err)
+static enum status send_commit(struct database *d, struct error *err)
 {
+    struct postgres_system *s = postgres_system(&d->system);
     PGresult *result = PQexec(s->connection, "COMMIT");
     bool is_committed = PQresultStatus(result) == PGRES_COMMAND_OK &&
                         strcmp(PQcmdStatus(result), "COMMIT") == 0;
@@ -34,61 +35,19 @@ static enum status send_commit(struct postgres_system *s, struct error *err)
     if (!is_committed) {
         s->db.is_in_doubt = PQstatus(s->connection) != CONNECTION_OK;
         status = postgres_error(s, result, "commit to", err);
+        forget_stages(s);
     }
     PQclear(result);
     return status;
 }
 
-void postgres_roll_back(struct postgres_system *s)
+static enum status begin(struct database *d, const struct attempt *attempt, struct error *err)
 {
-    roll_back(&s->db);
-}
-
-enum status postgres_write_epoch(struct postgres_system *s, struct attempt *attempt,
-                                 struct error *err)
-{
+    struct postgres_system *s = postgres_system(&d->system);
     enum status status =
         postgres_run(s, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", "begin a transaction of", err);
-    if (status == STATUS_OK && s->db.system.prepares) {
-        status = postgres_lock_owners(s, attempt, err);
-    }
-    if (status == STATUS_OK) {
-        status = database_write_epoch(&s->db, attempt, err);
-    }
-    if (status != STATUS_OK) {
-        roll_back(&s->db);
-    }
-    return status;
-}
-
-enum status postgres_commit(struct system *system, const struct epoch *epoch,
-                            struct progress *progresses, struct error *err)
-{
-    struct postgres_system *s = postgres_system(system);
-    enum status status = postgres_reconnect(s, err);
-    if (status == STATUS_OK && s->db.is_in_doubt) {
-        bool is_done = false;
-        status = database_resolve(&s->db, epoch, progresses, &is_done, err);
-        if (status == STATUS_OK && is_done) {
-            return database_reload(&s->db, epoch, progresses, err);
-        }
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct attempt attempt;
-    attempt_init(&attempt, epoch, progresses);
-    status = postgres_write_epoch(s, &attempt, err);
-    if (status == STATUS_OK) {
-        status = send_commit(s, err);
-    }
-    if (status == STATUS_OK) {
-        attempt_take(&attempt, progresses);
-    } else {
-        forget_stages(s);
-    }
-    attempt_fini(&attempt);
-    return status;
+    return status == STATUS_OK && d->system.prepares ? postgres_lock_owners(s, attempt, err)
+                                                     : status;
 }
 
 /* --- how the shared code asks --- */
@@ -193,6 +152,23 @@ static void answer_free(struct database_answer *answer)
     PQclear((PGresult *)answer);
 }
 
+static enum status prepare_sink(struct sink *sink, struct error *err)
+{
+    return postgres_table_prepare(postgres_table(sink), false, err);
+}
+
+static void forget_sink(struct sink *sink)
+{
+    postgres_table(sink)->staged_in = NULL;
+    postgres_table(sink)->is_prepared = false;
+}
+
+static void free_sink(struct sink *sink)
+{
+    table_base_fini(table_base(sink));
+    memory_free(postgres_table(sink));
+}
+
 static enum status write_table(struct sink *sink, struct outbox *outbox, struct attempt *attempt,
                                struct error *err)
 {
@@ -200,6 +176,14 @@ static enum status write_table(struct sink *sink, struct outbox *outbox, struct 
 }
 
 const struct database_ops postgres_database_ops = {
+    .connect = postgres_connect,
+    .reconnect = postgres_reconnect,
+    .disconnect = postgres_disconnect,
+    .name_session = postgres_name_session,
+    .end_sessions = postgres_end_sessions,
+    .prepare_sink = prepare_sink,
+    .forget_sink = forget_sink,
+    .free_sink = free_sink,
     .ask = ask,
     .change = change,
     .run = run,
@@ -207,6 +191,8 @@ const struct database_ops postgres_database_ops = {
     .bytes = answer_bytes,
     .integer = answer_integer,
     .free = answer_free,
+    .begin = begin,
+    .send_commit = send_commit,
     .roll_back = roll_back,
     .write_table = write_table,
     .statements = &statements,

@@ -97,7 +97,7 @@ static enum status wait_for_own_end(struct postgres_system *s, struct error *err
     int64_t end_us = clock_monotonic_us() + END_US;
     for (;;) {
         PGresult *result = NULL;
-        enum status status = postgres_end_sessions(s, s->db.owner, err);
+        enum status status = postgres_end_sessions(&s->db, s->db.owner, err);
         if (status == STATUS_OK) {
             status = postgres_ask(s,
                                   "SELECT 1 FROM pg_stat_activity WHERE application_name ="
@@ -185,7 +185,7 @@ enum status postgres_check_prepares(struct system *system, struct error *err)
     }
     bool was_reader = s->db.is_reader;
     s->db.is_reader = true;
-    enum status status = postgres_connect(s, err);
+    enum status status = postgres_connect(&s->db, err);
     if (status == STATUS_OK) {
         status = check_setting(s, err);
     }
@@ -201,7 +201,7 @@ enum status postgres_prepare(struct system *system, const struct epoch *epoch,
 {
     struct postgres_system *s = postgres_system(system);
     bool found = false;
-    enum status status = postgres_reconnect(s, err);
+    enum status status = postgres_reconnect(&s->db, err);
     if (status == STATUS_OK) {
         status = find_prepared(s, id, &found, err);
     }
@@ -210,14 +210,14 @@ enum status postgres_prepare(struct system *system, const struct epoch *epoch,
     }
     struct attempt attempt;
     attempt_init(&attempt, epoch, progresses);
-    status = postgres_write_epoch(s, &attempt, err);
+    status = database_write_epoch(&s->db, &attempt, err);
     if (status == STATUS_OK) {
         bool is_known = true;
         status = run_of_id(s, "PREPARE TRANSACTION", id, "prepare a transaction in", &is_known, err);
         s->is_prepare_in_doubt =
             status != STATUS_OK && PQstatus(s->connection) != CONNECTION_OK;
         if (status != STATUS_OK) {
-            postgres_roll_back(s);
+            s->db.ops->roll_back(&s->db);
         }
     }
     attempt_fini(&attempt);
@@ -228,7 +228,7 @@ static enum status end_prepared(struct system *system, const char *verb, const c
                                 const char *doing, bool *out_found, struct error *err)
 {
     struct postgres_system *s = postgres_system(system);
-    enum status status = postgres_reconnect(s, err);
+    enum status status = postgres_reconnect(&s->db, err);
     return status == STATUS_OK ? run_of_id(s, verb, id, doing, out_found, err) : status;
 }
 

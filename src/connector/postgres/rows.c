@@ -74,7 +74,7 @@ enum status postgres_each_row(const struct doc *config, const char *folder,
     if (status == STATUS_OK) {
         struct postgres_system *s = postgres_system(system);
         s->db.is_reader = true;
-        status = postgres_connect(s, err);
+        status = postgres_connect(&s->db, err);
         if (status == STATUS_OK) {
             status = check_table(s, name, quoted, err);
         }

@@ -98,8 +98,9 @@ static enum status read_password(const struct postgres_system *s, struct buffer 
     return password == NULL ? STATUS_OK : secret_read(password, s->db.folder, out, err);
 }
 
-enum status postgres_connect(struct postgres_system *s, struct error *err)
+enum status postgres_connect(struct database *d, struct error *err)
 {
+    struct postgres_system *s = postgres_system(&d->system);
     struct buffer password = {0};
     enum status status = read_password(s, &password, err);
     if (status == STATUS_OK) {
@@ -121,15 +122,21 @@ enum status postgres_connect(struct postgres_system *s, struct error *err)
                   s->db.is_reader ? "; SET default_transaction_read_only = on" : "");
     status = postgres_run(s, buffer_string(&sql), "prepare a session with", err);
     buffer_fini(&sql);
-    return status == STATUS_OK && s->db.owner != 0 ? postgres_name_session(s, s->db.owner, err) : status;
+    return status == STATUS_OK && s->db.owner != 0 ? postgres_name_session(d, d->owner, err) : status;
 }
 
-enum status postgres_reconnect(struct postgres_system *s, struct error *err)
+enum status postgres_reconnect(struct database *d, struct error *err)
 {
-    if (s->connection != NULL && PQstatus(s->connection) == CONNECTION_OK) {
-        return STATUS_OK;
-    }
-    return postgres_connect(s, err);
+    const PGconn *connection = postgres_system(&d->system)->connection;
+    return connection != NULL && PQstatus(connection) == CONNECTION_OK ? STATUS_OK
+                                                                      : postgres_connect(d, err);
+}
+
+void postgres_disconnect(struct database *d)
+{
+    struct postgres_system *s = postgres_system(&d->system);
+    PQfinish(s->connection);
+    s->connection = NULL;
 }
 
 static void session_name(uint64_t owner, char out[32])
@@ -137,8 +144,9 @@ static void session_name(uint64_t owner, char out[32])
     snprintf(out, 32, "weir-%016llx", (unsigned long long)owner);
 }
 
-enum status postgres_name_session(struct postgres_system *s, uint64_t owner, struct error *err)
+enum status postgres_name_session(struct database *d, uint64_t owner, struct error *err)
 {
+    struct postgres_system *s = postgres_system(&d->system);
     char name[32];
     session_name(owner, name);
     s->db.owner = owner;
@@ -148,8 +156,9 @@ enum status postgres_name_session(struct postgres_system *s, uint64_t owner, str
                            "name a session of", NULL, err);
 }
 
-enum status postgres_end_sessions(struct postgres_system *s, uint64_t owner, struct error *err)
+enum status postgres_end_sessions(struct database *d, uint64_t owner, struct error *err)
 {
+    struct postgres_system *s = postgres_system(&d->system);
     char name[32];
     session_name(owner, name);
     struct parameters parameters = {0};

@@ -67,97 +67,25 @@ static enum status place_of_config(struct arena *arena, const struct doc *config
     return status;
 }
 
-static const char *place(const struct system *system)
-{
-    return database_of(system)->place;
-}
-
-static struct system *system_new(const char *place_text)
+static struct system *system_new(const char *place)
 {
     struct postgres_system *s = memory_alloc_zero(1, sizeof *s);
-    s->db.place = memory_copy_string(place_text);
-    s->db.name = memory_copy_string(place_text);
-    s->db.ops = &postgres_database_ops;
-    s->db.system.ops = &postgres_system_ops;
-    s->db.system.name = s->db.name;
+    database_init(&s->db, place, &postgres_database_ops, &postgres_system_ops);
     return &s->db.system;
-}
-
-static enum status system_connect(struct system *system, const struct doc *config,
-                                  const char *folder, struct error *err)
-{
-    struct postgres_system *s = postgres_system(system);
-    (void)err;
-    s->db.config = config;
-    s->db.folder = memory_copy_string(folder);
-    return STATUS_OK;
 }
 
 /* --- sessions --- */
 
-static void close_session(struct system *system)
-{
-    struct postgres_system *s = postgres_system(system);
-    for (uint32_t i = 0; i < system->sink_count; i++) {
-        postgres_table(system->sinks[i])->staged_in = NULL;
-        postgres_table(system->sinks[i])->is_prepared = false;
-    }
-    PQfinish(s->connection);
-    s->connection = NULL;
-    memory_free(s->db.pipeline);
-    s->db.pipeline = NULL;
-    s->db.is_in_doubt = false;
-    s->db.owner = 0;
-}
-
-static enum status open_as(struct system *system, const char *pipeline, bool is_reader,
-                           struct error *err)
-{
-    struct postgres_system *s = postgres_system(system);
-    s->db.pipeline = memory_copy_string(pipeline);
-    s->db.is_reader = is_reader;
-    enum status status = postgres_connect(s, err);
-    if (status == STATUS_OK) {
-        status = is_reader ? database_check_tables(&s->db, err) : database_make_tables(&s->db, err);
-    }
-    if (status == STATUS_OK && system->prepares && !is_reader) {
-        status = postgres_check_prepares(system, err);
-    }
-    if (status != STATUS_OK) {
-        close_session(system);
-    }
-    return status;
-}
-
 static enum status open_session(struct system *system, const char *pipeline, struct error *err)
 {
-    return open_as(system, pipeline, false, err);
-}
-
-static enum status open_reader(struct system *system, const char *pipeline, struct error *err)
-{
-    return open_as(system, pipeline, true, err);
-}
-
-static enum status prepare_sinks(struct system *system, struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        status = postgres_table_prepare(postgres_table(system->sinks[i]), false, err);
+    enum status status = database_open_session(system, pipeline, err);
+    if (status == STATUS_OK && system->prepares) {
+        status = postgres_check_prepares(system, err);
+        if (status != STATUS_OK) {
+            database_close_session(system);
+        }
     }
     return status;
-}
-
-static enum status begin(struct system *system, const struct progress *progresses, uint32_t count,
-                         const struct bytes *plan_texts, uint32_t plan_count, struct error *err)
-{
-    enum status status = prepare_sinks(system, err);
-    if (status == STATUS_OK && count > 0) {
-        status = postgres_name_session(postgres_system(system), progresses[0].owner, err);
-    }
-    return status == STATUS_OK
-               ? database_begin(system, progresses, count, plan_texts, plan_count, err)
-               : status;
 }
 
 static enum status take_over(struct system *system, const struct progress *progresses,
@@ -165,18 +93,7 @@ static enum status take_over(struct system *system, const struct progress *progr
                              struct error *err)
 {
     struct postgres_system *s = postgres_system(system);
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (i == 0 || progresses[i].owner != progresses[i - 1].owner) {
-            status = postgres_end_sessions(s, progresses[i].owner, err);
-        }
-    }
-    if (status == STATUS_OK) {
-        status = prepare_sinks(system, err);
-    }
-    if (status == STATUS_OK) {
-        status = postgres_name_session(s, owner, err);
-    }
+    enum status status = database_enter(system, progresses, count, owner, err);
     if (status == STATUS_OK) {
         /* What a former owner prepared at the last moment would be waited for for ever: RETRY then,
          * and who takes over looks again at what is prepared. */
@@ -189,46 +106,21 @@ static enum status take_over(struct system *system, const struct progress *progr
                                : status;
 }
 
-static enum status load_rejects(struct system *system, const struct source_partition *partition,
-                                const char *sink, int64_t from_offset, int64_t before_offset,
-                                kept_reject_visitor *reject, void *context, struct error *err)
-{
-    enum status status = postgres_reconnect(postgres_system(system), err);
-    return status == STATUS_OK ? database_load_rejects(system, partition, sink, from_offset,
-                                                       before_offset, reject, context, err)
-                               : status;
-}
-
-static void close_system(struct system *system)
-{
-    struct postgres_system *s = postgres_system(system);
-    for (uint32_t i = 0; i < system->sink_count; i++) {
-        struct postgres_table *t = postgres_table(system->sinks[i]);
-        table_base_fini(&t->base);
-        memory_free(t);
-    }
-    memory_free(system->sinks);
-    memory_free(s->db.folder);
-    memory_free(s->db.place);
-    memory_free(s->db.name);
-    memory_free(s);
-}
-
 const struct system_ops postgres_system_ops = {
     .kind = "postgres",
     .is_remote = true,
     .takes_forwarded = true,
     .plans_place = "table weir_plan",
-    .place = place,
+    .place = database_place,
     .open_session = open_session,
-    .open_reader = open_reader,
-    .close_session = close_session,
+    .open_reader = database_open_reader,
+    .close_session = database_close_session,
     .load = database_load,
     .load_first = database_load_first,
     .count_partitions = database_count_partitions,
-    .begin = begin,
+    .begin = database_start,
     .take_over = take_over,
-    .commit = postgres_commit,
+    .commit = database_commit,
     .prepare = postgres_prepare,
     .commit_prepared = postgres_commit_prepared,
     .rollback_prepared = postgres_rollback_prepared,
@@ -237,9 +129,9 @@ const struct system_ops postgres_system_ops = {
     .load_plan = database_load_plan,
     .load_segments = database_load_segments,
     .scan_rejects = database_scan_rejects,
-    .load_rejects = load_rejects,
+    .load_rejects = database_load_rejects,
     .examine = postgres_examine,
-    .close = close_system,
+    .close = database_close,
 };
 
 const struct sink_kind postgres_sink_kind = {
@@ -247,7 +139,7 @@ const struct sink_kind postgres_sink_kind = {
     .system_ops = &postgres_system_ops,
     .system_place = place_of_config,
     .system_new = system_new,
-    .system_connect = system_connect,
+    .system_connect = database_configure,
     .sink_add = postgres_sink_add,
     .each_row = postgres_each_row,
 };

@@ -13,7 +13,7 @@
  *      │ open   │────────────────────────▶│ RETRY │  (class passing: the same epoch again, over a new
  *      └───┬────┘                         └───────┘   connection if this one broke)
  *   COMMIT │ sent, no answer
- *      ┌───▼──────┐ database_resolve(): SELECT epoch, owner … FOR UPDATE waits for the old backend
+ *      ┌───▼──────┐ SELECT epoch, owner … FOR UPDATE waits for the old backend
  *      │ IN_DOUBT │──▶ epoch e: done │ e − 1 and mine: RETRY │ else FENCED
  *      └──────────┘
  *
@@ -44,15 +44,17 @@ static inline struct postgres_system *postgres_system(const struct system *syste
 /* --- session.c --- */
 
 /* A connection with the settings that commits need; RETRY when the server is away. */
-enum status postgres_connect(struct postgres_system *s, struct error *err) WEIR_MUST_USE;
+enum status postgres_connect(struct database *d, struct error *err) WEIR_MUST_USE;
 /* The same if the one that is there is broken. */
-enum status postgres_reconnect(struct postgres_system *s, struct error *err) WEIR_MUST_USE;
+enum status postgres_reconnect(struct database *d, struct error *err) WEIR_MUST_USE;
+
+void postgres_disconnect(struct database *d); /* fine when there is none */
 
 /* From now on the session bears the owner's name, after a reconnection too. */
-enum status postgres_name_session(struct postgres_system *s, uint64_t owner,
+enum status postgres_name_session(struct database *d, uint64_t owner,
                                   struct error *err) WEIR_MUST_USE;
 /* Ends the sessions that bear that owner's name. */
-enum status postgres_end_sessions(struct postgres_system *s, uint64_t owner,
+enum status postgres_end_sessions(struct database *d, uint64_t owner,
                                   struct error *err) WEIR_MUST_USE;
 
 /* What an answer that is an error asks for, as a status: RETRY (passing), FATAL (stop). A row's own
@@ -79,17 +81,6 @@ extern const struct database_ops postgres_database_ops;
 struct bytes postgres_bytes(const PGresult *result, int row, int column);
 /* A bigint column of a text result. */
 int64_t postgres_integer(const PGresult *result, int row, int column);
-
-/* --- commit.c --- */
-
-enum status postgres_commit(struct system *system, const struct epoch *epoch,
-                            struct progress *progresses, struct error *err);
-
-/* Writes the epoch in a transaction that stays open; after a failure it is rolled back. */
-enum status postgres_write_epoch(struct postgres_system *s, struct attempt *attempt,
-                                 struct error *err) WEIR_MUST_USE;
-/* Ends an open transaction, or the connection that it hangs on. */
-void postgres_roll_back(struct postgres_system *s);
 
 /* --- examine.c --- */
 
