@@ -1,6 +1,5 @@
 #include "connector/sqlite/table.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,24 +91,6 @@ static enum status fail_letter(const struct table_sink *s, struct locallog *log,
                      s->quoted, refusal->message);
 }
 
-static void refuse(const struct sink *sink, const struct table_outbox *o,
-                   const struct table_row *row, struct attempt *attempt)
-{
-    const struct table_mark *mark = &o->marks[row->mark];
-    struct reject reject = {
-        .sink = sink,
-        .origin = row->origin,
-        .source_partition = row->source_partition,
-        .attempt = row->attempt,
-        .hash = row->hash,
-        .code = mark->code,
-    };
-    static_assert(sizeof reject.message == sizeof mark->message, "a message is copied whole");
-    memcpy(reject.message, mark->message, sizeof reject.message);
-    table_row_record(o, row, &reject.record);
-    attempt_add_reject(attempt, &reject);
-}
-
 /* --- one row --- */
 
 static void bind_cell(sqlite3_stmt *statement, int index, const struct table_row *row,
@@ -194,7 +175,7 @@ static enum status write_row(struct table_sink *s, struct table_outbox *o, struc
         table_rows_mark(o, row, "sink.datatype", message);
     }
     if (row->mark != TABLE_ROW_UNMARKED) {
-        refuse(sink, o, row, attempt);
+        table_refuse_row(sink, o, row, attempt);
         return STATUS_OK;
     }
     bind_row(s, s->insert, row);
@@ -217,7 +198,7 @@ static enum status write_row(struct table_sink *s, struct table_outbox *o, struc
     }
     sqlite3_reset(s->insert);
     if (status == STATUS_OK && row->mark != TABLE_ROW_UNMARKED && !*out_redo) {
-        refuse(sink, o, row, attempt);
+        table_refuse_row(sink, o, row, attempt);
     }
     return status;
 }

@@ -1,5 +1,6 @@
 #include "connector/table/sink.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "connector/table/value.h"
@@ -172,4 +173,22 @@ void table_look_through(struct sink *sink, const struct sink *now)
     if (base->seen_by != NULL && base->seen_by != base->seen_of) {
         map_columns(base, base->seen_by);
     }
+}
+
+void table_refuse_row(const struct sink *sink, const struct table_outbox *outbox,
+                      const struct table_row *row, struct attempt *attempt)
+{
+    const struct table_mark *mark = &outbox->marks[row->mark];
+    struct reject reject = {
+        .sink = sink,
+        .origin = row->origin,
+        .source_partition = row->source_partition,
+        .attempt = row->attempt,
+        .hash = row->hash,
+        .code = mark->code,
+    };
+    static_assert(sizeof reject.message == sizeof mark->message, "a message is copied whole");
+    memcpy(reject.message, mark->message, sizeof reject.message);
+    table_row_record(outbox, row, &reject.record);
+    attempt_add_reject(attempt, &reject);
 }

@@ -9,6 +9,7 @@
 #ifndef WEIR_CONNECTOR_TABLE_SINK_H
 #define WEIR_CONNECTOR_TABLE_SINK_H
 
+#include "connector/attempt.h"
 #include "connector/sink.h"
 #include "connector/table/keys.h"
 #include "connector/table/letter.h"
@@ -45,6 +46,10 @@ enum status table_base_init(struct table_base *base, const char *name, bool is_d
                             const struct doc *config, const struct output_shape *shape,
                             struct error *err) WEIR_MUST_USE;
 void table_base_fini(struct table_base *base);
+
+/* A marked row becomes a reject of the attempt. */
+void table_refuse_row(const struct sink *sink, const struct table_outbox *outbox,
+                      const struct table_row *row, struct attempt *attempt);
 
 /* sink_ops of these names. */
 struct outbox *table_outbox_new(struct sink *sink);
