@@ -222,15 +222,6 @@ enum status database_check_table(const struct database_dialect *dialect, const s
     return status == STATUS_OK && !is_dlq ? check_columns(dialect, config, shape, err) : status;
 }
 
-void database_join_system(struct system *system, struct sink *sink)
-{
-    sink->system = system;
-    sink->index = system->sink_count;
-    system->sinks =
-        memory_realloc(system->sinks, (system->sink_count + 1) * sizeof(struct sink *));
-    system->sinks[system->sink_count++] = sink;
-}
-
 bool database_fits(enum content content, enum storage storage)
 {
     switch (content) {
@@ -484,17 +475,7 @@ enum status database_refuse_marked(const struct sink *sink, const char *quoted,
                              "constraints, or dead letters would be lost",
                              quoted, marked->message);
         }
-        struct reject reject = {
-            .sink = sink,
-            .origin = row->origin,
-            .source_partition = row->source_partition,
-            .attempt = row->attempt,
-            .hash = row->hash,
-            .code = marked->code,
-        };
-        memcpy(reject.message, marked->message, sizeof reject.message);
-        table_row_record(outbox, row, &reject.record);
-        attempt_add_reject(attempt, &reject);
+        table_refuse_row(sink, outbox, row, attempt);
     }
     return STATUS_OK;
 }

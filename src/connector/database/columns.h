@@ -58,6 +58,9 @@ struct database_dialect {
     const char *long_names; /* what becomes of a longer one: "cuts names at 63 bytes" */
     bool takes_nul;       /* in a text */
     const char *declared[CONTENT_COUNT];
+    const char *null;           /* behind the type of a column that may be null; "" or " NULL" */
+    const char *origin_columns; /* of CREATE TABLE: _weir_topic, _weir_partition, _weir_offset */
+    const char *table_options;  /* behind its brackets */
 };
 
 /* The keys of a table sink: table, mode, key, newest_by, create, evolve, types. */
@@ -78,9 +81,6 @@ enum status database_check_table(const struct database_dialect *dialect, const s
 enum status database_take_columns(const struct database_dialect *dialect,
                                   const struct table_base *base, const struct doc *config,
                                   struct database_column **out, struct error *err) WEIR_MUST_USE;
-/* The last step of sink_kind.sink_add: the sink joins its system. */
-void database_join_system(struct system *system, struct sink *sink);
-
 /* Whether a column of that storage keeps such content as it is, row by row refused values aside. */
 bool database_fits(enum content content, enum storage storage);
 

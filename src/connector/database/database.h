@@ -21,6 +21,7 @@
 #define WEIR_CONNECTOR_DATABASE_DATABASE_H
 
 #include "connector/attempt.h"
+#include "connector/registry.h"
 #include "connector/sink.h"
 #include "connector/source.h"
 
@@ -73,8 +74,9 @@ struct database_ops {
     enum status (*end_sessions)(struct database *database, uint64_t owner, struct error *err);
     /* Makes the table of a sink, or looks at what it is, for rows to come. */
     enum status (*prepare_sink)(struct sink *sink, struct error *err);
-    void (*forget_sink)(struct sink *sink); /* what was found so; the session ends */
-    void (*free_sink)(struct sink *sink);
+    void (*fini_sink)(struct sink *sink); /* what it has beside a struct database_table; may be NULL */
+    /* Whether the table of a sink is there. */
+    enum status (*find_table)(struct sink *sink, bool *out_there, struct error *err);
     /* Runs one statement. *out is the caller's (free). */
     enum status (*ask)(struct database *database, const char *sql,
                        const struct parameters *parameters, const char *doing,
@@ -141,6 +143,14 @@ enum status database_start(struct system *system, const struct progress *progres
                            uint32_t count, const struct bytes *plan_texts, uint32_t plan_count,
                            struct error *err);
 void database_close(struct system *system);
+/* For sink_kind.each_row: `read` visits all rows of a table, `name` as it is written in the
+ * configuration, over a connection that reads only. */
+enum status database_each_row(const struct sink_kind *kind, const struct doc *config,
+                              const char *folder,
+                              enum status (*read)(struct database *d, const char *name,
+                                                  place_row_visitor *visit, void *context,
+                                                  struct error *err),
+                              place_row_visitor *visit, void *context, struct error *err);
 /* The first half of take_over: the former owner's sessions are ended, the sinks' tables are there,
  * and the session bears the new owner's name. database_take_over() is the second. */
 enum status database_enter(struct system *system, const struct progress *progresses,

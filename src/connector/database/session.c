@@ -1,5 +1,5 @@
 /* The life of a session: the system with its configuration, connecting, first start, taking over. */
-#include "connector/database/database.h"
+#include "connector/database/table.h"
 
 void database_init(struct database *d, const char *place, const struct database_ops *ops,
                    const struct system_ops *system_ops)
@@ -31,7 +31,7 @@ void database_close_session(struct system *system)
     struct database *d = database_of(system);
     d->ops->disconnect(d);
     for (uint32_t i = 0; i < system->sink_count; i++) {
-        d->ops->forget_sink(system->sinks[i]);
+        database_table(system->sinks[i])->is_prepared = false;
     }
     memory_free(d->pipeline);
     d->pipeline = NULL;
@@ -108,11 +108,45 @@ void database_close(struct system *system)
 {
     struct database *d = database_of(system);
     for (uint32_t i = 0; i < system->sink_count; i++) {
-        d->ops->free_sink(system->sinks[i]);
+        if (d->ops->fini_sink != NULL) {
+            d->ops->fini_sink(system->sinks[i]);
+        }
+        database_table_free(database_table(system->sinks[i]));
     }
     memory_free(system->sinks);
     memory_free(d->folder);
     memory_free(d->place);
     memory_free(d->name);
     memory_free(d);
+}
+
+enum status database_each_row(const struct sink_kind *kind, const struct doc *config,
+                              const char *folder,
+                              enum status (*read)(struct database *d, const char *name,
+                                                  place_row_visitor *visit, void *context,
+                                                  struct error *err),
+                              place_row_visitor *visit, void *context, struct error *err)
+{
+    struct arena *arena = arena_new(1024);
+    char *place = NULL;
+    struct system *system = NULL;
+    enum status status = kind->system_place(arena, config, folder, &place, err);
+    if (status == STATUS_OK) {
+        system = kind->system_new(place);
+        status = kind->system_connect(system, config, folder, err);
+    }
+    if (status == STATUS_OK) {
+        struct database *d = database_of(system);
+        d->is_reader = true;
+        status = d->ops->connect(d, err);
+        if (status == STATUS_OK) {
+            status = read(d, grammar_string(config, "table", ""), visit, context, err);
+        }
+        d->ops->disconnect(d);
+    }
+    if (system != NULL) {
+        system->ops->close(system);
+    }
+    arena_free(arena);
+    return status;
 }

@@ -115,16 +115,14 @@ static enum status prepare_sink(struct sink *sink, struct error *err)
     return mysqldb_table_prepare(mysqldb_table(sink), false, err);
 }
 
-static void forget_sink(struct sink *sink)
-{
-    mysqldb_table(sink)->is_prepared = false;
-}
-
-static void free_sink(struct sink *sink)
+static void fini_sink(struct sink *sink)
 {
     buffer_fini(&mysqldb_table(sink)->numbers);
-    table_base_fini(table_base(sink));
-    memory_free(mysqldb_table(sink));
+}
+
+static enum status find_table(struct sink *sink, bool *out_there, struct error *err)
+{
+    return mysqldb_table_find(mysqldb_table(sink), out_there, err);
 }
 
 static enum status write_table(struct sink *sink, struct outbox *outbox, struct attempt *attempt,
@@ -140,8 +138,8 @@ const struct database_ops mysqldb_database_ops = {
     .name_session = mysqldb_name_session,
     .end_sessions = mysqldb_end_sessions,
     .prepare_sink = prepare_sink,
-    .forget_sink = forget_sink,
-    .free_sink = free_sink,
+    .fini_sink = fini_sink,
+    .find_table = find_table,
     .ask = ask,
     .change = change,
     .run = run,

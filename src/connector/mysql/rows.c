@@ -93,14 +93,16 @@ static enum status visit_rows(struct mysqldb_system *s, place_row_visitor *visit
     return status;
 }
 
-static enum status read_table(struct mysqldb_system *s, const char *quoted,
-                              place_row_visitor *visit, void *context, struct error *err)
+static enum status read_table(struct database *d, const char *name, place_row_visitor *visit,
+                              void *context, struct error *err)
 {
     enum { NO_SUCH_TABLE = 1146 };
-    struct buffer sql = {0};
+    struct mysqldb_system *s = mysqldb_system(&d->system);
+    struct arena *arena = arena_new(1024);
+    const char *quoted = database_quote_table(arena, mysqldb_dialect.quote, name);
+    const char *sql = arena_printf(arena, "SELECT * FROM %s", quoted);
     enum status status = STATUS_OK;
-    buffer_printf(&sql, "SELECT * FROM %s", quoted);
-    if (mysql_real_query(s->connection, buffer_string(&sql), (unsigned long)sql.size) == 0) {
+    if (mysql_real_query(s->connection, sql, (unsigned long)strlen(sql)) == 0) {
         status = visit_rows(s, visit, context, err);
     } else if (mysql_errno(s->connection) == NO_SUCH_TABLE) {
         status = error_set(err, STATUS_CONFIG, "table.missing",
@@ -109,35 +111,12 @@ static enum status read_table(struct mysqldb_system *s, const char *quoted,
     } else {
         status = mysqldb_failed(s, "read a table of", err);
     }
-    buffer_fini(&sql);
+    arena_free(arena);
     return status;
 }
 
 enum status mysqldb_each_row(const struct doc *config, const char *folder,
                              place_row_visitor *visit, void *context, struct error *err)
 {
-    struct arena *arena = arena_new(1024);
-    const char *quoted = database_quote_table(arena, mysqldb_dialect.quote,
-                                              grammar_string(config, "table", ""));
-    char *place = NULL;
-    struct system *system = NULL;
-    enum status status = mysqldb_sink_kind.system_place(arena, config, folder, &place, err);
-    if (status == STATUS_OK) {
-        system = mysqldb_sink_kind.system_new(place);
-        status = mysqldb_sink_kind.system_connect(system, config, folder, err);
-    }
-    if (status == STATUS_OK) {
-        struct mysqldb_system *s = mysqldb_system(system);
-        s->db.is_reader = true;
-        status = mysqldb_connect(&s->db, err);
-        if (status == STATUS_OK) {
-            status = read_table(s, quoted, visit, context, err);
-        }
-        mysqldb_disconnect(&s->db);
-    }
-    if (system != NULL) {
-        system->ops->close(system);
-    }
-    arena_free(arena);
-    return status;
+    return database_each_row(&mysqldb_sink_kind, config, folder, read_table, visit, context, err);
 }

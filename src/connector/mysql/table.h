@@ -13,7 +13,7 @@
 #ifndef WEIR_CONNECTOR_MYSQL_TABLE_H
 #define WEIR_CONNECTOR_MYSQL_TABLE_H
 
-#include "connector/database/columns.h"
+#include "connector/database/table.h"
 #include "connector/mysql/system.h"
 #include "connector/registry.h"
 
@@ -26,18 +26,12 @@ extern const struct database_dialect mysqldb_dialect;
 #define TABLE_PARAMETERS_MOST 65535u
 
 struct mysqldb_table {
-    struct table_base base; /* first */
-    const char *quoted;
+    struct database_table table; /* first */
     const char *schema; /* NULL: the connection's database */
     const char *name;
-    struct database_column *columns; /* [base.column_count] */
-    bool may_create;
-    bool may_add_columns;
 
     /* Once the table was looked at: */
-    bool is_prepared;
-    bool has_origin;     /* the table has the _weir_ columns */
-    bool *cuts_spaces;   /* [base.column_count]: a space at the end would be lost, or make no
+    bool *cuts_spaces;   /* [table.base.column_count]: a space at the end would be lost, or make no
                             difference to a key */
     const char *insert;  /* "INSERT INTO … VALUES " */
     const char *values;  /* "(?, …)" of one row */
@@ -57,7 +51,7 @@ static inline struct mysqldb_table *mysqldb_table(const struct sink *sink)
 
 static inline uint32_t mysqldb_parameter_count(const struct mysqldb_table *t)
 {
-    return t->base.column_count + (t->has_origin ? 3 : 0);
+    return t->table.base.column_count + (t->table.has_origin ? 3 : 0);
 }
 
 /* --- table_open.c --- */

@@ -11,10 +11,10 @@ static const char *const origins[] = {"_weir_topic", "_weir_partition", "_weir_o
  * newest_by, and a row that was there before weir came is the least of its newest_by. */
 static void write_wins(const struct mysqldb_table *t, struct buffer *sql)
 {
-    uint32_t newest = t->base.keys.newest_by;
+    uint32_t newest = t->table.base.keys.newest_by;
     if (newest != FIELD_NONE) {
-        const char *n = t->columns[newest].quoted;
-        bool is_text = t->columns[newest].storage == STORAGE_TEXT;
+        const char *n = t->table.columns[newest].quoted;
+        bool is_text = t->table.columns[newest].storage == STORAGE_TEXT;
         const char *open = is_text ? "CAST(" : "";
         const char *close = is_text ? " AS BINARY)" : "";
         buffer_printf(sql, "(VALUES(%s) IS NOT NULL AND %s IS NULL) OR %sVALUES(%s)%s > %s%s%s OR "
@@ -33,8 +33,8 @@ static void write_wins(const struct mysqldb_table *t, struct buffer *sql)
 
 static bool is_key(const struct mysqldb_table *t, uint32_t column)
 {
-    for (uint32_t i = 0; i < t->base.keys.count; i++) {
-        if (t->base.keys.columns[i] == column) {
+    for (uint32_t i = 0; i < t->table.base.keys.count; i++) {
+        if (t->table.base.keys.columns[i] == column) {
             return true;
         }
     }
@@ -55,9 +55,9 @@ static void write_assignment(const struct mysqldb_table *t, const char *column, 
 void mysqldb_write_update(const struct mysqldb_table *t, struct buffer *sql)
 {
     const char *before = " ON DUPLICATE KEY UPDATE ";
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        if (i != t->base.keys.newest_by && !is_key(t, i)) {
-            write_assignment(t, t->columns[i].quoted, before, sql);
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        if (i != t->table.base.keys.newest_by && !is_key(t, i)) {
+            write_assignment(t, t->table.columns[i].quoted, before, sql);
             before = ", ";
         }
     }
@@ -65,8 +65,8 @@ void mysqldb_write_update(const struct mysqldb_table *t, struct buffer *sql)
         write_assignment(t, origins[i], before, sql);
         before = ", ";
     }
-    if (t->base.keys.newest_by != FIELD_NONE && !is_key(t, t->base.keys.newest_by)) {
-        write_assignment(t, t->columns[t->base.keys.newest_by].quoted, before, sql);
+    if (t->table.base.keys.newest_by != FIELD_NONE && !is_key(t, t->table.base.keys.newest_by)) {
+        write_assignment(t, t->table.columns[t->table.base.keys.newest_by].quoted, before, sql);
     }
 }
 
@@ -76,21 +76,21 @@ static enum status refuse(const struct mysqldb_table *t, const char *code, struc
                           const char *what, const char *mend)
 {
     return error_set(err, STATUS_CONFIG, code, "table %s, which sink '%s' upserts into, %s; mend it: "
-                     "%s", t->quoted, t->base.sink.name, what, mend);
+                     "%s", t->table.quoted, t->table.base.sink.name, what, mend);
 }
 
 /* "`a`, `b`": the columns of the key. */
 static void write_key(const struct mysqldb_table *t, struct buffer *out)
 {
-    for (uint32_t i = 0; i < t->base.keys.count; i++) {
-        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->columns[t->base.keys.columns[i]].quoted);
+    for (uint32_t i = 0; i < t->table.base.keys.count; i++) {
+        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->table.columns[t->table.base.keys.columns[i]].quoted);
     }
 }
 
 static int key_of_name(const struct mysqldb_table *t, const char *name)
 {
-    for (uint32_t i = 0; i < t->base.keys.count; i++) {
-        if (strcasecmp(t->base.names[t->base.keys.columns[i]], name) == 0) {
+    for (uint32_t i = 0; i < t->table.base.keys.count; i++) {
+        if (strcasecmp(t->table.base.names[t->table.base.keys.columns[i]], name) == 0) {
             return (int)i;
         }
     }
@@ -101,7 +101,7 @@ static int key_of_name(const struct mysqldb_table *t, const char *name)
 static bool is_on_key(const struct mysqldb_table *t, const struct database_answer *answer,
                       uint32_t first, uint32_t end)
 {
-    bool fits = end - first == t->base.keys.count;
+    bool fits = end - first == t->table.base.keys.count;
     for (uint32_t i = first; i < end; i++) {
         /* An index on the beginning of a text takes different texts for one. */
         fits = fits && key_of_name(t, mysqldb_text(answer, i, 1)) >= 0 &&
@@ -112,7 +112,7 @@ static bool is_on_key(const struct mysqldb_table *t, const struct database_answe
 
 static enum status refuse_index(const struct mysqldb_table *t, const char *index, struct error *err)
 {
-    struct arena *arena = t->base.arena;
+    struct arena *arena = t->table.base.arena;
     const char *quoted = database_quote(arena, mysqldb_dialect.quote, index);
     return refuse(t, "sink.other_unique", err,
                   arena_printf(arena,
@@ -121,7 +121,7 @@ static enum status refuse_index(const struct mysqldb_table *t, const char *index
                                quoted),
                   strcmp(index, "PRIMARY") == 0
                       ? "make its primary key the sink's 'key', or write to another table"
-                      : arena_printf(arena, "ALTER TABLE %s DROP INDEX %s", t->quoted, quoted));
+                      : arena_printf(arena, "ALTER TABLE %s DROP INDEX %s", t->table.quoted, quoted));
 }
 
 static enum status check_indexes(const struct mysqldb_table *t,
@@ -147,7 +147,7 @@ static enum status check_indexes(const struct mysqldb_table *t,
         return STATUS_OK;
     }
     struct buffer mend = {0};
-    buffer_printf(&mend, "ALTER TABLE %s ADD %s (", t->quoted,
+    buffer_printf(&mend, "ALTER TABLE %s ADD %s (", t->table.quoted,
                   has_primary ? "UNIQUE INDEX" : "PRIMARY KEY");
     write_key(t, &mend);
     buffer_append_byte(&mend, ')');
@@ -160,22 +160,22 @@ static enum status check_indexes(const struct mysqldb_table *t,
 
 enum status mysqldb_table_check_key(struct mysqldb_table *t, struct error *err)
 {
-    if (!t->has_origin) {
+    if (!t->table.has_origin) {
         return refuse(t, "sink.no_origin", err,
                       "cannot tell which of two equally new rows stays, for it does not say where "
                       "they come from",
-                      arena_printf(t->base.arena,
+                      arena_printf(t->table.base.arena,
                                    "ALTER TABLE %s ADD COLUMN _weir_topic varchar(255), ADD COLUMN "
                                    "_weir_partition int, ADD COLUMN _weir_offset bigint (those "
                                    "that are not there)",
-                                   t->quoted));
+                                   t->table.quoted));
     }
     struct parameters parameters = {0};
     parameters_bytes(&parameters, t->schema == NULL ? BYTES_NONE : bytes_of_string(t->schema));
     parameters_text(&parameters, t->name);
     struct database_answer *answer = NULL;
     enum status status =
-        mysqldb_ask(mysqldb_system(t->base.sink.system),
+        mysqldb_ask(mysqldb_system(t->table.base.sink.system),
                     "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS"
                     " WHERE TABLE_SCHEMA = coalesce($1, DATABASE()) AND TABLE_NAME = $2"
                     " AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX",

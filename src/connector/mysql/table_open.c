@@ -6,7 +6,7 @@
 
 static struct mysqldb_system *system_of(const struct mysqldb_table *t)
 {
-    return mysqldb_system(t->base.sink.system);
+    return mysqldb_system(t->table.base.sink.system);
 }
 
 /* Parameters 1 and 2: the database (null: the connection's) and the table. */
@@ -34,25 +34,10 @@ enum status mysqldb_table_find(struct mysqldb_table *t, bool *out_there, struct 
     return status;
 }
 
-/* A table that cannot be made or changed is the operator's to mend. */
-static enum status change_table(struct mysqldb_table *t, struct buffer *sql, struct error *err)
-{
-    struct error detail = {0};
-    enum status status =
-        mysqldb_run(system_of(t), buffer_string(sql), "make the table of a sink in", &detail);
-    if (status == STATUS_FATAL) {
-        status = error_set(err, STATUS_CONFIG, "sink.not_writable", "sink '%s': %s",
-                           t->base.sink.name, detail.message);
-    } else if (status != STATUS_OK) {
-        status = error_set(err, status, detail.code, "%s", detail.message);
-    }
-    return status;
-}
-
 static bool is_key(const struct mysqldb_table *t, uint32_t column)
 {
-    for (uint32_t i = 0; i < t->base.keys.count; i++) {
-        if (t->base.keys.columns[i] == column) {
+    for (uint32_t i = 0; i < t->table.base.keys.count; i++) {
+        if (t->table.base.keys.columns[i] == column) {
             return true;
         }
     }
@@ -62,8 +47,8 @@ static bool is_key(const struct mysqldb_table *t, uint32_t column)
 /* A text that is a key has a length, and a collation for which only equal texts are equal. */
 static void declare_keys(struct mysqldb_table *t)
 {
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        struct database_column *column = &t->columns[i];
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        struct database_column *column = &t->table.columns[i];
         if (is_key(t, i) && strcmp(column->declared, mysqldb_dialect.declared[CONTENT_TEXT]) == 0) {
             column->declared =
                 system_of(t)->is_mariadb
@@ -76,30 +61,6 @@ static void declare_keys(struct mysqldb_table *t)
             column->declared = mysqldb_dialect.declared[CONTENT_TEXT];
         }
     }
-}
-
-static enum status create_table(struct mysqldb_table *t, struct error *err)
-{
-    const struct table_keys *keys = &t->base.keys;
-    struct buffer sql = {0};
-    buffer_printf(&sql, "CREATE TABLE IF NOT EXISTS %s (", t->quoted);
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        buffer_printf(&sql, "%s%s %s%s", i == 0 ? "" : ", ", t->columns[i].quoted,
-                      t->columns[i].declared, t->columns[i].required ? " NOT NULL" : " NULL");
-    }
-    if (!t->base.sink.is_dlq) {
-        buffer_append_string(&sql, ", _weir_topic varchar(255), _weir_partition int,"
-                                   " _weir_offset bigint");
-    }
-    for (uint32_t i = 0; i < keys->count; i++) {
-        buffer_printf(&sql, "%s%s%s", i == 0 ? ", PRIMARY KEY (" : ", ",
-                      t->columns[keys->columns[i]].quoted, i + 1 == keys->count ? ")" : "");
-    }
-    buffer_append_string(&sql, ") ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4"
-                               " COLLATE utf8mb4_bin");
-    enum status status = change_table(t, &sql, err);
-    buffer_fini(&sql);
-    return status;
 }
 
 /* --- columns --- */
@@ -165,25 +126,8 @@ static enum status refuse_column(const struct mysqldb_table *t,
     return error_set(err, STATUS_CONFIG, "sink.column_type",
                      "column %s of table %s is %s, which would change what sink '%s' writes, and "
                      "audit would call it altered; mend it: ALTER TABLE %s MODIFY COLUMN %s %s%s",
-                     column->quoted, t->quoted, is, t->base.sink.name, t->quoted, column->quoted,
+                     column->quoted, t->table.quoted, is, t->table.base.sink.name, t->table.quoted, column->quoted,
                      mended, column->required ? " NOT NULL" : "");
-}
-
-static enum status add_column(struct mysqldb_table *t, const struct database_column *column,
-                              bool is_reader, struct error *err)
-{
-    struct buffer sql = {0};
-    buffer_printf(&sql, "ALTER TABLE %s ADD COLUMN %s %s NULL", t->quoted, column->quoted,
-                  column->declared);
-    enum status status =
-        t->may_add_columns && !is_reader
-            ? change_table(t, &sql, err)
-            : error_set(err, STATUS_CONFIG, "sink.missing_column",
-                        "table %s has no column %s, which sink '%s' writes; add it: %s; or set "
-                        "'evolve: add_columns', or drop the field in transform.drop",
-                        t->quoted, column->quoted, t->base.sink.name, buffer_string(&sql));
-    buffer_fini(&sql);
-    return status;
 }
 
 static int find_row(const struct database_answer *columns, const char *name)
@@ -207,14 +151,14 @@ static enum status look_at_column(struct mysqldb_table *t, uint32_t index,
                                   const struct database_answer *columns, uint32_t row,
                                   struct error *err)
 {
-    struct database_column *column = &t->columns[index];
+    struct database_column *column = &t->table.columns[index];
     const char *collation = mysqldb_text(columns, row, COLLATION);
     column->storage = storage_of(columns, row);
     column->scale = column->storage == STORAGE_NUMERIC ? (int)mysqldb_integer(columns, row, SCALE)
                                                        : -1;
     if (!database_fits(column->content, column->storage)) {
         return refuse_column(t, column,
-                             arena_printf(t->base.arena, "%s %s",
+                             arena_printf(t->table.base.arena, "%s %s",
                                           mysqldb_text(columns, row, COLUMN_DECLARED),
                                           mysqldb_text(columns, row, EXTRA)),
                              column->declared, err);
@@ -228,8 +172,8 @@ static enum status look_at_column(struct mysqldb_table *t, uint32_t index,
     bool is_text_key = is_key(t, index) && column->storage == STORAGE_TEXT;
     if (is_text_key && !ends_with(collation, "_bin")) {
         return refuse_column(
-            t, column, arena_printf(t->base.arena, "a key of collation %s", collation),
-            arena_printf(t->base.arena, "%s CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+            t, column, arena_printf(t->table.base.arena, "a key of collation %s", collation),
+            arena_printf(t->table.base.arena, "%s CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
                          mysqldb_text(columns, row, COLUMN_DECLARED)),
             err);
     }
@@ -245,13 +189,13 @@ static enum status look_at_columns(struct mysqldb_table *t, bool is_reader, bool
     struct database_answer *columns = NULL;
     *out_added = false;
     enum status status = ask_columns(t, &columns, err);
-    for (uint32_t i = 0; i < t->base.column_count && status == STATUS_OK; i++) {
-        int row = find_row(columns, t->base.names[i]);
+    for (uint32_t i = 0; i < t->table.base.column_count && status == STATUS_OK; i++) {
+        int row = find_row(columns, t->table.base.names[i]);
         *out_added = *out_added || row < 0;
-        status = row < 0 ? add_column(t, &t->columns[i], is_reader, err)
+        status = row < 0 ? database_table_add_column(&t->table, &t->table.columns[i], is_reader, err)
                          : look_at_column(t, i, columns, (uint32_t)row, err);
     }
-    t->has_origin = status == STATUS_OK && !t->base.sink.is_dlq &&
+    t->table.has_origin = status == STATUS_OK && !t->table.base.sink.is_dlq &&
                     find_row(columns, "_weir_topic") >= 0 &&
                     find_row(columns, "_weir_partition") >= 0 &&
                     find_row(columns, "_weir_offset") >= 0;
@@ -278,7 +222,7 @@ static enum status check_engine(struct mysqldb_table *t, struct error *err)
                            "table %s of sink '%s' is %s: what is not InnoDB rolls nothing back, so "
                            "rows would be doubled by a crash; mend it: ALTER TABLE %s ENGINE = "
                            "InnoDB",
-                           t->quoted, t->base.sink.name, mysqldb_text(answer, 0, 0), t->quoted);
+                           t->table.quoted, t->table.base.sink.name, mysqldb_text(answer, 0, 0), t->table.quoted);
     }
     mysqldb_free(answer);
     return status;
@@ -288,15 +232,15 @@ static enum status check_engine(struct mysqldb_table *t, struct error *err)
 
 static void write_statements(struct mysqldb_table *t)
 {
-    struct arena *arena = t->base.arena;
+    struct arena *arena = t->table.base.arena;
     struct buffer sql = {0};
     struct buffer values = {0};
-    buffer_printf(&sql, "INSERT INTO %s (", t->quoted);
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        buffer_printf(&sql, "%s%s", i == 0 ? "" : ", ", t->columns[i].quoted);
+    buffer_printf(&sql, "INSERT INTO %s (", t->table.quoted);
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        buffer_printf(&sql, "%s%s", i == 0 ? "" : ", ", t->table.columns[i].quoted);
     }
     buffer_printf(&sql, "%s) VALUES ",
-                  t->has_origin ? ", _weir_topic, _weir_partition, _weir_offset" : "");
+                  t->table.has_origin ? ", _weir_topic, _weir_partition, _weir_offset" : "");
     for (uint32_t i = 0; i < mysqldb_parameter_count(t); i++) {
         buffer_append_string(&values, i == 0 ? "(?" : ",?");
     }
@@ -304,22 +248,12 @@ static void write_statements(struct mysqldb_table *t)
     t->insert = arena_copy_string(arena, buffer_string(&sql));
     t->values = arena_copy_string(arena, buffer_string(&values));
     buffer_clear(&sql);
-    if (t->base.keys.is_upsert) {
+    if (t->table.base.keys.is_upsert) {
         mysqldb_write_update(t, &sql);
     }
     t->update = arena_copy_string(arena, buffer_string(&sql));
     buffer_fini(&values);
     buffer_fini(&sql);
-}
-
-static enum status make(struct mysqldb_table *t, struct error *err)
-{
-    return t->may_create
-               ? create_table(t, err)
-               : error_set(err, STATUS_CONFIG, "sink.missing_table",
-                           "there is no table %s for sink '%s', and 'create: never' is set; "
-                           "make it, or set 'create: if_missing'",
-                           t->quoted, t->base.sink.name);
 }
 
 enum status mysqldb_table_prepare(struct mysqldb_table *t, bool is_reader, struct error *err)
@@ -331,7 +265,7 @@ enum status mysqldb_table_prepare(struct mysqldb_table *t, bool is_reader, struc
     }
     declare_keys(t);
     if (!is_there) {
-        status = make(t, err);
+        status = database_table_make(&t->table, err);
     }
     if (status == STATUS_OK && !is_reader) {
         status = check_engine(t, err);
@@ -344,12 +278,12 @@ enum status mysqldb_table_prepare(struct mysqldb_table *t, bool is_reader, struc
     if (status == STATUS_OK && was_added) {
         status = look_at_columns(t, true, &was_added, err);
     }
-    if (status == STATUS_OK && t->base.keys.is_upsert && !is_reader) {
+    if (status == STATUS_OK && t->table.base.keys.is_upsert && !is_reader) {
         status = mysqldb_table_check_key(t, err);
     }
     if (status == STATUS_OK) {
         write_statements(t);
     }
-    t->is_prepared = status == STATUS_OK;
+    t->table.is_prepared = status == STATUS_OK;
     return status;
 }

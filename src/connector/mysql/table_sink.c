@@ -20,50 +20,26 @@ const struct database_dialect mysqldb_dialect = {
                  [CONTENT_TEXT] = "longtext",
                  [CONTENT_TIME] = "datetime(6)",
                  [CONTENT_JSON] = "json"},
+    .null = " NULL",
+    .origin_columns = ", _weir_topic varchar(255), _weir_partition int, _weir_offset bigint",
+    .table_options = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
 };
 
 /* --- audit --- */
-
-static enum status is_there(struct sink *sink, bool *out_there, struct error *err)
-{
-    return mysqldb_table_find(mysqldb_table(sink), out_there, err);
-}
-
-static enum status is_empty(struct sink *sink, bool *out_empty, struct error *err)
-{
-    struct mysqldb_table *t = mysqldb_table(sink);
-    bool exists = false;
-    *out_empty = true;
-    enum status status = is_there(sink, &exists, err);
-    if (status != STATUS_OK || !exists) {
-        return status;
-    }
-    struct buffer sql = {0};
-    buffer_printf(&sql, "SELECT 1 FROM %s LIMIT 1", t->quoted);
-    struct database_answer *answer = NULL;
-    status = mysqldb_ask(mysqldb_system(sink->system), buffer_string(&sql), NULL,
-                         "look into a table of", &answer, err);
-    if (status == STATUS_OK) {
-        *out_empty = mysqldb_row_count(answer) == 0;
-        mysqldb_free(answer);
-    }
-    buffer_fini(&sql);
-    return status;
-}
 
 /* Columns in the form that a row's hash is over: times as table_value() makes them. */
 static void write_selection(const struct mysqldb_table *t, struct buffer *sql)
 {
     buffer_append_string(sql, "SELECT ");
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        const struct database_column *column = &t->columns[i];
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        const struct database_column *column = &t->table.columns[i];
         buffer_printf(sql, column->storage == STORAGE_TIME
                                ? "%sDATE_FORMAT(%s, '%%Y-%%m-%%dT%%H:%%i:%%s.%%fZ')"
                                : "%s%s",
                       i == 0 ? "" : ", ", column->quoted);
     }
     buffer_printf(sql, "%s FROM %s",
-                  t->has_origin ? ", _weir_topic, _weir_partition, _weir_offset" : "", t->quoted);
+                  t->table.has_origin ? ", _weir_topic, _weir_partition, _weir_offset" : "", t->table.quoted);
 }
 
 /* One column of the row that was fetched. */
@@ -90,7 +66,7 @@ struct scan {
 
 static enum status scan_failed(struct scan *scan, struct error *err)
 {
-    return mysqldb_error(mysqldb_system(scan->t->base.sink.system),
+    return mysqldb_error(mysqldb_system(scan->t->table.base.sink.system),
                          mysql_stmt_errno(scan->statement), mysql_stmt_sqlstate(scan->statement),
                          mysql_stmt_error(scan->statement), "read a table of", err);
 }
@@ -98,10 +74,10 @@ static enum status scan_failed(struct scan *scan, struct error *err)
 /* What a column comes as; a double in binary, for its digits are not all in the text. */
 static enum enum_field_types wire_type(const struct scan *scan, uint32_t index)
 {
-    if (index >= scan->t->base.column_count) {
-        return index - scan->t->base.column_count == 0 ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG;
+    if (index >= scan->t->table.base.column_count) {
+        return index - scan->t->table.base.column_count == 0 ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG;
     }
-    switch (scan->t->columns[index].storage) {
+    switch (scan->t->table.columns[index].storage) {
     case STORAGE_BOOL:
     case STORAGE_INTEGER:
         return MYSQL_TYPE_LONGLONG;
@@ -163,8 +139,8 @@ static struct value stored_value(const struct scan *scan, uint32_t index)
     case MYSQL_TYPE_DOUBLE:
         return (struct value){.type = VALUE_DOUBLE, .real = cell->real};
     default:
-        if (scan->t->columns[index].storage == STORAGE_NUMERIC) {
-            return database_stored_number(&scan->t->columns[index],
+        if (scan->t->table.columns[index].storage == STORAGE_NUMERIC) {
+            return database_stored_number(&scan->t->table.columns[index],
                                           (const char *)cell->text.data);
         }
         return (struct value){.type = VALUE_TEXT,
@@ -175,7 +151,7 @@ static struct value stored_value(const struct scan *scan, uint32_t index)
 static enum status visit_row(struct scan *scan, struct error *err)
 {
     const struct mysqldb_table *t = scan->t;
-    uint32_t count = t->base.column_count;
+    uint32_t count = t->table.base.column_count;
     enum status status = fetch_texts(scan, err);
     if (status != STATUS_OK) {
         return status;
@@ -183,8 +159,8 @@ static enum status visit_row(struct scan *scan, struct error *err)
     for (uint32_t i = 0; i < count; i++) {
         scan->values[i] = stored_value(scan, i);
     }
-    const struct fetched *origin = &scan->cells[t->base.sink.is_dlq ? LETTER_TOPIC : count];
-    bool known = (t->base.sink.is_dlq || t->has_origin) && !origin[0].is_null;
+    const struct fetched *origin = &scan->cells[t->table.base.sink.is_dlq ? LETTER_TOPIC : count];
+    bool known = (t->table.base.sink.is_dlq || t->table.has_origin) && !origin[0].is_null;
     char partition[24];
     snprintf(partition, sizeof partition, "%lld", known ? (long long)origin[1].integer : 0);
     table_value_text(scan->values, count, &scan->text);
@@ -192,7 +168,7 @@ static enum status visit_row(struct scan *scan, struct error *err)
         .hash = value_hash(scan->secret, scan->values, count),
         .origin_topic = known ? (const char *)origin[0].text.data : NULL,
         .origin_partition = !known ? NULL
-                            : t->base.sink.is_dlq ? (const char *)origin[1].text.data
+                            : t->table.base.sink.is_dlq ? (const char *)origin[1].text.data
                                                   : partition,
         .origin_offset = known ? origin[2].integer : -1,
         .text = bytes_of(scan->text.data, scan->text.size),
@@ -227,7 +203,7 @@ static enum status scan_table(struct scan *scan, struct error *err)
     uint32_t count = scan->count;
     write_selection(scan->t, &sql);
     scan->statement =
-        mysql_stmt_init(mysqldb_system(scan->t->base.sink.system)->connection);
+        mysql_stmt_init(mysqldb_system(scan->t->table.base.sink.system)->connection);
     check(scan->statement != NULL);
     scan->values = memory_alloc_zero(count + 1, sizeof *scan->values);
     scan->cells = memory_alloc_zero(count + 1, sizeof *scan->cells);
@@ -250,8 +226,8 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
 {
     struct mysqldb_table *t = mysqldb_table(sink);
     bool exists = false;
-    enum status status = is_there(sink, &exists, err);
-    if (status == STATUS_OK && exists && !t->is_prepared) {
+    enum status status = database_table_is_there(sink, &exists, err);
+    if (status == STATUS_OK && exists && !t->table.is_prepared) {
         status = mysqldb_table_prepare(t, true, err);
     }
     if (status != STATUS_OK || !exists) {
@@ -271,8 +247,8 @@ const struct sink_ops mysqldb_table_ops = {
     .outbox_free = table_outbox_free,
     .append_row = table_append_row,
     .append_dead_letter = table_append_dead_letter,
-    .is_empty = is_empty,
-    .is_there = is_there,
+    .is_empty = database_table_is_empty,
+    .is_there = database_table_is_there,
     .scan = scan_rows,
     .key_row = table_key_row,
     .is_keyed = table_is_keyed,
@@ -284,41 +260,30 @@ const struct sink_ops mysqldb_table_ops = {
 
 /* --- making a sink --- */
 
-static void name_table(struct mysqldb_table *t, const char *table)
+/* "schema.table", or a table of the connection's database. */
+static void name_table(struct mysqldb_table *t)
 {
-    struct arena *arena = t->base.arena;
+    struct arena *arena = t->table.base.arena;
+    const char *table = t->table.base.address;
     const char *dot = strchr(table, '.');
-    t->base.address = arena_copy_string(arena, table);
-    t->quoted = database_quote_table(arena, mysqldb_dialect.quote, table);
     t->schema = dot == NULL ? NULL : arena_printf(arena, "%.*s", (int)(dot - table), table);
-    t->name = dot == NULL ? t->base.address : arena_copy_string(arena, dot + 1);
+    t->name = dot == NULL ? table : arena_copy_string(arena, dot + 1);
 }
 
 enum status mysqldb_sink_add(struct system *system, const char *name, bool is_dlq,
                              const struct doc *config, const struct output_shape *shape,
                              struct sink **out, struct error *err)
 {
+    struct database_table *table = NULL;
     enum status status =
-        database_check_table(&mysqldb_dialect, config, system, is_dlq, shape, err);
+        database_table_new(sizeof(struct mysqldb_table), &mysqldb_dialect, &mysqldb_table_ops,
+                           system, name, is_dlq, config, shape, &table, err);
     if (status != STATUS_OK) {
         return status;
     }
-    struct mysqldb_table *t = memory_alloc_zero(1, sizeof *t);
-    status = table_base_init(&t->base, name, is_dlq, config, shape, err);
-    if (status == STATUS_OK) {
-        status = database_take_columns(&mysqldb_dialect, &t->base, config, &t->columns, err);
-    }
-    if (status != STATUS_OK) {
-        table_base_fini(&t->base);
-        memory_free(t);
-        return status;
-    }
-    t->cuts_spaces = arena_alloc_zero(t->base.arena, t->base.column_count + 1, 1);
-    name_table(t, grammar_string(config, "table", ""));
-    t->base.sink.ops = &mysqldb_table_ops;
-    t->may_create = strcmp(grammar_string(config, "create", "if_missing"), "never") != 0;
-    t->may_add_columns = strcmp(grammar_string(config, "evolve", "refuse"), "refuse") != 0;
-    database_join_system(system, &t->base.sink);
-    *out = &t->base.sink;
+    struct mysqldb_table *t = mysqldb_table(&table->base.sink);
+    t->cuts_spaces = arena_alloc_zero(table->base.arena, table->base.column_count + 1, 1);
+    name_table(t);
+    *out = &table->base.sink;
     return STATUS_OK;
 }

@@ -112,7 +112,7 @@ static void bind_cell(struct mysqldb_table *t, uint32_t index, const struct tabl
                       MYSQL_BIND *out)
 {
     const struct table_cell *cell = &row->cells[index];
-    enum storage storage = t->columns[index].storage;
+    enum storage storage = t->table.columns[index].storage;
     if (cell->type == VALUE_TEXT) {
         struct bytes text = table_row_text(row, cell);
         /* datetime takes "2026-01-31T12:34:56.000000" and calls the Z behind it garbage. */
@@ -134,13 +134,13 @@ static void bind_rows(struct writer *w, size_t first, size_t count)
     MYSQL_BIND *at = t->binds;
     /* Parameters point into it: it must not move. */
     buffer_clear(&t->numbers);
-    (void)buffer_reserve(&t->numbers, size_mul(size_mul(count, t->base.column_count), NUMBER_BYTES));
+    (void)buffer_reserve(&t->numbers, size_mul(size_mul(count, t->table.base.column_count), NUMBER_BYTES));
     for (size_t i = first; i < first + count; i++) {
         const struct table_row *row = w->rows[i];
-        for (uint32_t k = 0; k < t->base.column_count; k++) {
+        for (uint32_t k = 0; k < t->table.base.column_count; k++) {
             bind_cell(t, k, row, at++);
         }
-        if (t->has_origin) {
+        if (t->table.has_origin) {
             bind(at++, MYSQL_TYPE_STRING, row->origin->topic, strlen(row->origin->topic));
             bind(at++, MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
             bind(at++, MYSQL_TYPE_LONGLONG, &row->offset, sizeof row->offset);
@@ -344,7 +344,7 @@ static enum status check_sizes(const struct writer *w, struct error *err)
                              "a row of table %s (%s) is larger than the server's max_allowed_packet "
                              "of %zu bytes; SET GLOBAL max_allowed_packet = %zu (and in its file of "
                              "settings), then start again; nothing is lost",
-                             w->t->quoted, w->s->db.place, w->s->packet_bytes,
+                             w->t->table.quoted, w->s->db.place, w->s->packet_bytes,
                              (bytes / 1048576 + 1) * 4 * 1048576);
         }
     }
@@ -367,7 +367,7 @@ static void mark_spaces(struct writer *w)
             if (text.size > 0 && text.data[text.size - 1] == ' ') {
                 snprintf(message, sizeof message,
                          "column %s: its type or collation makes nothing of a space at the end",
-                         w->t->columns[k].quoted);
+                         w->t->table.columns[k].quoted);
                 table_rows_mark(w->outbox, row, "sink.datatype", message);
                 break;
             }
@@ -412,7 +412,7 @@ enum status mysqldb_table_write(struct mysqldb_table *t, struct outbox *outbox,
                                 struct attempt *attempt, struct error *err)
 {
     struct writer w = {.t = t,
-                       .s = mysqldb_system(t->base.sink.system),
+                       .s = mysqldb_system(t->table.base.sink.system),
                        .outbox = table_outbox(outbox)};
     if (outbox->row_count == 0) {
         return STATUS_OK;
@@ -422,12 +422,12 @@ enum status mysqldb_table_write(struct mysqldb_table *t, struct outbox *outbox,
                                      sizeof *t->binds);
     }
     table_rows_unmark(w.outbox);
-    database_mark_changes(&mysqldb_dialect, t->columns, w.outbox);
+    database_mark_changes(&mysqldb_dialect, t->table.columns, w.outbox);
     mark_spaces(&w);
     w.rows = memory_alloc(size_mul(outbox->row_count, sizeof(struct table_row *)));
     enum status status = write_all(&w, err);
     memory_free(w.rows);
     return status == STATUS_OK
-               ? database_refuse_marked(&t->base.sink, t->quoted, w.outbox, attempt, err)
+               ? database_refuse_marked(&t->table.base.sink, t->table.quoted, w.outbox, attempt, err)
                : status;
 }

@@ -3,19 +3,10 @@
 
 #include "connector/postgres/table.h"
 
-/* A stage that was made in a transaction that is gone is gone too; one of an earlier transaction is
- * still there, and made only if it is not. */
-static void forget_stages(struct postgres_system *s)
-{
-    for (uint32_t i = 0; i < s->db.system.sink_count; i++) {
-        postgres_table(s->db.system.sinks[i])->staged_in = NULL;
-    }
-}
-
 static void roll_back(struct database *d)
 {
     struct postgres_system *s = postgres_system(&d->system);
-    forget_stages(s);
+    postgres_forget_stages(s);
     PQclear(PQexec(s->connection, "ROLLBACK"));
     if (PQtransactionStatus(s->connection) != PQTRANS_IDLE) {
         /* In the middle of a COPY, say: the server rolls back what hangs on the connection. */
@@ -35,7 +26,7 @@ static enum status send_commit(struct database *d, struct error *err)
     if (!is_committed) {
         s->db.is_in_doubt = PQstatus(s->connection) != CONNECTION_OK;
         status = postgres_error(s, result, "commit to", err);
-        forget_stages(s);
+        postgres_forget_stages(s);
     }
     PQclear(result);
     return status;
@@ -157,16 +148,9 @@ static enum status prepare_sink(struct sink *sink, struct error *err)
     return postgres_table_prepare(postgres_table(sink), false, err);
 }
 
-static void forget_sink(struct sink *sink)
+static enum status find_table(struct sink *sink, bool *out_there, struct error *err)
 {
-    postgres_table(sink)->staged_in = NULL;
-    postgres_table(sink)->is_prepared = false;
-}
-
-static void free_sink(struct sink *sink)
-{
-    table_base_fini(table_base(sink));
-    memory_free(postgres_table(sink));
+    return postgres_table_find(postgres_table(sink), out_there, err);
 }
 
 static enum status write_table(struct sink *sink, struct outbox *outbox, struct attempt *attempt,
@@ -182,8 +166,7 @@ const struct database_ops postgres_database_ops = {
     .name_session = postgres_name_session,
     .end_sessions = postgres_end_sessions,
     .prepare_sink = prepare_sink,
-    .forget_sink = forget_sink,
-    .free_sink = free_sink,
+    .find_table = find_table,
     .ask = ask,
     .change = change,
     .run = run,

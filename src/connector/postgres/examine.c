@@ -80,7 +80,7 @@ static enum status examine_server(const struct examination *e, struct error *err
 /* Rights that a commit needs: an upsert reads and changes rows. */
 static const char *rights_of(const struct postgres_table *t)
 {
-    return t->base.keys.is_upsert ? "INSERT, SELECT, UPDATE" : "INSERT";
+    return t->table.base.keys.is_upsert ? "INSERT, SELECT, UPDATE" : "INSERT";
 }
 
 static void judge_table(const struct examination *e, const struct postgres_table *t,
@@ -90,23 +90,23 @@ static void judge_table(const struct examination *e, const struct postgres_table
     char remedy[600];
     const char *user = PQgetvalue(result, 0, 1);
     if (!is_true(result, 0)) {
-        (void)snprintf(what, sizeof what, "%s may not write to table %s", user, t->quoted);
-        (void)snprintf(remedy, sizeof remedy, "GRANT %s ON %s TO \"%s\"", rights_of(t), t->quoted,
+        (void)snprintf(what, sizeof what, "%s may not write to table %s", user, t->table.quoted);
+        (void)snprintf(remedy, sizeof remedy, "GRANT %s ON %s TO \"%s\"", rights_of(t), t->table.quoted,
                        user);
         find(e, true, about, what, remedy);
         return;
     }
     const char *indexes = PQgetvalue(result, 0, 2);
     const char *triggers = PQgetvalue(result, 0, 3);
-    (void)snprintf(what, sizeof what, "table %s, %s%s%s: rows go by COPY in %s form%s%s%s", t->quoted,
-                   t->base.keys.is_upsert ? "upsert, key held unique by " : "append",
-                   t->base.keys.is_upsert ? indexes : "",
-                   t->has_origin || t->base.sink.is_dlq ? "" : ", without columns of origin",
+    (void)snprintf(what, sizeof what, "table %s, %s%s%s: rows go by COPY in %s form%s%s%s", t->table.quoted,
+                   t->table.base.keys.is_upsert ? "upsert, key held unique by " : "append",
+                   t->table.base.keys.is_upsert ? indexes : "",
+                   t->table.has_origin || t->table.base.sink.is_dlq ? "" : ", without columns of origin",
                    t->is_binary ? "binary" : "text",
-                   t->base.keys.is_upsert ? " through a temporary table" : "",
+                   t->table.base.keys.is_upsert ? " through a temporary table" : "",
                    triggers[0] == '\0' ? "" : "; each runs triggers: ", triggers);
     find(e, false, about, what,
-         t->has_origin || t->base.sink.is_dlq
+         t->table.has_origin || t->table.base.sink.is_dlq
              ? ""
              : "audit finds a row by its content only: add _weir_topic text, _weir_partition "
                "integer, _weir_offset bigint");
@@ -114,9 +114,9 @@ static void judge_table(const struct examination *e, const struct postgres_table
 
 static void write_key_names(const struct postgres_table *t, struct buffer *out)
 {
-    const struct table_keys *keys = &t->base.keys;
+    const struct table_keys *keys = &t->table.base.keys;
     for (uint32_t i = 0; i < keys->count; i++) {
-        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->columns[keys->columns[i]].quoted);
+        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->table.columns[keys->columns[i]].quoted);
     }
 }
 
@@ -127,7 +127,7 @@ static enum status ask_table(const struct examination *e, const struct postgres_
     struct buffer key = {0};
     struct parameters parameters = {0};
     write_key_names(t, &key);
-    parameters_text(&parameters, t->quoted);
+    parameters_text(&parameters, t->table.quoted);
     parameters_text(&parameters, rights_of(t));
     parameters_text(&parameters, buffer_string(&key));
     enum status status = postgres_ask(
@@ -151,8 +151,8 @@ static enum status examine_table(const struct examination *e, struct postgres_ta
                                  struct error *err)
 {
     char about[256];
-    const char *name = t->base.sink.name;
-    (void)snprintf(about, sizeof about, t->base.sink.is_dlq ? "%s" : "sink %s", name);
+    const char *name = t->table.base.sink.name;
+    (void)snprintf(about, sizeof about, t->table.base.sink.is_dlq ? "%s" : "sink %s", name);
     bool is_there = false;
     enum status status = postgres_table_find(t, &is_there, err);
     if (status != STATUS_OK) {
@@ -160,9 +160,9 @@ static enum status examine_table(const struct examination *e, struct postgres_ta
     }
     if (!is_there) {
         char what[300];
-        (void)snprintf(what, sizeof what, "there is no table %s%s", t->quoted,
-                       t->may_create ? "; the next run makes it" : ", and 'create: never' is set");
-        find(e, !t->may_create, about, what, t->may_create ? "" : "make it");
+        (void)snprintf(what, sizeof what, "there is no table %s%s", t->table.quoted,
+                       t->table.may_create ? "; the next run makes it" : ", and 'create: never' is set");
+        find(e, !t->table.may_create, about, what, t->table.may_create ? "" : "make it");
         return STATUS_OK;
     }
     PGresult *result = NULL;

@@ -42,51 +42,25 @@ static enum status check_table(struct postgres_system *s, const char *name, cons
     return status;
 }
 
-static enum status read_table(struct postgres_system *s, const char *quoted,
-                              place_row_visitor *visit, void *context, struct error *err)
+static enum status read_table(struct database *d, const char *name, place_row_visitor *visit,
+                              void *context, struct error *err)
 {
-    struct buffer sql = {0};
-    buffer_printf(&sql, "SELECT row_to_json(t) FROM %s AS t", quoted);
-    enum status status = STATUS_OK;
-    if (PQsendQuery(s->connection, buffer_string(&sql)) != 1 ||
-        PQsetSingleRowMode(s->connection) != 1) {
-        status = postgres_error(s, NULL, "read a table of", err);
-    } else {
-        status = visit_rows(s, visit, context, err);
+    struct postgres_system *s = postgres_system(&d->system);
+    struct arena *arena = arena_new(1024);
+    const char *quoted = database_quote_table(arena, postgres_dialect.quote, name);
+    const char *sql = arena_printf(arena, "SELECT row_to_json(t) FROM %s AS t", quoted);
+    enum status status = check_table(s, name, quoted, err);
+    if (status == STATUS_OK) {
+        status = PQsendQuery(s->connection, sql) == 1 && PQsetSingleRowMode(s->connection) == 1
+                     ? visit_rows(s, visit, context, err)
+                     : postgres_error(s, NULL, "read a table of", err);
     }
-    buffer_fini(&sql);
+    arena_free(arena);
     return status;
 }
 
 enum status postgres_each_row(const struct doc *config, const char *folder,
                               place_row_visitor *visit, void *context, struct error *err)
 {
-    struct arena *arena = arena_new(1024);
-    const char *name = grammar_string(config, "table", "");
-    const char *quoted = database_quote_table(arena, postgres_dialect.quote, name);
-    char *place = NULL;
-    struct system *system = NULL;
-    enum status status = postgres_sink_kind.system_place(arena, config, folder, &place, err);
-    if (status == STATUS_OK) {
-        system = postgres_sink_kind.system_new(place);
-        status = postgres_sink_kind.system_connect(system, config, folder, err);
-    }
-    if (status == STATUS_OK) {
-        struct postgres_system *s = postgres_system(system);
-        s->db.is_reader = true;
-        status = postgres_connect(&s->db, err);
-        if (status == STATUS_OK) {
-            status = check_table(s, name, quoted, err);
-        }
-        if (status == STATUS_OK) {
-            status = read_table(s, quoted, visit, context, err);
-        }
-        PQfinish(s->connection);
-        s->connection = NULL;
-    }
-    if (system != NULL) {
-        system->ops->close(system);
-    }
-    arena_free(arena);
-    return status;
+    return database_each_row(&postgres_sink_kind, config, folder, read_table, visit, context, err);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "connector/postgres/sqlstate.h"
-#include "connector/postgres/system.h"
+#include "connector/postgres/table.h"
 #include "connector/secret.h"
 #include "os/secret.h"
 
@@ -132,9 +132,17 @@ enum status postgres_reconnect(struct database *d, struct error *err)
                                                                       : postgres_connect(d, err);
 }
 
+void postgres_forget_stages(struct postgres_system *s)
+{
+    for (uint32_t i = 0; i < s->db.system.sink_count; i++) {
+        postgres_table(s->db.system.sinks[i])->staged_in = NULL;
+    }
+}
+
 void postgres_disconnect(struct database *d)
 {
     struct postgres_system *s = postgres_system(&d->system);
+    postgres_forget_stages(s);
     PQfinish(s->connection);
     s->connection = NULL;
 }

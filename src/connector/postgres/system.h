@@ -49,6 +49,9 @@ enum status postgres_connect(struct database *d, struct error *err) WEIR_MUST_US
 enum status postgres_reconnect(struct database *d, struct error *err) WEIR_MUST_USE;
 
 void postgres_disconnect(struct database *d); /* fine when there is none */
+/* A stage that was made in a transaction that is gone is gone too; one of an earlier transaction is
+ * still there, and made only if it is not. */
+void postgres_forget_stages(struct postgres_system *s);
 
 /* From now on the session bears the owner's name, after a reconnection too. */
 enum status postgres_name_session(struct database *d, uint64_t owner,

@@ -10,7 +10,7 @@
 #ifndef WEIR_CONNECTOR_POSTGRES_TABLE_H
 #define WEIR_CONNECTOR_POSTGRES_TABLE_H
 
-#include "connector/database/columns.h"
+#include "connector/database/table.h"
 #include "connector/postgres/binary.h"
 #include "connector/postgres/system.h"
 #include "connector/registry.h"
@@ -19,17 +19,11 @@
 extern const struct database_dialect postgres_dialect;
 
 struct postgres_table {
-    struct table_base base; /* first */
-    const char *quoted;
-    struct database_column *columns; /* [base.column_count] */
-    bool may_create;
-    bool may_add_columns;
+    struct database_table table; /* first */
 
     /* Once the table was looked at: */
-    bool is_prepared;
-    bool has_origin;        /* the table has the _weir_ columns */
     bool is_binary;         /* the form of COPY; then in which form each column is: */
-    enum binary_form *forms;        /* [base.column_count] */
+    enum binary_form *forms;        /* [table.base.column_count] */
     enum binary_form origin_forms[3];
     const char *copy;       /* COPY … FROM STDIN, into the table or the stage */
     const char *stage;      /* the temporary table of an upsert, quoted; NULL for append */

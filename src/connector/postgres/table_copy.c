@@ -54,7 +54,7 @@ void postgres_copy_row(const struct postgres_table *t, const struct table_row *r
         }
         copy_cell(row, &row->cells[i], out);
     }
-    if (t->has_origin) {
+    if (t->table.has_origin) {
         buffer_append_byte(out, '\t');
         copy_text(bytes_of_string(row->origin->topic), out);
         buffer_printf(out, "\t%d\t%lld", row->origin->number, (long long)row->offset);

@@ -7,13 +7,13 @@
 
 static struct postgres_system *system_of(const struct postgres_table *t)
 {
-    return postgres_system(t->base.sink.system);
+    return postgres_system(t->table.base.sink.system);
 }
 
 void postgres_write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out)
 {
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->columns[i].quoted);
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->table.columns[i].quoted);
     }
     if (with_origin) {
         buffer_append_string(out, ", _weir_topic, _weir_partition, _weir_offset");
@@ -23,7 +23,7 @@ void postgres_write_columns(const struct postgres_table *t, bool with_origin, st
 enum status postgres_table_find(struct postgres_table *t, bool *out_there, struct error *err)
 {
     struct parameters parameters = {0};
-    parameters_text(&parameters, t->quoted);
+    parameters_text(&parameters, t->table.quoted);
     PGresult *result = NULL;
     enum status status = postgres_ask(system_of(t), "SELECT to_regclass($1) IS NOT NULL",
                                       &parameters, false, "look for a table of", &result, err);
@@ -31,44 +31,6 @@ enum status postgres_table_find(struct postgres_table *t, bool *out_there, struc
         *out_there = PQgetvalue(result, 0, 0)[0] == 't';
         PQclear(result);
     }
-    return status;
-}
-
-/* A table that cannot be made or changed is the operator's to mend. */
-static enum status change_table(struct postgres_table *t, struct buffer *sql, struct error *err)
-{
-    struct error detail = {0};
-    enum status status =
-        postgres_run(system_of(t), buffer_string(sql), "make the table of a sink in", &detail);
-    if (status == STATUS_FATAL) {
-        status = error_set(err, STATUS_CONFIG, "sink.not_writable", "sink '%s': %s",
-                           t->base.sink.name, detail.message);
-    } else if (status != STATUS_OK) {
-        status = error_set(err, status, detail.code, "%s", detail.message);
-    }
-    return status;
-}
-
-static enum status create_table(struct postgres_table *t, struct error *err)
-{
-    const struct table_keys *keys = &t->base.keys;
-    struct buffer sql = {0};
-    buffer_printf(&sql, "CREATE TABLE IF NOT EXISTS %s (", t->quoted);
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        buffer_printf(&sql, "%s%s %s%s", i == 0 ? "" : ", ", t->columns[i].quoted,
-                      t->columns[i].declared, t->columns[i].required ? " NOT NULL" : "");
-    }
-    if (!t->base.sink.is_dlq) {
-        buffer_append_string(&sql, ", _weir_topic text, _weir_partition integer,"
-                                   " _weir_offset bigint");
-    }
-    for (uint32_t i = 0; i < keys->count; i++) {
-        buffer_printf(&sql, "%s%s%s", i == 0 ? ", PRIMARY KEY (" : ", ",
-                      t->columns[keys->columns[i]].quoted, i + 1 == keys->count ? ")" : "");
-    }
-    buffer_append_string(&sql, ")");
-    enum status status = change_table(t, &sql, err);
-    buffer_fini(&sql);
     return status;
 }
 
@@ -130,25 +92,8 @@ static enum status refuse_type(const struct postgres_table *t,
                      "column %s of table %s is %s, which would change what sink '%s' writes, and "
                      "audit would call it altered; mend it: ALTER TABLE %s ALTER COLUMN %s TYPE %s "
                      "USING %s::%s",
-                     column->quoted, t->quoted, type, t->base.sink.name, t->quoted, column->quoted,
+                     column->quoted, t->table.quoted, type, t->table.base.sink.name, t->table.quoted, column->quoted,
                      column->declared, column->quoted, column->declared);
-}
-
-static enum status add_column(struct postgres_table *t, const struct database_column *column,
-                              bool is_reader, struct error *err)
-{
-    struct buffer sql = {0};
-    buffer_printf(&sql, "ALTER TABLE %s ADD COLUMN %s %s", t->quoted, column->quoted,
-                  column->declared);
-    enum status status =
-        t->may_add_columns && !is_reader
-            ? change_table(t, &sql, err)
-            : error_set(err, STATUS_CONFIG, "sink.missing_column",
-                        "table %s has no column %s, which sink '%s' writes; add it: %s; or set "
-                        "'evolve: add_columns', or drop the field in transform.drop",
-                        t->quoted, column->quoted, t->base.sink.name, buffer_string(&sql));
-    buffer_fini(&sql);
-    return status;
 }
 
 static int find_row(const PGresult *columns, const char *name)
@@ -165,12 +110,12 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
                                    struct error *err)
 {
     enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < t->base.column_count && status == STATUS_OK; i++) {
-        struct database_column *column = &t->columns[i];
-        int row = find_row(columns, t->base.names[i]);
+    for (uint32_t i = 0; i < t->table.base.column_count && status == STATUS_OK; i++) {
+        struct database_column *column = &t->table.columns[i];
+        int row = find_row(columns, t->table.base.names[i]);
         const char *type = row < 0 ? column->declared : PQgetvalue(columns, row, 1);
         if (row < 0) {
-            status = add_column(t, column, is_reader, err);
+            status = database_table_add_column(&t->table, column, is_reader, err);
         }
         if (status == STATUS_OK) {
             bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
@@ -180,7 +125,7 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
             }
         }
     }
-    t->has_origin = !t->base.sink.is_dlq && find_row(columns, "_weir_topic") >= 0 &&
+    t->table.has_origin = !t->table.base.sink.is_dlq && find_row(columns, "_weir_topic") >= 0 &&
                     find_row(columns, "_weir_partition") >= 0 &&
                     find_row(columns, "_weir_offset") >= 0;
     return status;
@@ -200,11 +145,11 @@ static void look_at_forms(struct postgres_table *t, const PGresult *columns)
 {
     static const char *const origins[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
     t->is_binary = true;
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        t->forms[i] = form_of(columns, t->base.names[i]);
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        t->forms[i] = form_of(columns, t->table.base.names[i]);
         t->is_binary = t->is_binary && t->forms[i] != BINARY_NONE;
     }
-    for (uint32_t i = 0; i < 3 && t->has_origin; i++) {
+    for (uint32_t i = 0; i < 3 && t->table.has_origin; i++) {
         t->origin_forms[i] = form_of(columns, origins[i]);
         t->is_binary = t->is_binary && t->origin_forms[i] != BINARY_NONE;
     }
@@ -214,7 +159,7 @@ static void look_at_forms(struct postgres_table *t, const PGresult *columns)
 static enum status ask_columns(struct postgres_table *t, PGresult **out, struct error *err)
 {
     struct parameters parameters = {0};
-    parameters_text(&parameters, t->quoted);
+    parameters_text(&parameters, t->table.quoted);
     return postgres_ask(system_of(t),
                         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), y.typtype,"
                         " a.atttypid"
@@ -239,14 +184,14 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
         look_at_forms(t, columns);
         PQclear(columns);
     }
-    if (status == STATUS_OK && t->base.keys.is_upsert && !t->has_origin) {
+    if (status == STATUS_OK && t->table.base.keys.is_upsert && !t->table.has_origin) {
         status = error_set(err, STATUS_CONFIG, "sink.no_origin",
                            "table %s, which sink '%s' upserts into, cannot tell which of two "
                            "equally new rows stays, for it does not say where they come from; add "
                            "what is not there of these: ALTER TABLE %s ADD COLUMN _weir_topic "
                            "text, ADD COLUMN _weir_partition integer, ADD COLUMN _weir_offset "
                            "bigint",
-                           t->quoted, t->base.sink.name, t->quoted);
+                           t->table.quoted, t->table.base.sink.name, t->table.quoted);
     }
     return status;
 }
@@ -257,7 +202,7 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
 static enum status check_persistence(struct postgres_table *t, struct error *err)
 {
     struct parameters parameters = {0};
-    parameters_text(&parameters, t->quoted);
+    parameters_text(&parameters, t->table.quoted);
     PGresult *result = NULL;
     enum status status = postgres_ask(
         system_of(t),
@@ -273,11 +218,11 @@ static enum status check_persistence(struct postgres_table *t, struct error *err
                                  "table %s, which sink '%s' writes to, is unlogged: a crash of the "
                                  "server would empty it, while the progress stays; mend it: ALTER "
                                  "TABLE %s SET LOGGED",
-                                 name, t->base.sink.name, name)
+                                 name, t->table.base.sink.name, name)
                      : error_set(err, STATUS_CONFIG, "sink.temporary",
                                  "table %s, which sink '%s' writes to, is temporary: it ends with "
                                  "the session, while the progress stays; name another table",
-                                 name, t->base.sink.name);
+                                 name, t->table.base.sink.name);
     }
     PQclear(result);
     return status;
@@ -286,8 +231,8 @@ static enum status check_persistence(struct postgres_table *t, struct error *err
 static enum status judge_collation(const struct postgres_table *t, const PGresult *collations,
                                    uint32_t index, struct error *err)
 {
-    const char *quoted = t->columns[index].quoted;
-    int row = find_row(collations, t->base.names[index]);
+    const char *quoted = t->table.columns[index].quoted;
+    int row = find_row(collations, t->table.base.names[index]);
     if (row < 0) {
         return STATUS_OK;
     }
@@ -297,14 +242,14 @@ static enum status judge_collation(const struct postgres_table *t, const PGresul
                          "column %s of table %s, which sink '%s' upserts by, has the collation %s, "
                          "for which different texts are equal, so that their rows would become "
                          "one; mend it: ALTER TABLE %s ALTER COLUMN %s TYPE %s COLLATE \"C\"",
-                         quoted, t->quoted, t->base.sink.name, collation, t->quoted, quoted,
+                         quoted, t->table.quoted, t->table.base.sink.name, collation, t->table.quoted, quoted,
                          PQgetvalue(collations, row, 1));
     }
     return error_set(err, STATUS_CONFIG, "sink.collation",
                      "index %s on column %s of table %s, which sink '%s' upserts by, has the "
                      "collation %s, for which different texts are equal, so that their rows would "
                      "become one; drop it, and make it again with the column as %s COLLATE \"C\"",
-                     PQgetvalue(collations, row, 3), quoted, t->quoted, t->base.sink.name,
+                     PQgetvalue(collations, row, 3), quoted, t->table.quoted, t->table.base.sink.name,
                      collation, quoted);
 }
 
@@ -312,9 +257,9 @@ static enum status judge_collation(const struct postgres_table *t, const PGresul
  * index may have another collation than its column, and ON CONFLICT takes any. */
 static enum status check_collations(struct postgres_table *t, struct error *err)
 {
-    const struct table_keys *keys = &t->base.keys;
+    const struct table_keys *keys = &t->table.base.keys;
     struct parameters parameters = {0};
-    parameters_text(&parameters, t->quoted);
+    parameters_text(&parameters, t->table.quoted);
     parameters_integer(&parameters, keys->count);
     PGresult *result = NULL;
     enum status status = postgres_ask(
@@ -353,10 +298,10 @@ static bool is_text(const struct database_column *column)
  * newest_by, and a row that was there before weir came is the least of its newest_by. */
 static void write_wins(const struct postgres_table *t, struct buffer *sql)
 {
-    uint32_t newest = t->base.keys.newest_by;
+    uint32_t newest = t->table.base.keys.newest_by;
     if (newest != FIELD_NONE) {
-        const char *n = t->columns[newest].quoted;
-        const char *c = is_text(&t->columns[newest]) ? " COLLATE \"C\"" : "";
+        const char *n = t->table.columns[newest].quoted;
+        const char *c = is_text(&t->table.columns[newest]) ? " COLLATE \"C\"" : "";
         buffer_printf(sql,
                       "(excluded.%s IS NOT NULL AND t.%s IS NULL) OR excluded.%s%s > t.%s"
                       " OR (excluded.%s IS NOT DISTINCT FROM t.%s AND ",
@@ -372,18 +317,18 @@ static void write_wins(const struct postgres_table *t, struct buffer *sql)
 
 static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
 {
-    const struct table_keys *keys = &t->base.keys;
+    const struct table_keys *keys = &t->table.base.keys;
     struct buffer columns = {0};
     struct buffer key = {0};
     postgres_write_columns(t, true, &columns);
     for (uint32_t i = 0; i < keys->count; i++) {
-        buffer_printf(&key, "%s%s", i == 0 ? "" : ", ", t->columns[keys->columns[i]].quoted);
+        buffer_printf(&key, "%s%s", i == 0 ? "" : ", ", t->table.columns[keys->columns[i]].quoted);
     }
     buffer_printf(sql, "INSERT INTO %s AS t (%s) SELECT DISTINCT ON (%s) %s FROM %s ORDER BY %s",
-                  t->quoted, buffer_string(&columns), buffer_string(&key), buffer_string(&columns),
+                  t->table.quoted, buffer_string(&columns), buffer_string(&key), buffer_string(&columns),
                   t->stage, buffer_string(&key));
     if (keys->newest_by != FIELD_NONE) {
-        const struct database_column *newest = &t->columns[keys->newest_by];
+        const struct database_column *newest = &t->table.columns[keys->newest_by];
         buffer_printf(sql, ", %s%s DESC NULLS LAST", newest->quoted,
                       is_text(newest) ? " COLLATE \"C\"" : "");
     }
@@ -391,8 +336,8 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
                   ", _weir_topic COLLATE \"C\" DESC, _weir_partition DESC, _weir_offset DESC"
                   " ON CONFLICT (%s) DO UPDATE SET ",
                   buffer_string(&key));
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        buffer_printf(sql, "%s = excluded.%s, ", t->columns[i].quoted, t->columns[i].quoted);
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        buffer_printf(sql, "%s = excluded.%s, ", t->table.columns[i].quoted, t->table.columns[i].quoted);
     }
     buffer_append_string(sql, "_weir_topic = excluded._weir_topic, _weir_partition ="
                               " excluded._weir_partition, _weir_offset = excluded._weir_offset"
@@ -406,27 +351,27 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
  * has: who makes a second one of a name waits until the first has ended. */
 static void name_stage(struct postgres_table *t, const char *columns)
 {
-    struct arena *arena = t->base.arena;
+    struct arena *arena = t->table.base.arena;
     if (system_of(t)->db.system.prepares) {
         t->stage = arena_printf(arena, "weir_stage_%016llx", (unsigned long long)random_u64());
         t->make_stage = arena_printf(
             arena, "CREATE UNLOGGED TABLE %s AS SELECT %s FROM %s WITH NO DATA", t->stage, columns,
-            t->quoted);
+            t->table.quoted);
     } else {
-        t->stage = arena_printf(arena, "pg_temp.weir_stage_%u", t->base.sink.index);
+        t->stage = arena_printf(arena, "pg_temp.weir_stage_%u", t->table.base.sink.index);
         t->make_stage = arena_printf(
             arena, "CREATE TEMP TABLE IF NOT EXISTS weir_stage_%u ON COMMIT DELETE ROWS AS SELECT %s"
                    " FROM %s WITH NO DATA",
-            t->base.sink.index, columns, t->quoted);
+            t->table.base.sink.index, columns, t->table.quoted);
     }
 }
 
 static void write_statements(struct postgres_table *t)
 {
-    struct arena *arena = t->base.arena;
+    struct arena *arena = t->table.base.arena;
     struct buffer columns = {0};
-    postgres_write_columns(t, t->has_origin, &columns);
-    if (t->base.keys.is_upsert) {
+    postgres_write_columns(t, t->table.has_origin, &columns);
+    if (t->table.base.keys.is_upsert) {
         name_stage(t, buffer_string(&columns));
         struct buffer sql = {0};
         write_take_stage(t, &sql);
@@ -434,7 +379,7 @@ static void write_statements(struct postgres_table *t)
         buffer_fini(&sql);
     }
     t->copy = arena_printf(arena, "COPY %s (%s) FROM STDIN%s",
-                           t->stage != NULL ? t->stage : t->quoted, buffer_string(&columns),
+                           t->stage != NULL ? t->stage : t->table.quoted, buffer_string(&columns),
                            t->is_binary ? " (FORMAT binary)" : "");
     buffer_fini(&columns);
 }
@@ -444,7 +389,7 @@ static enum status try_upsert(struct postgres_table *t, struct error *err)
 {
     struct buffer sql = {0};
     buffer_printf(&sql, "BEGIN; %s; EXPLAIN %s", t->make_stage, t->take_stage);
-    enum status status = change_table(t, &sql, err);
+    enum status status = database_table_change(&t->table, &sql, err);
     PQclear(PQexec(system_of(t)->connection, "ROLLBACK"));
     buffer_fini(&sql);
     return status;
@@ -458,12 +403,7 @@ enum status postgres_table_prepare(struct postgres_table *t, bool is_reader, str
         return status;
     }
     if (!is_there) {
-        status = t->may_create
-                     ? create_table(t, err)
-                     : error_set(err, STATUS_CONFIG, "sink.missing_table",
-                                 "there is no table %s for sink '%s', and 'create: never' is set; "
-                                 "make it, or set 'create: if_missing'",
-                                 t->quoted, t->base.sink.name);
+        status = database_table_make(&t->table, err);
     }
     if (status == STATUS_OK) {
         status = check_persistence(t, err);
@@ -471,13 +411,13 @@ enum status postgres_table_prepare(struct postgres_table *t, bool is_reader, str
     if (status == STATUS_OK) {
         status = check_columns(t, is_reader, err);
     }
-    if (status == STATUS_OK && t->base.keys.is_upsert) {
+    if (status == STATUS_OK && t->table.base.keys.is_upsert) {
         status = check_collations(t, err);
     }
     if (status == STATUS_OK) {
         write_statements(t);
         status = t->stage != NULL && !is_reader ? try_upsert(t, err) : STATUS_OK;
     }
-    t->is_prepared = status == STATUS_OK;
+    t->table.is_prepared = status == STATUS_OK;
     return status;
 }

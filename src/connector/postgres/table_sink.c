@@ -8,38 +8,11 @@
 
 /* --- audit --- */
 
-static enum status is_there(struct sink *sink, bool *out_there, struct error *err)
-{
-    return postgres_table_find(postgres_table(sink), out_there, err);
-}
-
-static enum status is_empty(struct sink *sink, bool *out_empty, struct error *err)
-{
-    struct postgres_table *t = postgres_table(sink);
-    bool exists = false;
-    *out_empty = true;
-    enum status status = is_there(sink, &exists, err);
-    if (status != STATUS_OK || !exists) {
-        return status;
-    }
-    struct buffer sql = {0};
-    buffer_printf(&sql, "SELECT 1 FROM %s LIMIT 1", t->quoted);
-    PGresult *result = NULL;
-    status = postgres_ask(postgres_system(sink->system), buffer_string(&sql), NULL, false,
-                          "look into a table of", &result, err);
-    if (status == STATUS_OK) {
-        *out_empty = PQntuples(result) == 0;
-        PQclear(result);
-    }
-    buffer_fini(&sql);
-    return status;
-}
-
 /* Columns in the form that a row's hash is over: times as table_value() makes them. */
 static void write_selection(const struct postgres_table *t, struct buffer *sql)
 {
-    for (uint32_t i = 0; i < t->base.column_count; i++) {
-        const struct database_column *column = &t->columns[i];
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        const struct database_column *column = &t->table.columns[i];
         buffer_append_string(sql, i == 0 ? "" : ", ");
         if (column->storage == STORAGE_TIME) {
             buffer_printf(sql, "to_char(%s, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')", column->quoted);
@@ -81,12 +54,12 @@ struct scan {
 static enum status visit_row(struct scan *scan, const PGresult *result, struct error *err)
 {
     struct postgres_table *t = scan->t;
-    uint32_t count = t->base.column_count;
+    uint32_t count = t->table.base.column_count;
     for (uint32_t i = 0; i < count; i++) {
-        scan->values[i] = stored_value(&t->columns[i], result, (int)i);
+        scan->values[i] = stored_value(&t->table.columns[i], result, (int)i);
     }
-    int first = t->base.sink.is_dlq ? LETTER_TOPIC : (int)count;
-    bool known = (t->base.sink.is_dlq || t->has_origin) && !PQgetisnull(result, 0, first);
+    int first = t->table.base.sink.is_dlq ? LETTER_TOPIC : (int)count;
+    bool known = (t->table.base.sink.is_dlq || t->table.has_origin) && !PQgetisnull(result, 0, first);
     table_value_text(scan->values, count, &scan->text);
     struct stored_row stored = {
         .hash = value_hash(scan->secret, scan->values, count),
@@ -102,7 +75,7 @@ static enum status visit_row(struct scan *scan, const PGresult *result, struct e
 /* One row at a time: a table may be larger than the memory. */
 static enum status scan_all(struct scan *scan, const char *sql, struct error *err)
 {
-    struct postgres_system *s = postgres_system(scan->t->base.sink.system);
+    struct postgres_system *s = postgres_system(scan->t->table.base.sink.system);
     if (PQsendQuery(s->connection, sql) != 1 || PQsetSingleRowMode(s->connection) != 1) {
         return postgres_error(s, NULL, "read a table of", err);
     }
@@ -125,8 +98,8 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
 {
     struct postgres_table *t = postgres_table(sink);
     bool exists = false;
-    enum status status = is_there(sink, &exists, err);
-    if (status == STATUS_OK && exists && !t->is_prepared) {
+    enum status status = database_table_is_there(sink, &exists, err);
+    if (status == STATUS_OK && exists && !t->table.is_prepared) {
         status = postgres_table_prepare(t, true, err);
     }
     if (status != STATUS_OK || !exists) {
@@ -135,11 +108,11 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
     struct buffer sql = {0};
     buffer_append_string(&sql, "SELECT ");
     write_selection(t, &sql);
-    buffer_printf(&sql, "%s FROM %s", t->has_origin
+    buffer_printf(&sql, "%s FROM %s", t->table.has_origin
                                           ? ", _weir_topic, _weir_partition, _weir_offset"
-                                          : "", t->quoted);
+                                          : "", t->table.quoted);
     struct scan scan = {.t = t, .secret = secret, .visit = row, .context = context};
-    scan.values = memory_alloc_zero(t->base.column_count + 1, sizeof *scan.values);
+    scan.values = memory_alloc_zero(t->table.base.column_count + 1, sizeof *scan.values);
     status = scan_all(&scan, buffer_string(&sql), err);
     memory_free(scan.values);
     buffer_fini(&scan.text);
@@ -156,8 +129,8 @@ const struct sink_ops postgres_table_ops = {
     .outbox_free = table_outbox_free,
     .append_row = table_append_row,
     .append_dead_letter = table_append_dead_letter,
-    .is_empty = is_empty,
-    .is_there = is_there,
+    .is_empty = database_table_is_empty,
+    .is_there = database_table_is_there,
     .scan = scan_rows,
     .key_row = table_key_row,
     .is_keyed = table_is_keyed,
@@ -180,35 +153,24 @@ const struct database_dialect postgres_dialect = {
                  [CONTENT_TEXT] = "text",
                  [CONTENT_TIME] = "timestamp with time zone",
                  [CONTENT_JSON] = "json"},
+    .null = "",
+    .origin_columns = ", _weir_topic text, _weir_partition integer, _weir_offset bigint",
+    .table_options = "",
 };
 
 enum status postgres_sink_add(struct system *system, const char *name, bool is_dlq,
                               const struct doc *config, const struct output_shape *shape,
                               struct sink **out, struct error *err)
 {
+    struct database_table *table = NULL;
     enum status status =
-        database_check_table(&postgres_dialect, config, system, is_dlq, shape, err);
+        database_table_new(sizeof(struct postgres_table), &postgres_dialect, &postgres_table_ops,
+                           system, name, is_dlq, config, shape, &table, err);
     if (status != STATUS_OK) {
         return status;
     }
-    struct postgres_table *t = memory_alloc_zero(1, sizeof *t);
-    status = table_base_init(&t->base, name, is_dlq, config, shape, err);
-    if (status == STATUS_OK) {
-        status = database_take_columns(&postgres_dialect, &t->base, config, &t->columns, err);
-    }
-    if (status != STATUS_OK) {
-        table_base_fini(&t->base);
-        memory_free(t);
-        return status;
-    }
-    t->forms = arena_alloc_zero(t->base.arena, t->base.column_count + 1, sizeof *t->forms);
-    const char *table = grammar_string(config, "table", "");
-    t->base.sink.ops = &postgres_table_ops;
-    t->base.address = arena_copy_string(t->base.arena, table);
-    t->quoted = database_quote_table(t->base.arena, postgres_dialect.quote, table);
-    t->may_create = strcmp(grammar_string(config, "create", "if_missing"), "never") != 0;
-    t->may_add_columns = strcmp(grammar_string(config, "evolve", "refuse"), "refuse") != 0;
-    database_join_system(system, &t->base.sink);
-    *out = &t->base.sink;
+    struct postgres_table *t = postgres_table(&table->base.sink);
+    t->forms = arena_alloc_zero(table->base.arena, table->base.column_count + 1, sizeof *t->forms);
+    *out = &table->base.sink;
     return STATUS_OK;
 }

@@ -90,10 +90,10 @@ static enum status run(struct writer *w, const char *sql, struct error *err)
 static void mark_fault(struct writer *w, struct table_row *row, const struct binary_fault *fault)
 {
     static const char *const origins[] = {"_weir_topic", "_weir_partition", "_weir_offset"};
-    uint32_t count = w->t->base.column_count;
+    uint32_t count = w->t->table.base.column_count;
     char message[TABLE_MARK_MESSAGE_BYTES];
     snprintf(message, sizeof message, "SQLSTATE %s, column %s: %s", fault->sqlstate,
-             fault->column < count ? w->t->base.names[fault->column]
+             fault->column < count ? w->t->table.base.names[fault->column]
                                    : origins[fault->column - count],
              fault->why);
     table_rows_mark(w->outbox, row, sqlstate_reason(fault->sqlstate), message);
@@ -105,7 +105,7 @@ static void write_row(struct writer *w, struct table_row *row)
     struct binary_fault fault;
     if (!t->is_binary) {
         postgres_copy_row(t, row, &w->text);
-    } else if (!binary_write_row(t->forms, t->has_origin ? t->origin_forms : NULL, row, &w->text,
+    } else if (!binary_write_row(t->forms, t->table.has_origin ? t->origin_forms : NULL, row, &w->text,
                                  &fault)) {
         mark_fault(w, row, &fault);
     }
@@ -167,7 +167,7 @@ static enum status refuse_vanished(struct writer *w, struct error *err)
 {
     const struct postgres_table *t = w->t;
     struct parameters parameters = {0};
-    parameters_text(&parameters, t->quoted);
+    parameters_text(&parameters, t->table.quoted);
     PGresult *result = NULL;
     enum status status = postgres_ask(
         w->s,
@@ -182,8 +182,8 @@ static enum status refuse_vanished(struct writer *w, struct error *err)
             "table %s took only %llu of %llu rows of sink '%s': %s%s returned NULL before an "
             "insert, which drops the row without an error; nothing of this was committed. Let it "
             "RETURN NEW, or RAISE EXCEPTION for a row to refuse, or drop it, and start again",
-            t->quoted, (unsigned long long)w->copied_rows, (unsigned long long)w->sent_rows,
-            t->base.sink.name, is_known ? "trigger " : "a trigger of one of its partitions",
+            t->table.quoted, (unsigned long long)w->copied_rows, (unsigned long long)w->sent_rows,
+            t->table.base.sink.name, is_known ? "trigger " : "a trigger of one of its partitions",
             is_known ? PQgetvalue(result, 0, 0) : "");
     }
     PQclear(result);
@@ -377,13 +377,13 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
                                  struct attempt *attempt, struct error *err)
 {
     struct writer w = {.t = t,
-                       .s = postgres_system(t->base.sink.system),
+                       .s = postgres_system(t->table.base.sink.system),
                        .outbox = table_outbox(outbox)};
     if (outbox->row_count == 0) {
         return STATUS_OK;
     }
     table_rows_unmark(w.outbox);
-    database_mark_changes(&postgres_dialect, t->columns, w.outbox);
+    database_mark_changes(&postgres_dialect, t->table.columns, w.outbox);
     enum status status = make_stage(&w, err);
     if (status == STATUS_OK) {
         status = write_all(&w, err);
@@ -392,7 +392,7 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
         status = drop_stage(&w, err);
     }
     if (status == STATUS_OK) {
-        status = database_refuse_marked(&t->base.sink, t->quoted, w.outbox, attempt, err);
+        status = database_refuse_marked(&t->table.base.sink, t->table.quoted, w.outbox, attempt, err);
     }
     buffer_fini(&w.text);
     return status;
