@@ -126,7 +126,8 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
                          "number, leave it out, or name another topic",
                          sink->sink.name, sink->wish.partitions, sink->topic_name, topic.partition_count);
     }
-    if (sink->sink.is_dlq && may_make && kafka_topic_is_compacted(s->client, sink->topic_name)) {
+    struct kafka_topic_rules rules = kafka_topic_rules(s->client, sink->topic_name);
+    if (sink->sink.is_dlq && may_make && rules.is_compacted) {
         return error_set(err, STATUS_CONFIG, "sink.compacted",
                          "topic '%s' is compacted (cleanup.policy): of dead letters with one key "
                          "only the last would stay. Set cleanup.policy=delete, or name another "
@@ -135,7 +136,7 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     }
     (void)snprintf(sink->topic_id, sizeof sink->topic_id, "%s", topic.id);
     sink->partitions = topic.partition_count;
-    sink->record_limit = kafka_topic_record_limit(s->client, sink->topic_name);
+    sink->record_limit = rules.record_limit;
     return STATUS_OK;
 }
 

@@ -87,18 +87,34 @@ static rd_kafka_resp_err_t describe(struct kafka_client *client, const char *nam
     return code;
 }
 
+/* The one topic that was asked for, and its partitions. */
+static rd_kafka_resp_err_t open_description(rd_kafka_event_t *answer,
+                                            const rd_kafka_TopicDescription_t **out_topic,
+                                            const rd_kafka_TopicPartitionInfo_t ***out_partitions,
+                                            size_t *out_count)
+{
+    size_t count = 0;
+    const rd_kafka_TopicDescription_t **topics = rd_kafka_DescribeTopics_result_topics(
+        rd_kafka_event_DescribeTopics_result(answer), &count);
+    rd_kafka_resp_err_t code =
+        rd_kafka_error_code(rd_kafka_TopicDescription_error(topics[0]));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *out_topic = topics[0];
+        *out_partitions = rd_kafka_TopicDescription_partitions(topics[0], out_count);
+    }
+    return code;
+}
+
 static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer, void *context)
 {
     struct kafka_topic *out = context;
     size_t count = 0;
-    const rd_kafka_TopicDescription_t **topics = rd_kafka_DescribeTopics_result_topics(
-        rd_kafka_event_DescribeTopics_result(answer), &count);
-    const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topics[0]);
-    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return rd_kafka_error_code(error);
+    const rd_kafka_TopicDescription_t *topic;
+    const rd_kafka_TopicPartitionInfo_t **partitions;
+    rd_kafka_resp_err_t code = open_description(answer, &topic, &partitions, &count);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return code;
     }
-    const rd_kafka_TopicPartitionInfo_t **partitions =
-        rd_kafka_TopicDescription_partitions(topics[0], &count);
     out->partition_count = (uint32_t)count;
     out->replicas = count == 0 ? 0 : UINT32_MAX;
     for (size_t i = 0; i < count; i++) {
@@ -106,7 +122,7 @@ static rd_kafka_resp_err_t take_description(rd_kafka_event_t *answer, void *cont
         (void)rd_kafka_TopicPartitionInfo_replicas(partitions[i], &replicas);
         out->replicas = replicas < out->replicas ? (uint32_t)replicas : out->replicas;
     }
-    const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topics[0]);
+    const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topic);
     (void)snprintf(out->id, sizeof out->id, "%s",
                    id == NULL ? "" : rd_kafka_Uuid_base64str(id));
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -188,14 +204,12 @@ static rd_kafka_resp_err_t take_replicas(rd_kafka_event_t *answer, void *context
 {
     struct replica_list *list = context;
     size_t count = 0;
-    const rd_kafka_TopicDescription_t **topics = rd_kafka_DescribeTopics_result_topics(
-        rd_kafka_event_DescribeTopics_result(answer), &count);
-    const rd_kafka_error_t *error = rd_kafka_TopicDescription_error(topics[0]);
-    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return rd_kafka_error_code(error);
+    const rd_kafka_TopicDescription_t *topic;
+    const rd_kafka_TopicPartitionInfo_t **partitions;
+    rd_kafka_resp_err_t code = open_description(answer, &topic, &partitions, &count);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return code;
     }
-    const rd_kafka_TopicPartitionInfo_t **partitions =
-        rd_kafka_TopicDescription_partitions(topics[0], &count);
     list->items = memory_alloc_zero(count + 1, sizeof *list->items);
     list->count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
@@ -411,21 +425,23 @@ bool kafka_topic_setting(struct kafka_client *client, const char *name, const ch
     return status == STATUS_OK && one.is_found;
 }
 
-bool kafka_topic_is_compacted(struct kafka_client *client, const char *name)
+static void take_rule(void *context, const char *setting, const char *text)
 {
-    char policy[64];
-    return kafka_topic_setting(client, name, "cleanup.policy", policy, sizeof policy) &&
-           strstr(policy, "compact") != NULL;
+    struct kafka_topic_rules *rules = context;
+    if (strcmp(setting, "max.message.bytes") == 0) {
+        int64_t limit = strtoll(text, NULL, 10);
+        rules->record_limit = limit > 0 ? limit : DEFAULT_RECORD_LIMIT;
+    } else if (strcmp(setting, "cleanup.policy") == 0) {
+        rules->is_compacted = strstr(text, "compact") != NULL;
+    }
 }
 
-int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name)
+struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const char *name)
 {
-    char text[32];
-    int64_t limit = 0;
-    if (kafka_topic_setting(client, name, "max.message.bytes", text, sizeof text)) {
-        limit = strtoll(text, NULL, 10);
-    }
-    return limit > 0 ? limit : DEFAULT_RECORD_LIMIT;
+    struct kafka_topic_rules rules = {.record_limit = DEFAULT_RECORD_LIMIT};
+    struct error ignored = {0};
+    (void)!kafka_topic_settings(client, name, take_rule, &rules, &ignored);
+    return rules;
 }
 
 /* --- offsets --- */

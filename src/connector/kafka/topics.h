@@ -46,8 +46,6 @@ enum status kafka_topic_change(struct kafka_client *client, const char *name,
 /* The names of all topics that this client may see, ascending, in `arena`. */
 enum status kafka_topic_names(struct kafka_client *client, struct arena *arena, char ***out,
                               uint32_t *out_count, struct error *err) WEIR_MUST_USE;
-/* max.message.bytes; brokers that do not tell have the default. */
-int64_t kafka_topic_record_limit(struct kafka_client *client, const char *name);
 /* Every setting of a topic that the brokers tell. */
 enum status kafka_topic_settings(struct kafka_client *client, const char *name,
                                  void (*visit)(void *context, const char *setting,
@@ -56,8 +54,12 @@ enum status kafka_topic_settings(struct kafka_client *client, const char *name,
 /* One setting of a topic, and whether the brokers tell it. `out_text` is a copy, at most `size`. */
 bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
                          char *out_text, size_t size);
-/* Whether cleanup.policy has compaction; false where the brokers do not tell. */
-bool kafka_topic_is_compacted(struct kafka_client *client, const char *name);
+/* What a topic takes and keeps of rows; the brokers' defaults where they do not tell. */
+struct kafka_topic_rules {
+    int64_t record_limit; /* max.message.bytes */
+    bool is_compacted;    /* cleanup.policy */
+};
+struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const char *name);
 /* Of the records that can be read: the first that is there, and the end of what is committed. */
 enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
                          int64_t *out_first, int64_t *out_end, struct error *err) WEIR_MUST_USE;

@@ -247,7 +247,7 @@ static enum status find_topic(struct kafka_writer *w, const struct topic_wish *w
             error_set(err, STATUS_CONFIG, "topic.missing", "the brokers have no topic '%s'", name);
     }
     if (status == STATUS_OK) {
-        w->sink.record_limit = kafka_topic_record_limit(w->system.client, name);
+        w->sink.record_limit = kafka_topic_rules(w->system.client, name).record_limit;
         w->sink.partitions = w->topic.partition_count;
     }
     w->writer.topic = name;
