@@ -86,7 +86,8 @@ class Weir:
             while self.is_running():
                 if time.monotonic() > end:
                     self.process.kill()
-                    raise Unexpected(f"weir {self.arguments} did not end in {PATIENCE_S} s")
+                    raise Unexpected(f"weir {self.arguments} did not end in {PATIENCE_S} s, and said:\n"
+                                     + self.errors())
                 time.sleep(0.0005)
             _, status, self.usage = os.wait4(self.process.pid, 0)
             self.process.returncode = os.waitstatus_to_exitcode(status)
