@@ -26,8 +26,9 @@ SHOWN_LINES = 60
 # Suites whose tests draw from a seed and say which, and how many rounds they made.
 RANDOM_SUITES = ("property", "torture", "simulation", "fuzz")
 
-# Tests of a folder that share one server, which takes a while to start.
-SERVER_FOLDERS = ("cluster", "mysql", "postgres")
+# Folders whose tests share servers, which take a while to start, and in how many pieces they run.
+# Tests of brokers wait more than they work.
+SERVER_FOLDERS = {"cluster": 3, "mysql": 1, "postgres": 1}
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 
@@ -172,23 +173,39 @@ def pytest_environment(long_run):
     return {**shared_environment(), **{name: str(value) for name, value in values.items()}}
 
 
+def deal(files, count):
+    """The files in so many lists of about the same size."""
+    hands = [[] for _ in range(count)]
+    for file in sorted(files, key=lambda file: -file.stat().st_size):
+        min(hands, key=size_of).append(file)
+    return hands
+
+
+def size_of(files):
+    return sum(file.stat().st_size for file in files)
+
+
 def pytest_pieces():
-    """What one pytest each runs: a file of tests, or a folder whose tests share a server."""
-    pieces = {}
-    for path in sorted((ROOT / "test").rglob("test_*.py")):
-        piece = path.parent if path.parent.name in SERVER_FOLDERS else path
-        pieces[piece] = pieces.get(piece, 0) + path.stat().st_size
+    """What one pytest each runs, as (name, files): a file of tests, or some that share a server."""
+    files = sorted((ROOT / "test").rglob("test_*.py"))
+    pieces = []
+    for name, count in SERVER_FOLDERS.items():
+        hands = deal([file for file in files if file.parent.name == name], count)
+        pieces += [(f"test/{name}" + (f" {number + 1}/{count}" if count > 1 else ""), hand)
+                   for number, hand in enumerate(hands)]
     # The large ones first, so that the last to end is a small one.
-    return sorted(pieces, key=lambda piece: (piece.name not in SERVER_FOLDERS, -pieces[piece]))
+    alone = [file for file in files if file.parent.name not in SERVER_FOLDERS]
+    return pieces + [(str(file.relative_to(ROOT)), [file])
+                     for file in sorted(alone, key=lambda file: -file.stat().st_size)]
 
 
-def run_pytest_piece(piece, long_run):
+def run_pytest_piece(files, long_run):
     """(counts, what pytest printed)"""
     with tempfile.TemporaryDirectory(prefix="weir-test-") as folder:
         results = Path(folder) / "results.xml"
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "--tb=short", "-rfEs", "--no-header",
-             f"--junitxml={results}", piece], cwd=ROOT, env=pytest_environment(long_run),
+             f"--junitxml={results}", *files], cwd=ROOT, env=pytest_environment(long_run),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         total = count_junit(results)
     # 0 = all passed, 1 = some failed; the rest means that pytest itself did not get through.
@@ -202,18 +219,18 @@ def run_pytest(long_run):
     """All pieces, as many at a time as there are processors."""
     total = Counts()
 
-    def run_one(piece):
+    def run_one(name, files):
         begun = time.monotonic()
-        counts, text = run_pytest_piece(piece, long_run)
-        return piece, counts, text, time.monotonic() - begun
+        counts, text = run_pytest_piece(files, long_run)
+        return name, counts, text, time.monotonic() - begun
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done in as_completed([pool.submit(run_one, piece) for piece in pytest_pieces()]):
-            piece, counts, text, seconds = done.result()
+        for done in as_completed([pool.submit(run_one, *piece) for piece in pytest_pieces()]):
+            name, counts, text, seconds = done.result()
             total = add(total, counts)
             if counts.failed:
                 say(text.rstrip())
-            say(f"    {piece.relative_to(ROOT)}: {counts.passed} passed, {counts.failed} failed, "
+            say(f"    {name}: {counts.passed} passed, {counts.failed} failed, "
                 f"{counts.skipped} skipped, {seconds:.0f} s")
             for line in text.splitlines():
                 if line.startswith("SKIPPED"):

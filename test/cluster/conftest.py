@@ -20,9 +20,11 @@ def started(folder, **options):
 
 
 @pytest.fixture(scope="session")
-def broker(build_dir):
-    """One node, shared by all tests: every test has topics and pipeline names of its own."""
-    cluster = started(build_dir / "services/kafka-test")
+def broker(build_dir, request):
+    """One node, shared by all tests: every test has topics and pipeline names of its own. Where several
+    pytest run parts of this folder, each has a node of its own."""
+    first = request.session.items[0].path.stem
+    cluster = started(build_dir / "services" / f"kafka-{first}")
     yield cluster
     cluster.stop()
 
