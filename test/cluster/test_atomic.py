@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import time
 from collections import Counter
 
@@ -61,13 +62,13 @@ class Both:
             copy_topic(Topic(p.folder / "iot.db", "raw_iot_data"), self.place, f"{name}-raw")
         self.steps = None
 
-    def leave(self, words, when, sign, number=2):
+    def leave(self, words, when, sign, number=2, until_end=True):
         """A process that was killed or frozen at that query."""
         process = None
         steps = Steps(self.server.port, words, number, when,
                       lambda: os.kill(process.process.pid, sign), holds=sign == signal.SIGSTOP)
         self.pipeline.edit(f"port={self.server.port}", f"port={steps.port}")
-        process = self.pipeline.start()
+        process = self.pipeline.start(until_end)
         while not steps.is_struck.wait(0.2):
             assert process.is_running(), process.errors()
         if sign == signal.SIGKILL:
@@ -145,6 +146,23 @@ def test_a_zombie(step, source, broker, server, weir, tmp_path):
     said = zombie.errors()
     assert status == 0 if "taken over" in said and "weir: " not in said else \
         "progress.fenced" in said or "postgres.away" in said, said
+    both.check()
+
+
+def test_a_zombie_that_reaches_no_database(broker, server, weir, tmp_path):
+    """It has lost its session and its partitions, and gets these back before the database."""
+    both = Both(broker, server, weir, tmp_path, "atomic-zombie-away", "kafka")
+    zombie, steps = both.leave(b"PREPARE TRANSACTION", "before", signal.SIGSTOP, until_end=False)
+    both.pipeline.finish()
+    steps.listener.shutdown(socket.SHUT_RDWR)
+    steps.listener.close()
+    os.kill(zombie.process.pid, signal.SIGCONT)
+    steps.let_go.set()
+    assert zombie.wait_for("'atomic-zombie-away-raw': 3 of 3 partitions lost"), zombie.errors()
+    zombie.wait_for("warning: no connection")
+    steps.listen()
+    zombie.wait_for("goes on after")
+    assert zombie.terminate() == 0, zombie.errors()
     both.check()
 
 

@@ -29,14 +29,19 @@ class Steps:
         self.server_port, self.words, self.number, self.when = server_port, words, number, when
         self.hit, self.count, self.is_hit = hit, 0, threading.Event()
         self.is_struck, self.holds, self.let_go = threading.Event(), holds, threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.port = 0
+        self.listen()
 
-    def _accept(self):
+    def listen(self):
+        """Also again, at the same port, after `listener` was closed."""
+        self.listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def _accept(self, listener):
         while True:
             try:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             server = socket.create_connection(("127.0.0.1", self.server_port))

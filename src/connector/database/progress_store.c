@@ -109,11 +109,14 @@ enum status database_load(struct system *system, const struct source_partition *
     struct database *d = database_of(system);
     struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
     struct database_answer *answer = NULL;
-    enum status status =
-        d->ops->ask(d,
-                    "SELECT record, owner, epoch, next_offset FROM weir_progress"
-                    " WHERE pipeline = $1 AND topic = $2 AND \"partition\" = $3",
-                    &parameters, "read progress from", &answer, err);
+    /* Partitions that come back to a run may find the session that an epoch was abandoned with. */
+    enum status status = d->ops->reconnect(d, err);
+    if (status == STATUS_OK) {
+        status = d->ops->ask(d,
+                             "SELECT record, owner, epoch, next_offset FROM weir_progress"
+                             " WHERE pipeline = $1 AND topic = $2 AND \"partition\" = $3",
+                             &parameters, "read progress from", &answer, err);
+    }
     if (status != STATUS_OK) {
         return status;
     }
