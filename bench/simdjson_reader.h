@@ -19,8 +19,8 @@ struct simdjson_reader;
  * three doubles, one integer, into columns as a decoder would. */
 struct simdjson_reader *simdjson_reader_new(void);
 void simdjson_reader_free(struct simdjson_reader *reader);
-/* The value at `data` into row `row` of the columns. False: it is not JSON, or lacks a field that
- * the schema requires. */
+/* The value at `data` into row `row` of the columns, from 0 on again after as many as a batch has.
+ * False: it is not JSON, or lacks a field that the schema requires. */
 bool simdjson_reader_take(struct simdjson_reader *reader, const uint8_t *data, size_t size,
                           uint32_t row);
 
