@@ -27,6 +27,7 @@ struct json_decoder *json_decoder_new(const struct layout *layout,
     decoder->layout = layout;
     decoder->arena = arena_new(ARENA_CHUNK_BYTES);
     decoder->shapes = json_shapes_new(decoder->arena, layout, &decoder->shape_count);
+    json_templates_init(&decoder->templates, decoder->arena, layout);
     return decoder;
 }
 
@@ -270,12 +271,34 @@ static void decode_row(struct json_decoder *decoder, uint32_t row)
         row_diagnose(decoder, row);
     } else if (decoder->stranger_count > 0) {
         strangers_report(decoder, row);
+    } else if (decoder->engine->decode_alike != NULL) {
+        json_templates_learn(&decoder->templates, &decoder->shapes[0], decoder->batch, value);
     }
     decoder->stranger_count = 0;
     decoder->walk.keys.count = 0;
     if (decoder->walk.scratch_used) {
         arena_reset(decoder->walk.scratch, JSON_SCRATCH_KEEP_BYTES);
         decoder->walk.scratch_used = false;
+    }
+}
+
+static void decode_block(struct json_decoder *decoder, uint32_t first, uint32_t row_count)
+{
+    struct batch *batch = decoder->batch;
+    struct json_templates *templates = &decoder->templates;
+    const uint8_t *of_rows = &templates->of_rows[first];
+    if (decoder->engine->decode_alike != NULL && json_templates_try(templates, row_count)) {
+        decoder->engine->decode_alike(decoder, first, row_count);
+    } else {
+        memset(&templates->of_rows[first], 0, row_count);
+        for (uint32_t i = 0; i < batch->layout->field_count; i++) {
+            memset(&batch->columns[i].cells[first], CELL_ABSENT, row_count);
+        }
+    }
+    for (uint32_t i = 0; i < row_count; i++) {
+        if (of_rows[i] == 0) {
+            decode_row(decoder, first + i);
+        }
     }
 }
 
@@ -286,13 +309,15 @@ void json_decode(struct json_decoder *decoder, struct batch *batch)
     for (uint32_t i = 0; i < decoder->shape_count; i++) {
         json_shape_begin(&decoder->shapes[i], batch);
     }
+    json_templates_begin(&decoder->templates, batch);
     for (uint32_t i = 0; i < batch->layout->field_count; i++) {
-        memset(batch->columns[i].cells, CELL_ABSENT, batch->row_count);
         batch->columns[i].misfit_count = 0;
     }
     memset(batch->hides_members, false, batch->row_count);
-    for (uint32_t row = 0; row < batch->row_count; row++) {
-        decode_row(decoder, row);
+    for (uint32_t first = 0; first < batch->row_count; first += JSON_BLOCK_ROWS) {
+        const uint32_t left = batch->row_count - first;
+        decode_block(decoder, first, left < JSON_BLOCK_ROWS ? left : JSON_BLOCK_ROWS);
     }
+    json_templates_weigh(&decoder->templates);
     decoder->batch = NULL;
 }

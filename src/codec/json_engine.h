@@ -1,6 +1,7 @@
 /*
- * The engines of the JSON codec: the same code (json_engine.inc) compiled twice, once for every
- * machine and once for processors with AVX2. They give the same answers; the tests run both.
+ * The engines of the JSON codec: the same code (json_engine.inc) compiled once for every machine,
+ * once for processors with AVX2 and once for those with AVX-512. They give the same answers; the tests
+ * run all. That with AVX-512 looks first whether records are like those before (json_alike.inc).
  *
  * A WALK checks JSON: one value at a time, without recursion, whatever its depth. It says what is
  * wrong and where (the fault). The decoder walks over what has no columns and decodes the rest
@@ -22,6 +23,7 @@
 #include "codec/json.h"
 #include "codec/json_keys.h"
 #include "codec/json_shape.h"
+#include "codec/json_template.h"
 
 struct json_fault {
     reason_id reason;
@@ -63,6 +65,7 @@ struct json_decoder {
     struct arena *arena; /* shapes */
     struct json_shape *shapes;
     uint32_t shape_count;
+    struct json_templates templates; /* of engines with decode_alike */
     struct batch *batch;             /* the one being decoded */
     struct json_stranger *strangers; /* of the record being decoded, in its order */
     uint32_t stranger_count;
@@ -79,11 +82,15 @@ struct json_engine {
      * it. */
     const uint8_t *(*decode_record)(struct json_decoder *decoder, uint32_t row, const uint8_t *p,
                                     const uint8_t *end);
+    /* Decodes the rows of a block that match a template: writes the templates' of_rows of the block,
+     * and the cells of all its rows (absent where none matched). NULL: the engine has none. */
+    void (*decode_alike)(struct json_decoder *decoder, uint32_t first, uint32_t row_count);
 };
 
 extern const struct json_engine json_engine_portable;
 #ifdef __x86_64__
 extern const struct json_engine json_engine_avx2;
+extern const struct json_engine json_engine_avx512;
 #endif
 /* The fastest one that this processor runs. */
 const struct json_engine *json_engine_best(void);

@@ -148,6 +148,176 @@ static void test_like_the_reference(void **state)
     assert_in_range(refused, 30 * STREAM_RECORDS / 20, 30 * STREAM_RECORDS / 2);
 }
 
+/* --- Flat records that look alike, and nearly so: what templates are made of. --- */
+
+static void alike_number(struct prng *prng, struct buffer *out)
+{
+    static const char *const odd[] = {
+        "-",    "1.",       "01",        "1.2.3",     "--1",  "1e5",      "12345678", "123456789",
+        "-0",   "0.5",      ".5",        "1-2",       "-0.0", "0.000001", "-1234.67", "1234567.8",
+        "00",   "-01",      "0",         "9999999.9", "1 2",  "+1",       "1:2",      "0x1",
+        "-.5",  "1.5e1",    "123456.78", "null",      "true", "-.",       "1..2",     "0.10",
+        "\"1\"", "1.2345678", "1/2",       "[]",        "12.", "-9.99E2",  "7\t",      "3.14159265358979",
+        "-12345678", "99999999", "0.1234567890123456789", "1e400", "1e-400", "123456789012345678901",
+    };
+    enum { ODD = sizeof odd / sizeof odd[0] };
+    if (chance(prng, 8)) {
+        buffer_append_string(out, odd[prng_below(prng, ODD)]);
+        return;
+    }
+    if (chance(prng, 30)) {
+        buffer_append_byte(out, '-');
+    }
+    uint64_t limit = 1;
+    for (uint64_t digits = 1 + prng_below(prng, 4); digits > 0; digits--) {
+        limit *= 10;
+    }
+    buffer_printf(out, "%" PRIu64, prng_below(prng, limit));
+    if (chance(prng, 60)) {
+        buffer_append_byte(out, '.');
+        for (uint64_t digits = 1 + prng_below(prng, 3); digits > 0; digits--) {
+            buffer_append_byte(out, (uint8_t)('0' + prng_below(prng, 10)));
+        }
+    }
+}
+
+static void alike_text(struct prng *prng, struct buffer *out)
+{
+    static const char *const odd[] = {"\\n", "\xC3\xA4", "\xC3", "\t", "\\", ",", "\":1,\"s\":\"", "\x01"};
+    buffer_append_byte(out, '"');
+    for (uint64_t size = prng_below(prng, chance(prng, 10) ? 90 : 12); size > 0; size--) {
+        buffer_append_byte(out, (uint8_t)('a' + prng_below(prng, 26)));
+    }
+    if (chance(prng, 5)) {
+        buffer_append_string(out, odd[prng_below(prng, sizeof odd / sizeof odd[0])]);
+    }
+    buffer_append_byte(out, '"');
+}
+
+static void alike_member(struct prng *prng, const char *name, struct buffer *out)
+{
+    buffer_append_byte(out, '"');
+    buffer_append_string(out, name);
+    buffer_append_string(out, "\":");
+    switch (name[0]) {
+    case 'b':
+        buffer_append_string(out, chance(prng, 3) ? "tru" : chance(prng, 50) ? "true" : "false");
+        break;
+    case 'i':
+        if (chance(prng, 70)) {
+            buffer_printf(out, "%d", (int)prng_below(prng, 20000) - 10000);
+            break;
+        }
+        alike_number(prng, out);
+        break;
+    case 's':
+    case 't':
+        alike_text(prng, out);
+        break;
+    default:
+        alike_number(prng, out);
+    }
+}
+
+/* Of a few forms: which members, in which order, with blanks or without. */
+static struct bytes alike_record(struct prng *prng)
+{
+    static const char *const forms[][6] = {
+        {"text_of_some_kind", "i", "d", "b", "s", NULL},
+        {"d", "s", "i", NULL},
+        {"s", "number_without_a_column_and_with_a_name_of_more_than_forty_bytes", "d", NULL},
+        {"i", "b", NULL},
+        {"s", "d", "s", NULL},
+    };
+    static const char *const separators[] = {",", ", ", " , "};
+    const uint64_t form = prng_below(prng, chance(prng, 90) ? 3 : 5);
+    struct buffer out = {0};
+    buffer_append_string(&out, form == 1 ? " { " : "{");
+    for (size_t i = 0; forms[form][i] != NULL; i++) {
+        buffer_append_string(&out, i == 0 ? "" : separators[form % 3]);
+        alike_member(prng, forms[form][i], &out);
+    }
+    buffer_append_string(&out, form == 2 ? "} " : "}");
+    if (chance(prng, 5)) {
+        out.data[prng_below(prng, out.size)] = (uint8_t)prng_below(prng, 256);
+    }
+    uint8_t *exact = memory_alloc(out.size);
+    memcpy(exact, out.data, out.size);
+    struct bytes text = bytes_of(exact, out.size);
+    buffer_fini(&out);
+    return text;
+}
+
+static void test_alike(void **state)
+{
+    (void)state;
+    const struct json_options options = {0};
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct prng prng;
+        prng_init(&prng, seed);
+        struct stream stream = {.count = 0};
+        while (stream.count < STREAM_RECORDS) {
+            stream.texts[stream.count++] = alike_record(&prng);
+        }
+        const struct layout *layout = seed % 2 == 0 ? &row_layout_open : &row_layout_closed;
+        struct buffer first[STREAM_RECORDS] = {{0}};
+        unsigned refused = 0;
+        stream_render(&stream, layout, &options, row_engines[0], STREAM_RECORDS, first);
+        expect_reference(&stream, layout, &options, first, &refused);
+        static const uint32_t cuts[] = {150, 33, 0};
+        for (size_t e = 1; e < row_engine_count(); e++) {
+            for (size_t c = 0; c < sizeof cuts / sizeof cuts[0]; c++) {
+                struct buffer other[STREAM_RECORDS] = {{0}};
+                stream_render(&stream, layout, &options, row_engines[e], cuts[c], other);
+                for (uint32_t i = 0; i < stream.count; i++) {
+                    expect_line(&other[i], &first[i], stream.texts[i], "unlike the first way");
+                }
+                lines_free(other);
+            }
+        }
+        lines_free(first);
+        stream_free(&stream);
+    }
+}
+
+/* Templates are found where there are any; and given up where there are none, for the time being. */
+static void test_templates_are_used(void **state)
+{
+    (void)state;
+    const struct json_engine *best = json_engine_best();
+    if (best->decode_alike == NULL) {
+        skip();
+    }
+    const struct json_options options = {0};
+    struct json_decoder *decoder = json_decoder_new(&row_layout_open, &options);
+    struct batch *batch = batch_new(&row_layout_open);
+    uint32_t hits[2][2] = {{0}};
+    for (uint32_t round = 0; round < 4; round++) {
+        struct buffer texts[BATCH_ROWS_MAX];
+        batch_reset(batch, 0, 0);
+        for (uint32_t i = 0; i < BATCH_ROWS_MAX; i++) {
+            texts[i] = (struct buffer){0};
+            /* Three forms by turns, then a name of its own in each record. */
+            buffer_printf(&texts[i], "{\"s\":\"x\",\"%c%u\":\"y\",\"d\":-%u.5}", 'p',
+                          round < 2 ? i % 3 : i, i);
+            batch_append_record(batch)->value = bytes_of(texts[i].data, texts[i].size);
+        }
+        json_decode(decoder, batch);
+        for (uint32_t i = 0; i < BATCH_ROWS_MAX; i++) {
+            hits[round / 2][round % 2] += decoder->templates.of_rows[i] != 0;
+            assert_int_equal(batch->columns[ROW_D].cells[i], CELL_VALUE);
+            assert_true(batch->columns[ROW_D].reals[i] == -(double)i - 0.5);
+            buffer_fini(&texts[i]);
+        }
+    }
+    assert_int_equal(hits[0][0], BATCH_ROWS_MAX - JSON_BLOCK_ROWS);
+    assert_int_equal(hits[0][1], BATCH_ROWS_MAX);
+    assert_in_range(hits[1][0], 0, 100);
+    assert_true(decoder->templates.paused > 0 || hits[1][1] == 0);
+    batch_free(batch);
+    json_decoder_free(decoder);
+}
+
 /* A record that ends early is never a record. */
 static void test_truncations(void **state)
 {
@@ -218,6 +388,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_like_the_reference),
+        cmocka_unit_test(test_alike),
+        cmocka_unit_test(test_templates_are_used),
         cmocka_unit_test(test_truncations),
         cmocka_unit_test(test_string_scanning),
     };

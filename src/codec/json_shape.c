@@ -26,7 +26,7 @@ static bool is_child(const struct layout *layout, uint32_t field, uint32_t paren
     return layout->fields[field].parent == parent;
 }
 
-static struct json_entry **table_slot(struct json_shape *shape, struct bytes name)
+static struct json_entry **table_slot(const struct json_shape *shape, struct bytes name)
 {
     uint32_t at = (uint32_t)hash_plain(name.data, name.size).low & shape->table_mask;
     while (shape->table[at] != NULL) {
@@ -149,6 +149,11 @@ void json_shape_begin(struct json_shape *shape, const struct batch *batch)
         entry->cells = batch->columns[entry->field].cells;
         entry->texts = batch->columns[entry->field].texts;
     }
+}
+
+const struct json_entry *json_shape_find(const struct json_shape *shape, struct bytes name)
+{
+    return *table_slot(shape, name);
 }
 
 struct json_entry *json_shape_entry(struct json_shape *shape, struct bytes name)

@@ -80,7 +80,9 @@ struct json_shape *json_shapes_new(struct arena *arena, const struct layout *lay
  * uses. */
 void json_shape_begin(struct json_shape *shape, const struct batch *batch);
 
-/* The entry of a name, learning a new one where there is room; NULL when there is none. */
+/* The entry of a name; NULL when there is none. */
+const struct json_entry *json_shape_find(const struct json_shape *shape, struct bytes name);
+/* The same, learning a new one where there is room. */
 struct json_entry *json_shape_entry(struct json_shape *shape, struct bytes name);
 /* `glue` is what stood between the key's first quote and the value. */
 void json_entry_learn_glue(struct json_entry *entry, struct bytes glue);

@@ -165,13 +165,18 @@ static const struct json_engine *const row_engines[] = {
     &json_engine_portable,
 #ifdef __x86_64__
     &json_engine_avx2,
+    &json_engine_avx512,
 #endif
 };
 
-/* How many of them this processor runs. */
+/* How many of them this processor runs: the best one and those before it. */
 static inline size_t row_engine_count(void)
 {
-    return json_engine_best() == &json_engine_portable ? 1 : 2;
+    size_t count = 1;
+    while (row_engines[count - 1] != json_engine_best()) {
+        count++;
+    }
+    return count;
 }
 
 #endif

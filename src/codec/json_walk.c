@@ -58,8 +58,17 @@ void json_walk_fini(struct json_walk *walk)
 const struct json_engine *json_engine_best(void)
 {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-        __builtin_cpu_supports("bmi2")) {
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                          __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    /* Those with VBMI2 have lzcnt. */
+    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
+                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+                            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                            __builtin_cpu_supports("avx512vbmi2");
+    if (has_avx512) {
+        return &json_engine_avx512;
+    }
+    if (has_avx2) {
         return &json_engine_avx2;
     }
 #endif
