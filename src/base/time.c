@@ -2,6 +2,7 @@
 
 #include <endian.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SECONDS_PER_DAY INT64_C(86400)
 #define US_PER_DAY (SECONDS_PER_DAY * TIME_US_PER_SECOND)
@@ -196,6 +197,44 @@ bool time_parse_any_rfc3339(struct bytes text, int64_t *out_us)
     int64_t days = days_of_short_date(year, month, day);
     int64_t seconds = days * SECONDS_PER_DAY + (int64_t)(hour * 3600 + minute * 60 + second);
     *out_us = (seconds - offset_seconds) * TIME_US_PER_SECOND + fraction_us;
+    return true;
+}
+
+/* A time of the reader's minute, in UTC; false, and nothing done, for all else. */
+static inline bool read_in_minute(const struct time_reader *reader, struct bytes text,
+                                  int64_t *out_us)
+{
+    if (!reader->known || text.size < 20 ||
+        memcmp(text.data, reader->minute, sizeof reader->minute) != 0) {
+        return false;
+    }
+    const uint8_t *p = text.data + 19;
+    const uint8_t *end = text.data + text.size;
+    unsigned wrong = (unsigned)(text.data[16] != ':');
+    const unsigned second = two_digits(text.data + 17, &wrong);
+    unsigned fraction_us = 0;
+    if (wrong != 0 || second > 59 ||
+        (!six_digits_utc_parse(p, end, &fraction_us) &&
+         (!fraction_parse(&p, end, &fraction_us) || end - p != 1 || *p != 'Z'))) {
+        return false;
+    }
+    *out_us = reader->minute_us + (int64_t)second * TIME_US_PER_SECOND + fraction_us;
+    return true;
+}
+
+bool time_read_any_rfc3339(struct time_reader *reader, struct bytes text, int64_t *out_us)
+{
+    if (read_in_minute(reader, text, out_us)) {
+        return true;
+    }
+    if (!time_parse_any_rfc3339(text, out_us)) {
+        return false;
+    }
+    const int64_t minute_us = 60 * TIME_US_PER_SECOND;
+    /* Elsewhere the time is not that of the minute as it is written, or of the next. */
+    reader->known = text.data[text.size - 1] == 'Z' && memcmp(text.data + 17, "60", 2) != 0;
+    memcpy(reader->minute, text.data, sizeof reader->minute);
+    reader->minute_us = *out_us - ((*out_us % minute_us) + minute_us) % minute_us;
     return true;
 }
 

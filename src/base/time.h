@@ -29,6 +29,14 @@ bool time_parse_rfc3339(struct bytes text, int64_t *out_us);
 /* The same, but any date-time of the form is taken: its offset may lead up to a day beyond the
  * range of timestamps ("9999-12-31T23:59:59-01:00" is in the year 10000). */
 bool time_parse_any_rfc3339(struct bytes text, int64_t *out_us);
+/* Reads many times of which most lie in the minute of the one before: then only what stands behind the
+ * minute is read. Zero-initialise; the answers are those of time_parse_any_rfc3339(). */
+struct time_reader {
+    bool known;
+    uint8_t minute[16]; /* how the last one begins: "2026-01-31T12:34" */
+    int64_t minute_us;
+};
+bool time_read_any_rfc3339(struct time_reader *reader, struct bytes text, int64_t *out_us);
 /* "2026-01-31T12:34:56Z", with .ffffff (trailing zeros cut) only where not a whole second. Returns
  * the length; a NUL follows. */
 size_t time_format(int64_t time_us, char out[TIME_TEXT_BYTES]);

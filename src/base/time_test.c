@@ -189,6 +189,42 @@ static void parse_of_microseconds_has_one_answer(void **state)
     }
 }
 
+/* Whatever was read before, a reader says what the parser says. */
+static void a_reader_has_the_same_answers(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "2026-01-11T12:34:56.104729Z", "2026-01-11T12:34:07Z",          "2026-01-11T12:34:56.1Z",
+        "2026-01-11 12:34:59.123Z",    "2026-01-11T12:34:60Z",          "2016-12-31T23:59:60Z",
+        "1969-12-31T23:59:59.999999Z", "2026-01-11T12:34:56+01:00",     "2026-01-11t12:34:56.5z",
+        "0000-01-01T00:00:00Z",        "2026-01-11T12:34:56.1234567Z",  "2026-01-11T12:34:56.",
+        "2026-01-11T12:34:00-00:30",   "9999-12-31T23:59:59.999999999Z",
+    };
+    enum { COUNT = sizeof texts / sizeof texts[0] };
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < COUNT; k++) {
+            char text[40];
+            const size_t size = strlen(texts[k]);
+            for (size_t at = 0; at < size; at++) {
+                static const char bytes[] = "0159:-TtZz .6+";
+                for (size_t b = 0; b < sizeof bytes; b++) {
+                    struct time_reader reader = {0};
+                    int64_t read_us = 1;
+                    int64_t parsed_us = 1;
+                    (void)time_read_any_rfc3339(&reader, bytes_of_string(texts[i]), &read_us);
+                    (void)time_read_any_rfc3339(&reader, bytes_of_string(texts[k]), &read_us);
+                    memcpy(text, texts[k], size);
+                    text[at] = bytes[b];
+                    read_us = 1;
+                    bool read = time_read_any_rfc3339(&reader, bytes_of(text, size), &read_us);
+                    assert_int_equal(time_parse_any_rfc3339(bytes_of(text, size), &parsed_us), read);
+                    assert_true(read_us == parsed_us);
+                }
+            }
+        }
+    }
+}
+
 static void days_agree_with_the_calendar(void **state)
 {
     (void)state;
@@ -477,6 +513,7 @@ int main(void)
         cmocka_unit_test(parse_any_goes_further),
         cmocka_unit_test(parse_checks_every_byte),
         cmocka_unit_test(parse_of_microseconds_has_one_answer),
+        cmocka_unit_test(a_reader_has_the_same_answers),
         cmocka_unit_test(days_agree_with_the_calendar),
         cmocka_unit_test(format_agrees_with_the_c_library),
         cmocka_unit_test(format_has_room_for_everything),

@@ -1,5 +1,6 @@
 #include "schema/plain_pattern.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Where the expression is being read. */
@@ -200,6 +201,70 @@ static void lay_out_places(struct plain_pattern *pattern)
     }
 }
 
+/* --- Places as words. --- */
+
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+#define EACH_TOP (0x80 * EACH_BYTE)
+
+/* Puts the ranges of a place into a byte of a word; false when there are too many. */
+static bool set_ranges(struct plain_pattern *pattern, struct plain_word *word, uint32_t byte,
+                       uint32_t place)
+{
+    const uint32_t set = pattern->places[place];
+    uint32_t count = 0;
+    for (unsigned first = 0; first < 0x80; first++) {
+        if ((pattern->sets[first] & set) == 0) {
+            continue;
+        }
+        unsigned last = first;
+        while (last < 0x7F && (pattern->sets[last + 1] & set) != 0) {
+            last++;
+        }
+        if (count == PLAIN_PATTERN_RANGES_MAX) {
+            return false;
+        }
+        word->low[count] |= (uint64_t)first << (8 * byte);
+        word->beyond[count] |= (uint64_t)(0x7F - last) << (8 * byte);
+        count++;
+        first = last;
+    }
+    for (uint32_t i = count; i < PLAIN_PATTERN_RANGES_MAX; i++) {
+        /* From the last byte on to the first: none. */
+        word->low[i] |= UINT64_C(0x7F) << (8 * byte);
+        word->beyond[i] |= UINT64_C(0x7F) << (8 * byte);
+    }
+    pattern->range_count = count > pattern->range_count ? count : pattern->range_count;
+    return true;
+}
+
+/* The place that byte `byte` of a word asks: four to seven places are two halves that overlap. */
+static uint32_t place_of(const struct plain_pattern *pattern, const struct plain_word *word,
+                         uint32_t byte)
+{
+    if (pattern->size >= 8) {
+        return word->first + byte;
+    }
+    return byte < 4 ? byte : pattern->size - 8 + byte;
+}
+
+static void lay_out_words(struct plain_pattern *pattern)
+{
+    if (pattern->size == PLAIN_PATTERN_VARIES || pattern->size < 4) {
+        return;
+    }
+    const uint32_t count = (pattern->size + 7) / 8;
+    for (uint32_t i = 0; i < count; i++) {
+        struct plain_word *word = &pattern->words[i];
+        word->first = pattern->size < 8 || i + 1 < count ? 8 * i : pattern->size - 8;
+        for (uint32_t byte = 0; byte < 8; byte++) {
+            if (!set_ranges(pattern, word, byte, place_of(pattern, word, byte))) {
+                return;
+            }
+        }
+    }
+    pattern->word_count = count;
+}
+
 bool plain_pattern_compile(struct bytes text, struct plain_pattern *out)
 {
     *out = (struct plain_pattern){0};
@@ -219,6 +284,7 @@ bool plain_pattern_compile(struct bytes text, struct plain_pattern *out)
         }
     }
     lay_out_places(out);
+    lay_out_words(out);
     return has_one_way(out);
 }
 
@@ -231,10 +297,45 @@ static bool matches_places(const struct plain_pattern *pattern, const uint8_t *t
     return all;
 }
 
+/* Eight bytes, or two halves of four. */
+static inline uint64_t load_places(const struct plain_pattern *pattern, const uint8_t *text,
+                                   const struct plain_word *word)
+{
+    uint64_t bytes;
+    if (pattern->size >= 8) {
+        memcpy(&bytes, text + word->first, sizeof bytes);
+        return le64toh(bytes);
+    }
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, text, sizeof first);
+    memcpy(&last, text + pattern->size - sizeof last, sizeof last);
+    return le32toh(first) | (uint64_t)le32toh(last) << 32;
+}
+
+static bool matches_words(const struct plain_pattern *pattern, const uint8_t *text)
+{
+    uint64_t fits = EACH_TOP;
+    for (uint32_t i = 0; i < pattern->word_count; i++) {
+        const struct plain_word *word = &pattern->words[i];
+        const uint64_t bytes = load_places(pattern, text, word);
+        const uint64_t ascii = bytes & ~EACH_TOP;
+        uint64_t inside = 0;
+        for (uint32_t k = 0; k < pattern->range_count; k++) {
+            /* The top bits: not below, and not above; nothing is borrowed or carried. */
+            inside |= ((ascii | EACH_TOP) - word->low[k]) & ~(ascii + word->beyond[k]);
+        }
+        fits &= inside & ~bytes;
+    }
+    return fits == EACH_TOP;
+}
+
 bool plain_pattern_matches(const struct plain_pattern *pattern, struct bytes text)
 {
     if (pattern->size != PLAIN_PATTERN_VARIES) {
-        return text.size == pattern->size && matches_places(pattern, text.data);
+        return text.size == pattern->size && (pattern->word_count != 0
+                                                  ? matches_words(pattern, text.data)
+                                                  : matches_places(pattern, text.data));
     }
     const uint8_t *at = text.data;
     const uint8_t *end = at + text.size;

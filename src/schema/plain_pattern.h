@@ -21,10 +21,19 @@
 #define PLAIN_PATTERN_ITEMS_MAX 32u
 #define PLAIN_PATTERN_PLACES_MAX 64u
 #define PLAIN_PATTERN_VARIES UINT32_MAX
+#define PLAIN_PATTERN_RANGES_MAX 4u
 
 struct plain_item {
     uint32_t characters; /* its bit in `sets` */
     uint32_t min, max;   /* max UINT32_MAX: no end */
+};
+
+/* Eight places, a byte each: whether each byte of a text lies in one of the ranges of its place is asked
+ * of all at once. Bytes are ASCII here; `beyond` is 0x7F less the last byte of the range. */
+struct plain_word {
+    uint32_t first; /* place */
+    uint64_t low[PLAIN_PATTERN_RANGES_MAX];
+    uint64_t beyond[PLAIN_PATTERN_RANGES_MAX];
 };
 
 struct plain_pattern {
@@ -33,6 +42,10 @@ struct plain_pattern {
     /* Of an expression all of whose texts have one size: the bit of the item at each place. */
     uint32_t size; /* PLAIN_PATTERN_VARIES: they have not, or it is larger than `places` */
     uint32_t places[PLAIN_PATTERN_PLACES_MAX];
+    /* Of four places or more, all of them of few ranges; the last word may ask some places once more. */
+    struct plain_word words[PLAIN_PATTERN_PLACES_MAX / 8];
+    uint32_t word_count;  /* 0: each place is asked by itself */
+    uint32_t range_count; /* of the place with most ranges */
     uint32_t sets[256]; /* of each byte: the items that take it, a bit each */
 };
 

@@ -124,12 +124,49 @@ static void test_texts_that_are_not_ascii_differ(void **state)
     assert_false(plain_pattern_matches(&pattern, bytes_of("a\0b", 3)));
 }
 
+/* Texts of one size are asked as words: each byte at each place by itself gives what its set says. */
+static void test_each_byte_at_each_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *expression;
+        const char *text;
+    } cases[] = {
+        {"^ab\\d$", "ab7"},
+        {"^[a-c]{4}$", "abca"},
+        {"^s-[0-9]{5}$", "s-00596"},
+        {"^\\w{8}$", "aZ_09xyz"},
+        {"^[A-Z]{2}\\d{2}[a-zA-Z0-9]{7}$", "DE12abcXYZ9"},
+        {"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}$", "019b76da-a800-75b8"},
+        {"^[acegik]{9}$", "acegikace"}, /* too many ranges */
+        {"^\\d{4}-\\d{2}-\\d{2}$", "2026-11-28"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plain_pattern pattern;
+        char text[64];
+        const size_t size = strlen(cases[i].text);
+        assert_true(plain_pattern_compile(bytes_of_string(cases[i].expression), &pattern));
+        assert_int_equal(pattern.size, size);
+        memcpy(text, cases[i].text, size);
+        assert_true(plain_pattern_matches(&pattern, bytes_of(text, size)));
+        for (size_t place = 0; place < size; place++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                text[place] = (char)byte;
+                assert_int_equal(plain_pattern_matches(&pattern, bytes_of(text, size)),
+                                 (pattern.sets[byte] & pattern.places[place]) != 0);
+            }
+            text[place] = cases[i].text[place];
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_plain),
         cmocka_unit_test(test_the_answers_are_those_of_pcre2),
         cmocka_unit_test(test_texts_that_are_not_ascii_differ),
+        cmocka_unit_test(test_each_byte_at_each_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

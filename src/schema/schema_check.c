@@ -170,21 +170,44 @@ static void judge_row(struct sieve *sieve, uint32_t row)
     }
 }
 
-/* Where a block has one value outside, most of its rows are still fine: those outside are judged. */
+/* As many values as every processor of the kind compares at once. */
+typedef double real_pair __attribute__((vector_size(16)));
+typedef int64_t pair_mask __attribute__((vector_size(16)));
+
+static bool has_real_outside(const double values[BLOCK_ROWS], double low, double high)
+{
+    const real_pair lows = {low, low};
+    const real_pair highs = {high, high};
+    pair_mask outside = {0};
+    for (uint32_t i = 0; i < BLOCK_ROWS; i += 2) {
+        real_pair pair;
+        memcpy(&pair, values + i, sizeof pair);
+        outside |= (pair_mask)(pair < lows) | (pair_mask)(pair > highs);
+    }
+    return (outside[0] | outside[1]) != 0;
+}
+
+static bool has_integer_outside(const int64_t values[BLOCK_ROWS], int64_t low, int64_t high)
+{
+    const uint64_t span = (uint64_t)high - (uint64_t)low;
+    bool outside = low > high;
+    for (uint32_t i = 0; i < BLOCK_ROWS; i++) {
+        outside |= (uint64_t)values[i] - (uint64_t)low > span;
+    }
+    return outside;
+}
+
+/* Where a block has one value outside, most of its rows are still fine: those outside are judged. Cells
+ * without a value are suspected by what was there before. */
 static void sift_integer_range(struct sieve *sieve)
 {
     const int64_t low = sieve->constraints->integer_low;
     const int64_t high = sieve->constraints->integer_high;
     const uint32_t row_count = sieve->batch->row_count;
     for (uint32_t first = 0; first < row_count; first += BLOCK_ROWS) {
-        const uint8_t *cells = sieve->column->cells + first;
         const int64_t *values = sieve->column->integers + first;
-        int64_t suspicious = 0;
-        for (uint32_t i = 0; i < BLOCK_ROWS; i++) {
-            suspicious |= (int64_t)(cells[i] == CELL_VALUE) &
-                          ((int64_t)(values[i] < low) | (int64_t)(values[i] > high));
-        }
-        for (uint32_t i = 0; suspicious != 0 && i < BLOCK_ROWS && first + i < row_count; i++) {
+        const bool outside = has_integer_outside(values, low, high);
+        for (uint32_t i = 0; outside && i < BLOCK_ROWS && first + i < row_count; i++) {
             if (values[i] < low || values[i] > high) {
                 judge_row(sieve, first + i);
             }
@@ -198,14 +221,9 @@ static void sift_real_range(struct sieve *sieve)
     const double high = sieve->constraints->real_high;
     const uint32_t row_count = sieve->batch->row_count;
     for (uint32_t first = 0; first < row_count; first += BLOCK_ROWS) {
-        const uint8_t *cells = sieve->column->cells + first;
         const double *values = sieve->column->reals + first;
-        int64_t suspicious = 0;
-        for (uint32_t i = 0; i < BLOCK_ROWS; i++) {
-            suspicious |= (int64_t)(cells[i] == CELL_VALUE) &
-                          ((int64_t)(values[i] < low) | (int64_t)(values[i] > high));
-        }
-        for (uint32_t i = 0; suspicious != 0 && i < BLOCK_ROWS && first + i < row_count; i++) {
+        const bool outside = has_real_outside(values, low, high);
+        for (uint32_t i = 0; outside && i < BLOCK_ROWS && first + i < row_count; i++) {
             if (values[i] < low || values[i] > high) {
                 judge_row(sieve, first + i);
             }
@@ -317,6 +335,19 @@ static void sift_read_times(struct sieve *sieve)
     }
 }
 
+static void sift_date_times(struct sieve *sieve)
+{
+    struct time_reader reader = {0};
+    for (uint32_t row = 0; row < sieve->batch->row_count; row++) {
+        const struct bytes text = sieve->column->texts[row];
+        int64_t time_us;
+        if (is_open(sieve, row) && !(time_read_any_rfc3339(&reader, text, &time_us) &&
+                                     format_is_date_time_read(text, time_us))) {
+            judge_row(sieve, row);
+        }
+    }
+}
+
 static void sift_format(struct sieve *sieve)
 {
     bool (*const matches)(struct bytes) = sieve->constraints->format->matches;
@@ -376,11 +407,15 @@ static void sift_texts(struct sieve *sieve)
     if (constraints->pattern != NULL) {
         sift_pattern(sieve);
     }
-    if (constraints->format != NULL && sieve->field == sieve->batch->rfc3339_field &&
-        constraints->format->matches == format_is_date_time) {
-        sift_read_times(sieve);
-    } else if (constraints->format != NULL) {
+    if (constraints->format == NULL) {
+        return;
+    }
+    if (constraints->format->matches != format_is_date_time) {
         sift_format(sieve);
+    } else if (sieve->field == sieve->batch->rfc3339_field) {
+        sift_read_times(sieve);
+    } else {
+        sift_date_times(sieve);
     }
 }
 

@@ -150,6 +150,32 @@ static enum status add_member(struct arena *arena, const struct doc *member,
     return STATUS_OK;
 }
 
+static inline bool is_word(struct bytes text)
+{
+    return text.size - sizeof(uint32_t) <= sizeof(uint32_t);
+}
+
+static inline struct word word_of(struct bytes text)
+{
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, text.data, sizeof first);
+    memcpy(&last, text.data + text.size - sizeof last, sizeof last);
+    return (struct word){first | (uint64_t)last << 32, text.size};
+}
+
+/* The words among few texts. */
+static void collect_words(struct arena *arena, struct value_set *set)
+{
+    const size_t most = set->text_count <= FEW_TEXTS ? set->text_count : 0;
+    set->words = arena_alloc_zero(arena, most, sizeof *set->words);
+    for (size_t i = 0; i < most; i++) {
+        if (is_word(set->texts[i])) {
+            set->words[set->word_count++] = word_of(set->texts[i]);
+        }
+    }
+}
+
 static void show_members(struct arena *arena, const struct members *members, struct value_set *set)
 {
     struct buffer shown = {0};
@@ -210,6 +236,7 @@ enum status value_set_compile(struct arena *arena, const struct doc *node, bool 
     qsort(set->reals, set->real_count, sizeof *set->reals, compare_reals);
     qsort(set->texts, set->text_count, sizeof *set->texts, compare_texts);
     qsort(set->nested, set->nested_count, sizeof *set->nested, compare_texts);
+    collect_words(arena, set);
     show_members(arena, &members, set);
     *out = set;
     return STATUS_OK;
@@ -238,23 +265,14 @@ bool value_set_has_number(const struct value_set *set, const struct number *numb
            NULL;
 }
 
-/* Members are words of some letters: no call for these. */
-static inline bool is_same_text(struct bytes a, struct bytes b)
+/* Without a branch that depends on which one it is. */
+static inline bool has_word(const struct value_set *set, struct word word)
 {
-    if (a.size != b.size) {
-        return false;
+    bool found = false;
+    for (size_t i = 0; i < set->word_count; i++) {
+        found |= (set->words[i].ends == word.ends) & (set->words[i].size == word.size);
     }
-    if (a.size < sizeof(uint32_t) || a.size > 2 * sizeof(uint32_t)) {
-        return a.size == 0 || memcmp(a.data, b.data, a.size) == 0;
-    }
-    uint32_t first[2];
-    uint32_t last[2];
-    const size_t at = a.size - sizeof(uint32_t);
-    memcpy(&first[0], a.data, sizeof(uint32_t));
-    memcpy(&first[1], b.data, sizeof(uint32_t));
-    memcpy(&last[0], a.data + at, sizeof(uint32_t));
-    memcpy(&last[1], b.data + at, sizeof(uint32_t));
-    return ((first[0] ^ first[1]) | (last[0] ^ last[1])) == 0;
+    return found;
 }
 
 bool value_set_has_text(const struct value_set *set, struct bytes text)
@@ -263,8 +281,11 @@ bool value_set_has_text(const struct value_set *set, struct bytes text)
         return bsearch(&text, set->texts, set->text_count, sizeof *set->texts, compare_texts) !=
                NULL;
     }
+    if (is_word(text)) {
+        return has_word(set, word_of(text));
+    }
     for (size_t i = 0; i < set->text_count; i++) {
-        if (is_same_text(set->texts[i], text)) {
+        if (bytes_equal(set->texts[i], text)) {
             return true;
         }
     }

@@ -24,6 +24,12 @@ struct type_set {
 #define KIND_BIT(kind) (UINT32_C(1) << (kind))
 #define KINDS_ALL UINT32_C(0x3F)
 
+/* A text of four to eight bytes. */
+struct word {
+    uint64_t ends; /* its first four bytes and its last four */
+    size_t size;
+};
+
 struct value_set {
     bool is_const;
     bool has_null;
@@ -34,6 +40,8 @@ struct value_set {
     size_t real_count;
     struct bytes *texts; /* sorted */
     size_t text_count;
+    struct word *words; /* the texts that are words, where there are few texts */
+    size_t word_count;
     struct bytes *nested; /* forms of lists and objects; sorted */
     size_t nested_count;
     const char *shown; /* "1, 2, 3" for messages */
