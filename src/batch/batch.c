@@ -99,6 +99,8 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment)
     memset(batch->hides_members, false, batch->row_count);
     memset(batch->verdicts, VERDICT_NONE, batch->row_count);
     batch->row_count = 0;
+    batch->partition_number = 0;
+    batch->partition_count = 0;
     batch->set_values = NULL;
     batch->set_count = 0;
     batch->violation_count = 0;

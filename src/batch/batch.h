@@ -150,6 +150,10 @@ struct batch {
     /* What stands before the records of the partition and names their columns (a CSV header); none
      * where nothing does. Lives as long as the batch. */
     struct bytes header;
+    /* The partition's number, and how many its topic has; 0: keys do not say which partition a record
+     * stands in, or nobody knows. Set by the source with the records. */
+    uint32_t partition_number;
+    uint32_t partition_count;
 
     uint32_t row_count;
     struct record *records; /* [BATCH_ROWS_MAX] */
@@ -258,6 +262,18 @@ static inline struct value batch_value(const struct batch *batch, uint32_t field
     }
     check(false);
 }
+
+/* A record without a value that goes out: it deletes what its key names. It has no cells, no event
+ * time and no set values. */
+static inline bool batch_is_tombstone(const struct batch *batch, uint32_t row)
+{
+    return batch->verdicts[row] == VERDICT_VALID && bytes_is_none(batch->records[row].value);
+}
+
+/* The key of a record as a value of a column: of COLUMN_TEXT its bytes, if they are UTF-8; of
+ * COLUMN_INT64 a whole number in its one spelling ("7", "-7"; not "07", "+7", "7.0"). Different keys
+ * give different values. False for keys and columns that are neither. A slice of the key. */
+bool record_key_value(struct bytes key, enum column_type type, struct value *out);
 
 /* "VALID", "INVALID", … */
 const char *verdict_name(enum verdict verdict);

@@ -301,6 +301,50 @@ static void test_names(void **state)
     }
 }
 
+static void test_keys_as_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key;
+        int64_t integer;
+        bool is_integer;
+    } cases[] = {
+        {"0", 0, true},
+        {"7", 7, true},
+        {"-7", -7, true},
+        {"9223372036854775807", INT64_MAX, true},
+        {"-9223372036854775808", INT64_MIN, true},
+        {"9223372036854775808", 0, false},
+        {"-9223372036854775809", 0, false},
+        {"", 0, false},
+        {"-", 0, false},
+        {"-0", 0, false},
+        {"+7", 0, false},
+        {"07", 0, false},
+        {" 7", 0, false},
+        {"7 ", 0, false},
+        {"7.0", 0, false},
+        {"7e0", 0, false},
+        {"0x7", 0, false},
+        {"1111111111111111111111111", 0, false},
+    };
+    struct value value;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bytes key = bytes_of_string(cases[i].key);
+        assert_int_equal(record_key_value(key, COLUMN_INT64, &value), cases[i].is_integer);
+        assert_true(!cases[i].is_integer || (value.type == VALUE_INT64 &&
+                                             value.integer == cases[i].integer));
+        assert_true(record_key_value(key, COLUMN_TEXT, &value));
+        assert_true(value.type == VALUE_TEXT && bytes_equal(value.text, key));
+        assert_false(record_key_value(key, COLUMN_DOUBLE, &value));
+        assert_false(record_key_value(key, COLUMN_JSON, &value));
+    }
+    assert_false(record_key_value(BYTES_NONE, COLUMN_TEXT, &value));
+    assert_false(record_key_value(BYTES_NONE, COLUMN_INT64, &value));
+    assert_false(record_key_value(bytes_of("\xff", 1), COLUMN_TEXT, &value));
+    assert_false(record_key_value(bytes_of("7\0", 2), COLUMN_INT64, &value));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_replays),
         cmocka_unit_test(test_lists_grow),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_keys_as_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,14 @@ static const struct reason_info fixed[REASON_FIXED_COUNT] = {
     [REASON_DECODE_TOO_LARGE] = {"decode.too_large", "INVALID", "larger than max_record"},
     [REASON_DECODE_NULL_VALUE] = {"decode.null_value", "INVALID",
                                   "the record has a key and no value: a tombstone"},
+    [REASON_KEY_MISSING] = {"key.missing", "INVALID",
+                            "tombstones delete, and the record has no key"},
+    [REASON_KEY_MISMATCH] = {"key.mismatch", "INVALID",
+                             "tombstones delete, and the record's key is not the value of the key "
+                             "column"},
+    [REASON_KEY_PARTITION] = {"key.partition", "INVALID",
+                              "tombstones delete, and the record's key belongs to another "
+                              "partition"},
     [REASON_SCHEMA_REQUIRED] = {"schema.required", "INVALID", "a required field is absent"},
     [REASON_SCHEMA_TYPE] = {"schema.type", "INVALID", "a value of another type"},
     [REASON_SCHEMA_RANGE] = {"schema.range", "INVALID",
@@ -40,6 +48,8 @@ static const struct reason_info fixed[REASON_FIXED_COUNT] = {
     [REASON_LATE] = {"late", "LATE", "its event time is below the watermark"},
     [REASON_FILTER_WHERE] = {"filter.where", "FILTERED", "transform.where does not hold"},
     [REASON_ROUTE_UNMATCHED] = {"route.unmatched", "FILTERED", "no sink takes it"},
+    [REASON_TOMBSTONE] = {"tombstone", "VALID",
+                          "the record has no value and deletes; counted, and no complaint"},
 };
 
 /* Those that a plan or a sink names; capitals stand for the name. */

@@ -18,6 +18,9 @@ static void test_fixed_names(void **state)
         {REASON_DECODE_ENCODING, "decode.encoding"},
         {REASON_DECODE_TOO_LARGE, "decode.too_large"},
         {REASON_DECODE_NULL_VALUE, "decode.null_value"},
+        {REASON_KEY_MISSING, "key.missing"},
+        {REASON_KEY_MISMATCH, "key.mismatch"},
+        {REASON_KEY_PARTITION, "key.partition"},
         {REASON_SCHEMA_REQUIRED, "schema.required"},
         {REASON_SCHEMA_TYPE, "schema.type"},
         {REASON_SCHEMA_RANGE, "schema.range"},
@@ -38,6 +41,7 @@ static void test_fixed_names(void **state)
         {REASON_LATE, "late"},
         {REASON_FILTER_WHERE, "filter.where"},
         {REASON_ROUTE_UNMATCHED, "route.unmatched"},
+        {REASON_TOMBSTONE, "tombstone"},
     };
     struct reason_table table;
     reason_table_init(&table);

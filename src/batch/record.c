@@ -1,3 +1,6 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "batch/batch.h"
@@ -31,4 +34,32 @@ struct hash128 record_hash(const struct hash_secret *secret, const struct record
 {
     return record_hash_of(secret, record->offset, slice_hash(secret, record->key),
                           slice_hash(secret, record->value));
+}
+
+/* A number is what it is written as: the text of the value must be the key again. */
+static bool read_integer(struct bytes key, int64_t *out)
+{
+    char text[24];
+    char again[24];
+    if (key.size == 0 || key.size >= sizeof text) {
+        return false;
+    }
+    memcpy(text, key.data, key.size);
+    text[key.size] = '\0';
+    *out = strtoll(text, NULL, 10);
+    int size = snprintf(again, sizeof again, "%" PRId64, *out);
+    return (size_t)size == key.size && memcmp(again, key.data, key.size) == 0;
+}
+
+bool record_key_value(struct bytes key, enum column_type type, struct value *out)
+{
+    if (bytes_is_none(key)) {
+        return false;
+    }
+    if (type == COLUMN_INT64) {
+        *out = (struct value){.type = VALUE_INT64};
+        return read_integer(key, &out->integer);
+    }
+    *out = (struct value){.type = VALUE_TEXT, .text = key};
+    return type == COLUMN_TEXT && bytes_is_utf8(key);
 }

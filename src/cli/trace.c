@@ -137,6 +137,7 @@ static void print_row(const struct trace_row *row)
         break;
     case TRACE_REFUSED:
     case TRACE_REPLACED:
+    case TRACE_DELETED:
     case TRACE_MISSING:
     case TRACE_UNKNOWN:
         printf("%s", trace_state_name(row->state));

@@ -414,7 +414,8 @@ static bool decode_row(struct csv_decoder *decoder, struct batch *batch, uint32_
 {
     struct bytes value = batch->records[row].value;
     if (bytes_is_none(value)) {
-        return refuse(batch, row, REASON_DECODE_NULL_VALUE, "the record has no value");
+        return batch->verdicts[row] != VERDICT_NONE ||
+               refuse(batch, row, REASON_DECODE_NULL_VALUE, "the record has no value");
     }
     if (value.size > decoder->options.max_record_bytes) {
         char detail[DETAIL_BYTES];

@@ -254,6 +254,9 @@ static void decode_row(struct json_decoder *decoder, uint32_t row)
 {
     struct bytes value = decoder->batch->records[row].value;
     if (bytes_is_none(value)) {
+        if (decoder->batch->verdicts[row] != VERDICT_NONE) {
+            return;
+        }
         row_refuse(decoder, row, REASON_DECODE_NULL_VALUE,
                    bytes_of_string("the record has no value"));
         return;

@@ -58,10 +58,12 @@ struct output_shape {
     const struct reason_table *reasons;
     const struct output_column *columns;
     uint32_t column_count;
+    bool takes_tombstones; /* rows without a value come too: batch_is_tombstone() */
 };
 
 /* A row on its way out. `value` is the record's value after repair, set and drop: JSON; the
- * original bytes where nothing changed. */
+ * original bytes where nothing changed; none of a tombstone, which deletes what its record's key
+ * names. */
 struct output_row {
     const struct batch *batch;
     uint32_t row;
@@ -142,6 +144,11 @@ struct sink_ops {
                     const struct hash_secret *secret, struct arena *arena,
                     struct hash128 *out_key, struct value *out_order);
     bool (*is_keyed)(const struct sink *sink);
+    /* Whether tombstones may come: CONFIG with its place and the way on where the place, as it is
+     * configured, could not keep what they say. *out_key is the field that the record's key must be the
+     * value of, FIELD_NONE: any key will do. NULL where none may. */
+    enum status (*take_tombstones)(const struct sink *sink, const struct doc *config,
+                                   uint32_t *out_key, struct error *err);
     /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans
      * with the same ops, system and address are one place, whatever their names. */
     const char *(*address)(const struct sink *sink);

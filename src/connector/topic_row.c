@@ -85,7 +85,7 @@ enum status topic_row_find_key(const struct doc *config, const struct output_sha
 
 struct bytes topic_row_key(const struct batch *batch, uint32_t row, uint32_t key_field)
 {
-    if (key_field == FIELD_NONE) {
+    if (key_field == FIELD_NONE || batch_is_tombstone(batch, row)) {
         return batch->records[row].key;
     }
     struct value value = batch_value(batch, key_field, row);

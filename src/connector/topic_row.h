@@ -30,8 +30,8 @@ struct hash128 topic_row_hash_in(const struct hash_secret *secret, const struct 
  * has none of that name. */
 enum status topic_row_find_key(const struct doc *config, const struct output_shape *shape,
                                uint32_t *out, struct error *err) WEIR_MUST_USE;
-/* The text of the key field: strings as they are, others as JSON; FIELD_NONE: the record's own. A
- * slice that lives as long as the batch. */
+/* The text of the key field: strings as they are, others as JSON; FIELD_NONE, and of a tombstone: the
+ * record's own. A slice that lives as long as the batch. */
 struct bytes topic_row_key(const struct batch *batch, uint32_t row, uint32_t key_field);
 /* Of the record, without `weir.replay`; lives as long as the batch. */
 const struct record_header *topic_row_headers(const struct batch *batch, uint32_t row,

@@ -28,7 +28,8 @@ static void expect_row(struct audit *audit, struct place *place, struct sink *ju
     struct audit_row row = {.hash = one.sum,
                             .offset = batch->records[out->row].offset,
                             .partition = batch->partition,
-                            .rank = audit->ranks[batch->partition]};
+                            .rank = audit->ranks[batch->partition],
+                            .deletes = batch_is_tombstone(batch, out->row)};
     if (place->fold == NULL) {
         expect(audit, place, row);
     } else if (!audit->collects) {

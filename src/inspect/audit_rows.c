@@ -311,7 +311,7 @@ void audit_fold_put(struct audit_fold *fold, struct hash128 key, const struct va
 void audit_fold_rows(const struct audit_fold *fold, struct audit_rows *out)
 {
     for (uint64_t i = 0; i < fold->capacity; i++) {
-        if (fold->entries[i].used) {
+        if (fold->entries[i].used && !fold->entries[i].row.deletes) {
             audit_rows_add(out, fold->entries[i].row);
         }
     }

@@ -18,6 +18,7 @@ struct audit_row {
     int64_t offset;
     uint32_t partition; /* index in the source's list; UINT32_MAX: not known */
     uint32_t rank;      /* of the partition by (topic, number), as keyed places order; for folds */
+    bool deletes;       /* for folds: where it is the last of its key, no row is expected */
 };
 
 /* A growing list. Zero-initialise. */
@@ -46,7 +47,7 @@ void audit_fold_free(struct audit_fold *fold);
 /* Keeps the row with the greater (order, rank, offset). Texts in `order` are copied. */
 void audit_fold_put(struct audit_fold *fold, struct hash128 key, const struct value *order,
                     struct audit_row row);
-/* All that was kept, appended to `out`. */
+/* All rows that were kept, appended to `out`. */
 void audit_fold_rows(const struct audit_fold *fold, struct audit_rows *out);
 
 #endif

@@ -425,7 +425,8 @@ static void take_outcome(struct judging *judging, uint32_t row, struct case_outc
     *outcome = (struct case_outcome){
         .verdict = (enum verdict)batch->verdicts[row], .reason = "", .field = ""};
     if (outcome->verdict == VERDICT_VALID) {
-        outcome->output = keep(judging, batch->outputs[row]);
+        outcome->output = batch_is_tombstone(batch, row) ? bytes_of_string("null")
+                                                         : keep(judging, batch->outputs[row]);
     } else if (count > 0) {
         outcome->reason = reason_name(&plan->reasons, first->reason);
         outcome->field = first->field == FIELD_NONE ? "" : batch->layout->fields[first->field].path;

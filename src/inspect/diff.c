@@ -178,6 +178,8 @@ static void copy_records(const struct batch *from, struct batch *to)
 {
     batch_reset(to, from->partition, 0);
     to->header = from->header;
+    to->partition_number = from->partition_number;
+    to->partition_count = from->partition_count;
     for (uint32_t row = 0; row < from->row_count; row++) {
         *batch_append_record(to) = from->records[row];
     }

@@ -44,11 +44,12 @@ enum trace_state {
     TRACE_ALTERED,  /* a row of that origin stands there with other content */
     TRACE_REFUSED,  /* the place did not take it; `note` says why */
     TRACE_REPLACED, /* one of the same key that is newer stands in its place */
+    TRACE_DELETED,  /* by a tombstone; of that itself: the row of its key is not there */
     TRACE_WAITING,  /* not committed yet */
     TRACE_MISSING,  /* committed, and not there any more */
     TRACE_UNKNOWN,  /* an older plan wrote it to a place that this file does not name */
 };
-#define TRACE_STATES 7
+#define TRACE_STATES 8
 /* "stands", "altered", … */
 const char *trace_state_name(enum trace_state state);
 

@@ -11,6 +11,7 @@ const char *trace_state_name(enum trace_state state)
     static const char *const names[TRACE_STATES] = {
         [TRACE_STANDS] = "stands",     [TRACE_ALTERED] = "altered",
         [TRACE_REFUSED] = "refused",   [TRACE_REPLACED] = "replaced",
+        [TRACE_DELETED] = "deleted",
         [TRACE_WAITING] = "waiting",   [TRACE_MISSING] = "missing",
         [TRACE_UNKNOWN] = "unknown",
     };
@@ -121,6 +122,7 @@ static void expect_row(struct trace *trace, const struct plan *plan, uint32_t nu
     if (place->ops->is_keyed(place)) {
         struct value order = {.type = VALUE_NULL};
         sought->is_keyed = true;
+        sought->deletes = batch_is_tombstone(batch, row);
         sink->ops->key_row(sink, &out, &trace->secret, batch->arena, &sought->key, &order);
     }
     if (reject != NULL && plan->dlq != NULL && plan->dlq->takes_rejects) {
@@ -283,8 +285,11 @@ static bool is_sought(const struct trace *trace, const struct sink *place)
     return false;
 }
 
-/* A keyed place keeps one row per key: another record of the trace may stand there. */
-static void find_replacing(struct trace *trace, struct trace_row *row, const struct sought *sought)
+/* Another record of the trace for the same key in the same place: the first that is in `state`, and
+ * lies behind `offset` in its partition. NULL: none. */
+static const struct trace_arrival *find_other(const struct trace *trace,
+                                              const struct sought *sought, enum trace_state state,
+                                              bool deletes, int64_t offset)
 {
     const struct trace_result *result = trace->result;
     for (uint32_t i = 0; i < result->arrival_count; i++) {
@@ -292,16 +297,61 @@ static void find_replacing(struct trace *trace, struct trace_row *row, const str
         for (uint32_t k = 0; k < other->row_count; k++) {
             const struct sought *theirs = &trace->records[i].sought[k];
             if (theirs->is_keyed && theirs->place == sought->place &&
-                hash_equal(theirs->key, sought->key) && other->rows[k].state == TRACE_STANDS) {
-                row->state = TRACE_REPLACED;
-                row->note = arena_printf(trace->arena, "by %s [%s] offset %lld, of the same key",
-                                         other->topic, other->partition,
-                                         (long long)other->offset);
-                return;
+                theirs->deletes == deletes && hash_equal(theirs->key, sought->key) &&
+                other->rows[k].state == state && other->offset > offset) {
+                return other;
             }
         }
     }
-    row->note = "one row per key is kept here: another one of that key may stand in its place";
+    return NULL;
+}
+
+/* A keyed place keeps one row per key: another record of the trace may stand there, or have deleted
+ * it. */
+static void find_replacing(struct trace *trace, struct trace_row *row, const struct sought *sought,
+                           int64_t offset)
+{
+    const struct trace_arrival *other =
+        find_other(trace, sought, TRACE_STANDS, false, INT64_MIN);
+    if (other == NULL) {
+        other = find_other(trace, sought, TRACE_DELETED, true, offset);
+        row->state = other == NULL ? TRACE_MISSING : TRACE_DELETED;
+    } else {
+        row->state = TRACE_REPLACED;
+    }
+    row->note = other == NULL
+                    ? "one row per key is kept here: another one of that key may stand in its place"
+                    : arena_printf(trace->arena, "by %s [%s] offset %lld, %s", other->topic,
+                                   other->partition, (long long)other->offset,
+                                   row->state == TRACE_DELETED ? "a tombstone of its key"
+                                                               : "of the same key");
+}
+
+/* All of a tombstone's key stands in one partition: what it deleted lies before it. */
+static void explain_deletion(const struct trace *trace, struct trace_row *row,
+                             const struct sought *sought, int64_t offset)
+{
+    const struct trace_arrival *any = find_other(trace, sought, TRACE_STANDS, false, INT64_MIN);
+    if (any == NULL || any->offset > offset) {
+        row->state = TRACE_DELETED;
+        row->note = any == NULL ? "a tombstone: no row of its key is there"
+                                : "a tombstone: the row of its key came later";
+    } else {
+        row->note = "a row of its key stands there that it should have deleted";
+    }
+}
+
+static void explain_deletions(struct trace *trace)
+{
+    for (uint32_t i = 0; i < trace->result->arrival_count; i++) {
+        struct trace_arrival *arrival = &trace->result->arrivals[i];
+        for (uint32_t k = 0; k < arrival->row_count; k++) {
+            const struct sought *sought = &trace->records[i].sought[k];
+            if (arrival->rows[k].state == TRACE_MISSING && sought->deletes) {
+                explain_deletion(trace, &arrival->rows[k], sought, arrival->offset);
+            }
+        }
+    }
 }
 
 static void explain_missing(struct trace *trace)
@@ -310,8 +360,12 @@ static void explain_missing(struct trace *trace)
         struct trace_arrival *arrival = &trace->result->arrivals[i];
         for (uint32_t k = 0; k < arrival->row_count; k++) {
             struct trace_row *row = &arrival->rows[k];
-            if (row->state == TRACE_MISSING && trace->records[i].sought[k].is_keyed) {
-                find_replacing(trace, row, &trace->records[i].sought[k]);
+            const struct sought *sought = &trace->records[i].sought[k];
+            if (row->state == TRACE_MISSING && sought->deletes) {
+                continue;
+            }
+            if (row->state == TRACE_MISSING && sought->is_keyed) {
+                find_replacing(trace, row, sought, arrival->offset);
             } else if (row->state == TRACE_MISSING) {
                 row->note = "it was committed, and has been removed or has expired since";
             }
@@ -330,6 +384,7 @@ enum status trace_look(struct trace *trace, struct error *err)
         }
     }
     if (status == STATUS_OK) {
+        explain_deletions(trace);
         explain_missing(trace);
     }
     return status;

@@ -16,6 +16,7 @@ struct sought {
     struct hash128 hash;
     bool is_keyed;
     struct hash128 key; /* keyed places */
+    bool deletes;       /* in a keyed place: a tombstone */
     struct sink *place; /* of the running plan; NULL: it names none */
 };
 

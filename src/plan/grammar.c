@@ -12,6 +12,7 @@ static const char *const formats[] = {"json", "csv", NULL};
 static const char *const decimals[] = {".", ",", NULL};
 static const char *const repeated_keys[] = {"error", "last", NULL};
 static const char *const severities[] = {"error", "warn", NULL};
+static const char *const null_records[] = {"invalid", "delete", NULL};
 static const char *const guarantees[] = {"exactly_once", "at_least_once", NULL};
 
 static const struct grammar_field json_fields[] = {
@@ -249,6 +250,12 @@ static const struct grammar_field *source_grammar(struct arena *arena)
     table_add(arena, &table,
               (struct grammar_field){.key = "format", .type = GRAMMAR_CHOICE, .choices = formats,
                                      .help = "what a record's value is"});
+    table_add(arena, &table,
+              (struct grammar_field){.key = "tombstones", .type = GRAMMAR_CHOICE,
+                                     .choices = null_records,
+                                     .help = "what a record without a value is: invalid "
+                                             "(decode.null_value, unless set), or one that deletes "
+                                             "the row of its key"});
     table_add(arena, &table,
               (struct grammar_field){.key = "json", .type = GRAMMAR_MAP, .fields = json_fields,
                                      .help = "how JSON is read"});

@@ -178,7 +178,11 @@ static enum status make(struct plan_maker *maker, struct error *err)
     plan->shape.plan_hash = plan->hash_text;
     plan->shape.layout = plan->stage.layout;
     plan->shape.reasons = &plan->reasons;
+    plan->shape.takes_tombstones = plan_takes_tombstones(maker);
     status = plan_make_sinks(maker, err);
+    if (status == STATUS_OK) {
+        status = plan_make_tombstones(maker, err);
+    }
     return status == STATUS_OK ? plan_read_atomic(maker, err) : status;
 }
 

@@ -33,6 +33,10 @@ enum status plan_make_sinks(struct plan_maker *maker, struct error *err) WEIR_MU
 enum status plan_load_zone(struct plan_maker *maker, const struct doc *stored_zone,
                            struct error *err) WEIR_MUST_USE;
 enum status plan_make_event_time(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
+/* tombstones.c: what the source says of records without a value; then, behind the sinks, whether they
+ * can take them. */
+bool plan_takes_tombstones(const struct plan_maker *maker);
+enum status plan_make_tombstones(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* format.c */
 enum status plan_make_format(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* stages.c */

@@ -40,6 +40,19 @@ static void count_warnings(const struct plan *plan, const struct batch *batch,
     }
 }
 
+/* No complaint: how many of the VALID rows delete. */
+static void count_tombstones(const struct plan *plan, const struct batch *batch,
+                             struct ledger *ledger)
+{
+    uint64_t count = 0;
+    for (uint32_t row = 0; plan->stage.takes_tombstones && row < batch->row_count; row++) {
+        count += batch_is_tombstone(batch, row);
+    }
+    if (count > 0) {
+        ledger_add_reason(ledger, plan->reasons.names[REASON_TOMBSTONE], count);
+    }
+}
+
 void accounting_count(const struct plan *plan, const struct stage_runner *runner,
                       struct batch *batch, struct ledger *ledger)
 {
@@ -66,6 +79,7 @@ void accounting_count(const struct plan *plan, const struct stage_runner *runner
     }
     count_reasons(plan, batch, ledger);
     count_warnings(plan, batch, ledger);
+    count_tombstones(plan, batch, ledger);
 }
 
 int64_t accounting_segment(const struct plan_change *plans, uint32_t plan_count, int64_t offset)

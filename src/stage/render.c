@@ -236,7 +236,7 @@ void stage_render(struct stage_runner *runner, struct batch *batch)
             at++;
         }
         runner->rendered_ends[row] = 0;
-        if (batch->verdicts[row] == VERDICT_VALID) {
+        if (batch->verdicts[row] == VERDICT_VALID && !batch_is_tombstone(batch, row)) {
             render_row(runner, batch, row, runner->repairs_by_row + first, at - first);
         }
     }

@@ -1,7 +1,8 @@
 /*
  * Route: what is left is VALID and goes to the sinks whose `when` holds; a row that no sink
  * wants is FILTERED, one on which a `when` fails at run time INVALID. Both keep their place
- * behind dedup and lateness, yet neither registers there, so a corrected resend counts.
+ * behind dedup and lateness, yet neither registers there, so a corrected resend counts. A tombstone
+ * goes to all sinks.
  */
 #include "stage/stage_private.h"
 
@@ -34,9 +35,23 @@ static void decide(const struct stage_runner *runner, struct batch *batch, uint3
     }
 }
 
+/* To every sink; what is to be said of them beyond that is said as of other rows. */
+static void route_tombstones(const struct stage_runner *runner, struct batch *batch)
+{
+    const uint32_t count = runner->plan->sink_count;
+    const uint64_t all = count == SINKS_MAX ? UINT64_MAX : (UINT64_C(1) << count) - 1;
+    for (uint32_t row = 0; runner->plan->takes_tombstones && row < batch->row_count; row++) {
+        if (batch_is_tombstone(batch, row)) {
+            batch->routes[row] = all;
+            batch->verdicts[row] = VERDICT_NONE;
+        }
+    }
+}
+
 void stage_route(struct stage_runner *runner, struct batch *batch)
 {
     const struct stage_plan *plan = runner->plan;
+    route_tombstones(runner, batch);
     for (uint32_t i = 0; i < batch->replay_count; i++) {
         const struct replay_origin *replay = &batch->replays[i];
         if (!bytes_is_none(replay->sink)) {

@@ -104,6 +104,7 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
     }
     check(batch->records[0].offset >= state->next_offset);
     stage_read_replay_headers(batch);
+    stage_tombstones(runner, batch);
     runner->decoder->ops->decode(runner->decoder, batch);
     stage_null_values(runner, batch);
     stage_event_time(runner, state, batch);
@@ -115,6 +116,7 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
     }
     schema_check_required(runner->checker, batch, runner->plan->filled);
     stage_check_records(runner, batch);
+    stage_check_keys(runner, batch);
     stage_close_contract(runner, batch);
     if ((status = stage_expressions(runner, batch, err)) != STATUS_OK ||
         (status = stage_dedup(runner, state, batch, err)) != STATUS_OK) {

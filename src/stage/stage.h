@@ -66,6 +66,11 @@ struct stage_set {
 #define DURATION_NONE INT64_C(-1)
 
 struct stage_plan {
+    /* tombstones (tombstone.c); without them a record without a value is decode.null_value */
+    bool takes_tombstones;
+    uint32_t key_field;         /* whose value a record's key is; FIELD_NONE: nothing asks for that */
+    bool keys_have_partitions;  /* a record whose key belongs into another partition is INVALID */
+
     const struct schema *schema;
     const struct layout *layout;
     const struct reason_table *reasons;

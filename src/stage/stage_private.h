@@ -41,6 +41,10 @@ struct hash128 stage_key_hash(const struct stage_runner *runner, struct batch *b
                               uint32_t field, uint32_t row);
 /* replay.c: reads the `weir.replay` headers into batch->replays. */
 void stage_read_replay_headers(struct batch *batch);
+/* tombstone.c: before the records are decoded, records without a value get their verdict. */
+void stage_tombstones(struct stage_runner *runner, struct batch *batch);
+/* Violations of rows whose records' keys are not theirs. */
+void stage_check_keys(struct stage_runner *runner, struct batch *batch);
 /* event_time.c */
 void stage_event_time(struct stage_runner *runner, struct stage_state *state, struct batch *batch);
 /* repair.c */

@@ -22,7 +22,7 @@ class Lab:
         def there(place):
             return {"kafka": {"connection": "k", **place}} if "topic" in place else place
         source = dict(source)
-        options = {key: source.pop(key) for key in ("format",) if key in source}
+        options = {key: source.pop(key) for key in ("format", "tombstones") if key in source}
         if "dlq" in more:
             more["dlq"] = {**there(more["dlq"])}
         properties = {"session.timeout.ms": 2500, "heartbeat.interval.ms": 500}

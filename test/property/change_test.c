@@ -73,6 +73,12 @@ static void other_filter(struct rule *rule, struct prng *prng)
     rule->filters = !rule->filters;
 }
 
+static void other_tombstones(struct rule *rule, struct prng *prng)
+{
+    (void)prng;
+    rule->takes_tombstones = !rule->takes_tombstones;
+}
+
 static void other_dedup_key(struct rule *rule, struct prng *prng)
 {
     rule->dedup = (enum dedup_by)PICK(prng, DEDUP_OTHER, DEDUP_BOTH);
@@ -141,6 +147,7 @@ static const struct setting settings[] = {
     {"check changed", other_check},
     {"schema changed", other_schema},
     {"filter changed", other_filter},
+    {"tombstones changed", other_tombstones},
     {"dedup key changed", other_dedup_key},
     {"dedup comes and goes", no_dedup},
     {"window unlimited and back", unlimited_window},

@@ -80,8 +80,10 @@ static struct judge judge_of_rule(const struct rule *rule)
     struct buffer pipeline = {0};
     struct buffer schema = {0};
     buffer_printf(&pipeline, "{\"version\":1,\"name\":\"property\",\"source\":{%s},",
-                  rule->max_jump_s == NONE ? "\"local\":{\"path\":\"in.db\",\"topic\":\"in\"}"
-                                           : "\"file\":{\"path\":\"in.ndjson\"}");
+                  rule->max_jump_s != NONE ? "\"file\":{\"path\":\"in.ndjson\"}"
+                  : rule->takes_tombstones
+                      ? "\"local\":{\"path\":\"in.db\",\"topic\":\"in\"},\"tombstones\":\"delete\""
+                      : "\"local\":{\"path\":\"in.db\",\"topic\":\"in\"}");
     write_repair(&pipeline, rule);
     write_time_and_dedup(&pipeline, rule);
     buffer_printf(&pipeline, "\"checks\":[{\"name\":\"least\",\"expect\":\"value >= least + "

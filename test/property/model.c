@@ -166,9 +166,14 @@ static struct expected judge_row(struct model *model, const struct rule *rule, i
                                  const struct row *row)
 {
     struct expected expected = {.value = row->value, .mode = row->mode};
+    if (row->damage == DAMAGE_TOMBSTONE && rule->takes_tombstones && row->has_record_key) {
+        expected.verdict = VERDICT_VALID;
+        return expected;
+    }
     if (row->damage != DAMAGE_NOT) {
-        return invalid(expected, row->damage == DAMAGE_TOMBSTONE ? "decode.null_value"
-                                                                 : "decode.syntax");
+        return invalid(expected, row->damage == DAMAGE_CUT   ? "decode.syntax"
+                                 : rule->takes_tombstones ? "key.missing"
+                                                          : "decode.null_value");
     }
     const char *reason = judge_time(model, rule, offset, row);
     bool late = false;

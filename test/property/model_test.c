@@ -78,12 +78,14 @@ static struct rule any_rule(struct prng *prng)
         rule.fill = (enum fill_by)below(prng, FILL_NOT + 1);
         rule.filters = true;
     }
+    rule.takes_tombstones = chance(prng, 50);
     return rule;
 }
 
 static struct rule jumping_rule(struct prng *prng)
 {
     struct rule rule = any_rule(prng);
+    rule.takes_tombstones = false;
     rule.max_future_s = NONE;
     rule.max_jump_s = PICK(prng, 10, 50, 200);
     rule.jump_span = PICK(prng, 1000, JUMP_SPAN_FILE);

@@ -53,7 +53,7 @@ static void random_row(struct row *row, struct prng *prng, const struct rule *ru
 {
     memset(row, 0, sizeof *row);
     random_time(row, prng, rule, shape);
-    row->damage = !chance(prng, 2) ? DAMAGE_NOT : chance(prng, 50) ? DAMAGE_TOMBSTONE : DAMAGE_CUT;
+    row->damage = !chance(prng, rule->takes_tombstones ? 10 : 2) ? DAMAGE_NOT : chance(prng, 50) ? DAMAGE_TOMBSTONE : DAMAGE_CUT;
     row->key = maybe(prng, 5, below(prng, shape->keys));
     row->other = maybe(prng, 5, below(prng, OTHERS_MAX));
     row->sensor = maybe(prng, 3, below(prng, shape->sensors));
@@ -61,6 +61,7 @@ static void random_row(struct row *row, struct prng *prng, const struct rule *ru
     row->mode = maybe(prng, 50, below(prng, 100));
     row->least = chance(prng, 33) ? below(prng, 80) : 0;
     row->is_test = chance(prng, 10);
+    row->has_record_key = chance(prng, 70);
 }
 
 /* --- records --- */
@@ -240,7 +241,9 @@ static void make_record(struct record *record, struct prng *prng, const struct r
                         const struct rule *rule, int64_t offset)
 {
     *record = (struct record){.offset = offset, .timestamp_us = TIME_NEVER};
-    if (row->damage != DAMAGE_TOMBSTONE) {
+    if (row->damage == DAMAGE_TOMBSTONE) {
+        record->key = row->has_record_key ? bytes_of_string("k") : BYTES_NONE;
+    } else {
         struct buffer text = {0};
         write_record(&text, prng, row);
         uint8_t *exact = memory_alloc(text.size);

@@ -26,6 +26,7 @@ struct row {
     int mode;
     int least;
     bool is_test;
+    bool has_record_key; /* tombstones */
 };
 #define KEYS_MAX 20
 #define OTHERS_MAX 4

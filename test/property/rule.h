@@ -34,6 +34,7 @@ struct rule {
     enum dedup_by dedup;
     enum fill_by fill;
     bool filters;       /* where: site is not 'test' */
+    bool takes_tombstones; /* not of files */
     enum reach reach;   /* how far back state_start is taken to lie */
 };
 

@@ -292,6 +292,16 @@ static const char *rule(const struct sink *sink)
     return sink->is_dlq ? "dead letters" : "rows";
 }
 
+/* They pass on, as a key without a value. */
+static enum status take_tombstones(const struct sink *sink, const struct doc *config,
+                                   uint32_t *out_key, struct error *err)
+{
+    (void)config;
+    (void)err;
+    *out_key = kafka_sink(sink)->key_field;
+    return STATUS_OK;
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -303,6 +313,7 @@ static const char *guarantee(const struct sink *sink)
     .outbox_clear = kafka_outbox_clear, .outbox_free = kafka_outbox_free,                         \
     .append_row = append_row, .append_dead_letter = append_dead_letter, .is_empty = is_empty,     \
     .is_there = is_there, .scan = scan_rows, .is_keyed = is_keyed, .address = address,            \
+    .take_tombstones = take_tombstones,                                                           \
     .rule = rule, .guarantee = guarantee
 
 const struct sink_ops kafka_sink_ops = {.kind = "kafka", KAFKA_SINK_OPS};

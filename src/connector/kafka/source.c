@@ -369,6 +369,8 @@ static enum status read_batch(struct source *source, uint32_t partition, struct 
 {
     struct kafka_source *s = self(source);
     uint32_t most = BATCH_ROWS_MAX - batch->row_count;
+    batch->partition_number = partition;
+    batch->partition_count = s->topic.partition_count;
     if (s->member != NULL) {
         kafka_member_poll(s->member); /* also while state is being rebuilt */
     }

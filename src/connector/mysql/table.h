@@ -4,7 +4,8 @@
  *
  * Rows go in by INSERT of up to TABLE_ROWS_MOST rows, prepared once for each power of two. (LOAD DATA
  * LOCAL would be quicker, but it implies IGNORE: it stores what is too long cut.) An upsert is the
- * same with ON DUPLICATE KEY UPDATE, and replaces a row only by a newer one.
+ * same with ON DUPLICATE KEY UPDATE, and replaces a row only by a newer one. Tombstones go first, by
+ * DELETE of as many, and what they undo is not written.
  *
  * What cannot be relied on is refused when the table is looked at: another engine than InnoDB, which
  * rolls nothing back; a second unique index of an upsert's table, which would make another row its
@@ -36,9 +37,12 @@ struct mysqldb_table {
     const char *insert;  /* "INSERT INTO … VALUES " */
     const char *values;  /* "(?, …)" of one row */
     const char *update;  /* " ON DUPLICATE KEY UPDATE …", or "" */
+    const char *delete;  /* "DELETE FROM … WHERE " */
+    const char *doomed;  /* "(…)": the condition of one deletion */
 
     /* While a session is open: */
-    MYSQL_STMT *statements[TABLE_LEVELS]; /* NULL: not prepared yet */
+    MYSQL_STMT *inserts[TABLE_LEVELS]; /* NULL: not prepared yet */
+    MYSQL_STMT *deletes[TABLE_LEVELS]; /* where tombstones delete; the same */
     MYSQL_BIND *binds;                    /* [rows_most * parameter_count], of any of them */
     struct buffer numbers;                /* texts that decimals are sent as */
     bool is_careful; /* a statement gave a warning: from now on each has a savepoint */
@@ -68,6 +72,9 @@ enum status mysqldb_table_prepare(struct mysqldb_table *t, bool is_reader,
 
 /* That the table has the one unique index that the upsert needs, and that it tells keys apart. */
 enum status mysqldb_table_check_key(struct mysqldb_table *t, struct error *err) WEIR_MUST_USE;
+/* The condition of a deletion; parameters: the key, topic, topic, partition, partition, offset. */
+void mysqldb_write_doomed(const struct mysqldb_table *t, struct buffer *sql);
+#define DOOMED_PARAMETERS 6u
 /* ON DUPLICATE KEY UPDATE … of an upsert. */
 void mysqldb_write_update(const struct mysqldb_table *t, struct buffer *sql);
 

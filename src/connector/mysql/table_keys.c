@@ -31,6 +31,15 @@ static void write_wins(const struct mysqldb_table *t, struct buffer *sql)
              " AND VALUES(_weir_offset) > _weir_offset)))))");
 }
 
+void mysqldb_write_doomed(const struct mysqldb_table *t, struct buffer *sql)
+{
+    buffer_printf(sql,
+                  "(%s = ? AND (_weir_topic IS NULL OR CAST(? AS BINARY) > CAST(_weir_topic AS"
+                  " BINARY) OR (? = _weir_topic AND (? > _weir_partition OR (? = _weir_partition"
+                  " AND ? > _weir_offset)))))",
+                  t->table.columns[t->table.base.keys.columns[0]].quoted);
+}
+
 static bool is_key(const struct mysqldb_table *t, uint32_t column)
 {
     for (uint32_t i = 0; i < t->table.base.keys.count; i++) {

@@ -252,6 +252,12 @@ static void write_statements(struct mysqldb_table *t)
         mysqldb_write_update(t, &sql);
     }
     t->update = arena_copy_string(arena, buffer_string(&sql));
+    if (t->table.base.keys.takes_tombstones) {
+        buffer_clear(&sql);
+        mysqldb_write_doomed(t, &sql);
+        t->doomed = arena_copy_string(arena, buffer_string(&sql));
+        t->delete = arena_printf(arena, "DELETE FROM %s WHERE ", t->table.quoted);
+    }
     buffer_fini(&values);
     buffer_fini(&sql);
 }

@@ -10,6 +10,10 @@
  *
  * A warning leaves its statement done, so what it did must be taken back: everything since the
  * savepoint before the first statement, and then all again with a savepoint before each statement.
+ *
+ * Where there are tombstones, they go first, and then the rows that none of them undoes: that comes to
+ * the same. If a deletion is refused, the rows that it had undone follow; those of its key that were
+ * written meanwhile are newer, and stay.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +48,19 @@ struct writer {
 
 /* --- statements --- */
 
+static void close_statement(MYSQL_STMT **statement)
+{
+    if (*statement != NULL) {
+        mysql_stmt_close(*statement);
+    }
+    *statement = NULL;
+}
+
 void mysqldb_table_forget(struct mysqldb_table *t)
 {
     for (uint32_t i = 0; i < TABLE_LEVELS; i++) {
-        if (t->statements[i] != NULL) {
-            mysql_stmt_close(t->statements[i]);
-        }
-        t->statements[i] = NULL;
+        close_statement(&t->inserts[i]);
+        close_statement(&t->deletes[i]);
     }
     memory_free(t->binds);
     t->binds = NULL;
@@ -63,24 +73,31 @@ static enum status statement_failed(struct writer *w, MYSQL_STMT *statement, str
                          mysql_stmt_error(statement), "write rows to", err);
 }
 
-/* The statement for 2^level rows. */
-static enum status prepare(struct writer *w, uint32_t level, struct error *err)
+static void write_statement(const struct mysqldb_table *t, bool deletes, size_t count,
+                            struct buffer *sql)
 {
-    struct mysqldb_table *t = w->t;
-    if (t->statements[level] != NULL) {
+    buffer_append_string(sql, deletes ? t->delete : t->insert);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_string(sql, i == 0 ? "" : deletes ? " OR " : ",");
+        buffer_append_string(sql, deletes ? t->doomed : t->values);
+    }
+    buffer_append_string(sql, deletes ? "" : t->update);
+}
+
+/* The statement for 2^level rows. */
+static enum status prepare(struct writer *w, bool deletes, uint32_t level, struct error *err)
+{
+    MYSQL_STMT **prepared = &(deletes ? w->t->deletes : w->t->inserts)[level];
+    if (*prepared != NULL) {
         return STATUS_OK;
     }
     struct buffer sql = {0};
-    buffer_append_string(&sql, t->insert);
-    for (size_t i = 0; i < (size_t)1 << level; i++) {
-        buffer_printf(&sql, "%s%s", i == 0 ? "" : ",", t->values);
-    }
-    buffer_append_string(&sql, t->update);
+    write_statement(w->t, deletes, (size_t)1 << level, &sql);
     MYSQL_STMT *statement = mysql_stmt_init(w->s->connection);
     check(statement != NULL);
     enum status status = STATUS_OK;
     if (mysql_stmt_prepare(statement, (const char *)sql.data, (unsigned long)sql.size) == 0) {
-        t->statements[level] = statement;
+        *prepared = statement;
     } else {
         status = statement_failed(w, statement, err);
         mysql_stmt_close(statement);
@@ -128,6 +145,29 @@ static void bind_cell(struct mysqldb_table *t, uint32_t index, const struct tabl
     }
 }
 
+static void bind_topic(const struct table_row *row, MYSQL_BIND *out)
+{
+    bind(out, MYSQL_TYPE_STRING, row->origin->topic, strlen(row->origin->topic));
+}
+
+/* See mysqldb_write_doomed(). */
+static void bind_deletion(struct mysqldb_table *t, const struct table_row *row, MYSQL_BIND *at)
+{
+    bind_cell(t, t->table.base.keys.columns[0], row, &at[0]);
+    bind_topic(row, &at[1]);
+    bind_topic(row, &at[2]);
+    bind(&at[3], MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
+    bind(&at[4], MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
+    bind(&at[5], MYSQL_TYPE_LONGLONG, &row->offset, sizeof row->offset);
+}
+
+static void bind_deletions(struct writer *w, size_t first, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bind_deletion(w->t, w->rows[first + i], w->t->binds + i * DOOMED_PARAMETERS);
+    }
+}
+
 static void bind_rows(struct writer *w, size_t first, size_t count)
 {
     struct mysqldb_table *t = w->t;
@@ -141,7 +181,7 @@ static void bind_rows(struct writer *w, size_t first, size_t count)
             bind_cell(t, k, row, at++);
         }
         if (t->table.has_origin) {
-            bind(at++, MYSQL_TYPE_STRING, row->origin->topic, strlen(row->origin->topic));
+            bind_topic(row, at++);
             bind(at++, MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
             bind(at++, MYSQL_TYPE_LONGLONG, &row->offset, sizeof row->offset);
         }
@@ -217,12 +257,17 @@ static enum status judge_warning(struct writer *w, struct fault *fault, struct e
 static enum status execute(struct writer *w, size_t first, uint32_t level, struct fault *fault,
                            struct error *err)
 {
-    enum status status = prepare(w, level, err);
+    bool deletes = w->rows[first]->deletes;
+    enum status status = prepare(w, deletes, level, err);
     if (status != STATUS_OK) {
         return status;
     }
-    MYSQL_STMT *statement = w->t->statements[level];
-    bind_rows(w, first, (size_t)1 << level);
+    MYSQL_STMT *statement = (deletes ? w->t->deletes : w->t->inserts)[level];
+    if (deletes) {
+        bind_deletions(w, first, (size_t)1 << level);
+    } else {
+        bind_rows(w, first, (size_t)1 << level);
+    }
     if (mysql_stmt_bind_param(statement, w->t->binds) != 0) {
         return statement_failed(w, statement, err);
     }
@@ -250,12 +295,13 @@ static enum status try_rows(struct writer *w, size_t first, uint32_t level, stru
                : status;
 }
 
-/* How many of the rows go into one statement: a power of two. */
+/* How many of the rows go into one statement, which writes or deletes: a power of two. */
 static uint32_t level_of(const struct writer *w, size_t first, size_t end)
 {
     size_t bytes = PACKET_MARGIN_BYTES;
     size_t fitting = 0;
-    while (first + fitting < end && fitting < w->chunk) {
+    while (first + fitting < end && fitting < w->chunk &&
+           w->rows[first + fitting]->deletes == w->rows[first]->deletes) {
         bytes += w->rows[first + fitting]->size_bytes + ROW_MARGIN_BYTES;
         if (bytes > w->s->packet_bytes && fitting > 0) {
             break;
@@ -271,9 +317,16 @@ static uint32_t level_of(const struct writer *w, size_t first, size_t end)
 
 /* --- looking for the rows to blame --- */
 
+/* Of a row of any statement. */
+static size_t parameters_most(const struct mysqldb_table *t)
+{
+    size_t count = mysqldb_parameter_count(t);
+    return t->delete != NULL && count < DOOMED_PARAMETERS ? DOOMED_PARAMETERS : count;
+}
+
 static size_t rows_most(const struct mysqldb_table *t)
 {
-    size_t fitting = TABLE_PARAMETERS_MOST / mysqldb_parameter_count(t);
+    size_t fitting = TABLE_PARAMETERS_MOST / parameters_most(t);
     size_t most = 1;
     while (most < TABLE_ROWS_MOST && most * 2 <= fitting) {
         most *= 2;
@@ -333,13 +386,19 @@ static enum status write_range(struct writer *w, size_t first, size_t end, bool 
 
 /* --- the outbox --- */
 
+static struct table_row *row_at(const struct writer *w, size_t index)
+{
+    return table_rows_at(w->outbox, w->outbox->places[index].at);
+}
+
 /* The server reads no statement that is larger: it is its setting that must be mended, for as a
  * refused row it would be just as large. */
 static enum status check_sizes(const struct writer *w, struct error *err)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        size_t bytes = w->rows[i]->size_bytes + PACKET_MARGIN_BYTES + ROW_MARGIN_BYTES;
-        if (bytes > w->s->packet_bytes) {
+    for (size_t i = 0; i < w->outbox->outbox.row_count; i++) {
+        const struct table_row *row = row_at(w, i);
+        size_t bytes = row->size_bytes + PACKET_MARGIN_BYTES + ROW_MARGIN_BYTES;
+        if (row->mark == TABLE_ROW_UNMARKED && bytes > w->s->packet_bytes) {
             return error_set(err, STATUS_FATAL, "mysql.packet",
                              "a row of table %s (%s) is larger than the server's max_allowed_packet "
                              "of %zu bytes; SET GLOBAL max_allowed_packet = %zu (and in its file of "
@@ -355,7 +414,7 @@ static enum status check_sizes(const struct writer *w, struct error *err)
 static void mark_spaces(struct writer *w)
 {
     for (size_t i = 0; i < w->outbox->outbox.row_count; i++) {
-        struct table_row *row = table_rows_at(w->outbox, w->outbox->places[i].at);
+        struct table_row *row = row_at(w, i);
         char message[TABLE_MARK_MESSAGE_BYTES];
         if (row->mark != TABLE_ROW_UNMARKED) {
             continue;
@@ -375,35 +434,83 @@ static void mark_spaces(struct writer *w)
     }
 }
 
+/* What is to be written: deletions, then the rows that none of them undoes. */
 static void list_unmarked(struct writer *w)
 {
+    size_t count = w->outbox->outbox.row_count;
     w->count = 0;
-    for (size_t i = 0; i < w->outbox->outbox.row_count; i++) {
-        struct table_row *row = table_rows_at(w->outbox, w->outbox->places[i].at);
-        if (row->mark == TABLE_ROW_UNMARKED) {
+    size_t deletions = table_rows_undo(w->outbox, 0, count);
+    for (size_t i = 0; i < count && w->count < deletions; i++) {
+        struct table_row *row = row_at(w, i);
+        if (row->mark == TABLE_ROW_UNMARKED && row->deletes) {
             w->rows[w->count++] = row;
         }
     }
+    for (size_t i = 0; i < count; i++) {
+        struct table_row *row = row_at(w, i);
+        if (row->mark == TABLE_ROW_UNMARKED && !row->deletes && !row->is_undone) {
+            w->rows[w->count++] = row;
+        }
+    }
+}
+
+/* Deletions were refused: what only they had undone. */
+static void list_restored(struct writer *w)
+{
+    size_t count = w->outbox->outbox.row_count;
+    w->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct table_row *row = row_at(w, i);
+        if (row->mark == TABLE_ROW_UNMARKED && row->is_undone) {
+            w->rows[w->count++] = row;
+        }
+    }
+    size_t kept = 0;
+    (void)table_rows_undo(w->outbox, 0, count);
+    for (size_t i = 0; i < w->count; i++) {
+        if (!w->rows[i]->is_undone) {
+            w->rows[kept++] = w->rows[i];
+        }
+    }
+    w->count = kept;
+}
+
+static bool has_marked_deletion(const struct writer *w)
+{
+    bool found = false;
+    for (size_t i = 0; i < w->count && !found; i++) {
+        found = w->rows[i]->deletes && w->rows[i]->mark != TABLE_ROW_UNMARKED;
+    }
+    return found;
+}
+
+static enum status write_listed(struct writer *w, bool *out_again, struct error *err)
+{
+    list_unmarked(w);
+    enum status status = write_range(w, 0, w->count, out_again, err);
+    if (status == STATUS_OK && !*out_again && has_marked_deletion(w)) {
+        list_restored(w);
+        status = write_range(w, 0, w->count, out_again, err);
+    }
+    return status;
 }
 
 static enum status write_all(struct writer *w, struct error *err)
 {
     bool again = false;
     w->chunk = rows_most(w->t);
-    list_unmarked(w);
     enum status status = check_sizes(w, err);
     if (status == STATUS_OK) {
         status = mysqldb_run(w->s, "SAVEPOINT weir_rows", "write rows to", err);
     }
     if (status == STATUS_OK) {
-        status = write_range(w, 0, w->count, &again, err);
+        status = write_listed(w, &again, err);
     }
     if (status == STATUS_OK && again) {
         w->t->is_careful = true;
         again = false;
-        list_unmarked(w);
         status = mysqldb_run(w->s, "ROLLBACK TO SAVEPOINT weir_rows", "write rows to", err);
-        status = status == STATUS_OK ? write_range(w, 0, w->count, &again, err) : status;
+        status = status == STATUS_OK ? write_listed(w, &again, err) : status;
     }
     return status;
 }
@@ -418,7 +525,7 @@ enum status mysqldb_table_write(struct mysqldb_table *t, struct outbox *outbox,
         return STATUS_OK;
     }
     if (t->binds == NULL) {
-        t->binds = memory_alloc_zero(size_mul(rows_most(t), mysqldb_parameter_count(t)),
+        t->binds = memory_alloc_zero(size_mul(rows_most(t), parameters_most(t)),
                                      sizeof *t->binds);
     }
     table_rows_unmark(w.outbox);

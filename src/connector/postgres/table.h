@@ -4,7 +4,7 @@
  *
  * Rows go in by COPY, in binary form, or in text form where a column's type has no binary form that
  * is known here; an upsert copies them into a temporary table first and takes them over in one
- * statement. What a column's type would change (a fraction that numeric(10,2) rounds) is a refused
+ * statement; tombstones among them delete first, and what they undo is not copied. What a column's type would change (a fraction that numeric(10,2) rounds) is a refused
  * row, so that audit finds in the table what was written.
  */
 #ifndef WEIR_CONNECTOR_POSTGRES_TABLE_H
@@ -29,6 +29,10 @@ struct postgres_table {
     const char *stage;      /* the temporary table of an upsert, quoted; NULL for append */
     const char *make_stage;
     const char *take_stage; /* INSERT … SELECT … ON CONFLICT */
+    const char *key_type;   /* of the key's first column, without its length; for casts */
+    /* Where tombstones delete: DELETE … USING arrays of keys and of where each comes from. NULL
+     * elsewhere. */
+    const char *delete;
     PGconn *staged_in;      /* the connection that has the stage */
 };
 
@@ -54,6 +58,13 @@ void postgres_write_columns(const struct postgres_table *t, bool with_origin, st
 /* A row in the text form of COPY, line break included; see binary.h for the other one. */
 void postgres_copy_row(const struct postgres_table *t, const struct table_row *row,
                        struct buffer *out);
+
+/* --- table_delete.c --- */
+
+/* In a transaction: the deletions among rows[0 … count − 1], in one statement. The caller judges the
+ * result and frees it. */
+PGresult *postgres_table_delete(const struct postgres_table *t, PGconn *connection,
+                                struct table_row *const *rows, size_t count);
 
 /* --- table_write.c --- */
 

@@ -117,6 +117,9 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
         if (row < 0) {
             status = database_table_add_column(&t->table, column, is_reader, err);
         }
+        if (row >= 0 && t->table.base.keys.is_upsert && i == t->table.base.keys.columns[0]) {
+            t->key_type = arena_copy_string(t->table.base.arena, PQgetvalue(columns, row, 4));
+        }
         if (status == STATUS_OK) {
             bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
             column->storage = storage_of(type, is_enum, column);
@@ -162,7 +165,7 @@ static enum status ask_columns(struct postgres_table *t, PGresult **out, struct 
     parameters_text(&parameters, t->table.quoted);
     return postgres_ask(system_of(t),
                         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), y.typtype,"
-                        " a.atttypid"
+                        " a.atttypid, format_type(a.atttypid, NULL)"
                         " FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid"
                         " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0"
                         " AND NOT a.attisdropped",
@@ -347,6 +350,18 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
     buffer_fini(&key);
 }
 
+/* $1 … $4: arrays of keys, topics, partitions and offsets. */
+static const char *write_delete(const struct postgres_table *t)
+{
+    const char *key = t->table.columns[t->table.base.keys.columns[0]].quoted;
+    return arena_printf(t->table.base.arena,
+                        "DELETE FROM %s AS t USING unnest($1::%s[], $2::text[], $3::integer[],"
+                        " $4::bigint[]) AS d (key, topic, partition, place) WHERE t.%s = d.key AND"
+                        " (t._weir_offset IS NULL OR (d.topic COLLATE \"C\", d.partition, d.place) >"
+                        " (t._weir_topic, t._weir_partition, t._weir_offset))",
+                        t->table.quoted, t->key_type, key);
+}
+
 /* Where transactions are prepared it is made and dropped in each, under a name that no other process
  * has: who makes a second one of a name waits until the first has ended. */
 static void name_stage(struct postgres_table *t, const char *columns)
@@ -376,6 +391,7 @@ static void write_statements(struct postgres_table *t)
         struct buffer sql = {0};
         write_take_stage(t, &sql);
         t->take_stage = arena_copy_string(arena, buffer_string(&sql));
+        t->delete = t->table.base.keys.takes_tombstones ? write_delete(t) : NULL;
         buffer_fini(&sql);
     }
     t->copy = arena_printf(arena, "COPY %s (%s) FROM STDIN%s",
@@ -384,11 +400,15 @@ static void write_statements(struct postgres_table *t)
     buffer_fini(&columns);
 }
 
-/* Whether the server would take the statement: a key without a unique index is told here. */
+/* Whether the server would take the statements: a key without a unique index is told here, and a
+ * right that is missing. */
 static enum status try_upsert(struct postgres_table *t, struct error *err)
 {
     struct buffer sql = {0};
     buffer_printf(&sql, "BEGIN; %s; EXPLAIN %s", t->make_stage, t->take_stage);
+    if (t->delete != NULL) {
+        buffer_printf(&sql, "; EXPLAIN DELETE FROM %s WHERE false", t->table.quoted);
+    }
     enum status status = database_table_change(&t->table, &sql, err);
     PQclear(PQexec(system_of(t)->connection, "ROLLBACK"));
     buffer_fini(&sql);

@@ -137,6 +137,7 @@ const struct sink_ops postgres_table_ops = {
     .address = table_address,
     .rule = table_rule,
     .look_through = table_look_through,
+    .take_tombstones = table_take_tombstones,
     .guarantee = table_guarantee,
 };
 

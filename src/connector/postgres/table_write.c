@@ -31,6 +31,8 @@ struct writer {
     struct postgres_system *s;
     struct table_outbox *outbox;
     struct buffer text;
+    struct table_row **deletions; /* of the range that is tried; NULL where none can be */
+    size_t deletion_count;
     uint64_t sent_rows;   /* of the last COPY */
     uint64_t copied_rows; /* as the server counts them */
 };
@@ -120,7 +122,13 @@ static enum status send_text(struct writer *w, struct error *err)
     return STATUS_OK;
 }
 
-/* The unmarked rows of first … end − 1; one that cannot be said in binary form is marked. */
+/* Those that go by COPY. */
+static bool is_copied(const struct table_row *row)
+{
+    return row->mark == TABLE_ROW_UNMARKED && !row->deletes && !row->is_undone;
+}
+
+/* The copied rows of first … end − 1; one that cannot be said in binary form is marked. */
 static enum status send_rows(struct writer *w, size_t first, size_t end, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -131,7 +139,7 @@ static enum status send_rows(struct writer *w, size_t first, size_t end, struct 
     }
     for (size_t i = first; i < end && status == STATUS_OK; i++) {
         struct table_row *row = row_at(w, i);
-        if (row->mark == TABLE_ROW_UNMARKED) {
+        if (is_copied(row)) {
             write_row(w, row);
             w->sent_rows += row->mark == TABLE_ROW_UNMARKED;
         }
@@ -233,6 +241,53 @@ static enum status take_stage(struct writer *w, size_t row_count, struct fault *
     return status;
 }
 
+/* Before the rows: what is undone by a deletion is not copied. */
+static enum status delete_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
+                               struct error *err)
+{
+    w->deletion_count = 0;
+    if (table_rows_undo(w->outbox, first, end) == 0) {
+        return STATUS_OK;
+    }
+    for (size_t i = first; i < end; i++) {
+        struct table_row *row = row_at(w, i);
+        if (row->deletes && row->mark == TABLE_ROW_UNMARKED) {
+            w->deletions[w->deletion_count++] = row;
+        }
+    }
+    PGresult *result =
+        postgres_table_delete(w->t, w->s->connection, w->deletions, w->deletion_count);
+    enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
+                             ? STATUS_OK
+                             : judge_error(w, result, fault, err);
+    PQclear(result);
+    fault->line = 0;
+    return status;
+}
+
+static size_t count_copied(const struct writer *w, size_t first, size_t end)
+{
+    size_t count = 0;
+    for (size_t i = first; i < end; i++) {
+        count += is_copied(row_at(w, i));
+    }
+    return count;
+}
+
+static enum status copy_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
+                             struct error *err)
+{
+    if (count_copied(w, first, end) == 0) {
+        return STATUS_OK;
+    }
+    enum status status = copy(w, first, end, fault, err);
+    if (status == STATUS_OK && !fault->found && w->t->stage != NULL) {
+        status = take_stage(w, end - first, fault, err);
+        fault->line = 0;
+    }
+    return status;
+}
+
 /* All rows of the range are in the table, or a fault was found and none is. */
 static enum status try_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
                             struct error *err)
@@ -240,11 +295,10 @@ static enum status try_rows(struct writer *w, size_t first, size_t end, struct f
     *fault = (struct fault){0};
     enum status status = run(w, "SAVEPOINT weir_rows", err);
     if (status == STATUS_OK) {
-        status = copy(w, first, end, fault, err);
+        status = delete_rows(w, first, end, fault, err);
     }
-    if (status == STATUS_OK && !fault->found && w->t->stage != NULL) {
-        status = take_stage(w, end - first, fault, err);
-        fault->line = 0;
+    if (status == STATUS_OK && !fault->found) {
+        status = copy_rows(w, first, end, fault, err);
     }
     if (status == STATUS_OK && fault->found) {
         status = run(w, "ROLLBACK TO SAVEPOINT weir_rows", err);
@@ -258,7 +312,7 @@ static enum status try_rows(struct writer *w, size_t first, size_t end, struct f
 static size_t index_of_line(const struct writer *w, size_t first, size_t end, uint64_t line)
 {
     for (size_t i = first; i < end && line > 0; i++) {
-        if (row_at(w, i)->mark == TABLE_ROW_UNMARKED && --line == 0) {
+        if (is_copied(row_at(w, i)) && --line == 0) {
             return i;
         }
     }
@@ -384,6 +438,10 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
     }
     table_rows_unmark(w.outbox);
     database_mark_changes(&postgres_dialect, t->table.columns, w.outbox);
+    if (w.outbox->deletion_count > 0) {
+        w.deletions = memory_alloc(
+            size_mul((size_t)w.outbox->deletion_count, sizeof(struct table_row *)));
+    }
     enum status status = make_stage(&w, err);
     if (status == STATUS_OK) {
         status = write_all(&w, err);
@@ -394,6 +452,7 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
     if (status == STATUS_OK) {
         status = database_refuse_marked(&t->table.base.sink, t->table.quoted, w.outbox, attempt, err);
     }
+    memory_free(w.deletions);
     buffer_fini(&w.text);
     return status;
 }

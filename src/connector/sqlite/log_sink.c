@@ -435,6 +435,16 @@ static const char *rule(const struct sink *sink)
     return sink->is_dlq ? "dead letters" : "rows";
 }
 
+/* They pass on, as a key without a value. */
+static enum status take_tombstones(const struct sink *sink, const struct doc *config,
+                                   uint32_t *out_key, struct error *err)
+{
+    (void)config;
+    (void)err;
+    *out_key = self(sink)->key_field;
+    return STATUS_OK;
+}
+
 static const char *guarantee(const struct sink *sink)
 {
     (void)sink;
@@ -460,6 +470,7 @@ static const struct sink_ops log_sink_ops = {
     .is_there = is_there,
     .scan = scan_rows,
     .is_keyed = is_keyed,
+    .take_tombstones = take_tombstones,
     .address = address,
     .rule = rule,
     .guarantee = guarantee,

@@ -174,6 +174,8 @@ static enum status read_batch(struct source *source, uint32_t partition, struct 
 {
     struct log_source *s = self(source);
     int64_t position = locallog_reader_position(s->readers[partition]);
+    batch->partition_number = partition;
+    batch->partition_count = s->topic.partitions;
     struct error detail = {0};
     enum status status =
         locallog_reader_read(s->readers[partition], batch, limit_offset, &detail);

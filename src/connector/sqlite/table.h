@@ -42,6 +42,10 @@ struct table_sink {
     /* Bound like `insert`: whether a row of the same key stands there that need not give way. NULL
      * unless an upsert that changes nothing may have been a trigger's doing. */
     sqlite3_stmt *lookup;
+    /* Where tombstones delete: that of a key, the row's origin bound behind it; and whether a row is
+     * still there that it should have deleted. */
+    sqlite3_stmt *delete;
+    sqlite3_stmt *survivor;
     const struct source_partition *bound; /* the origin that is bound to insert; NULL: none yet */
     int schema_version;      /* of the file, when the table was looked at */
     struct table_feed feed;

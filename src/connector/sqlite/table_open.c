@@ -374,6 +374,33 @@ static int prepare_lookup(struct table_sink *s, struct locallog *log)
     return code;
 }
 
+/* ?1 the key, ?2 … ?4 where the tombstone comes from. */
+static int prepare_deletion(struct table_sink *s, struct locallog *log)
+{
+    struct sqlite3 *database = locallog_database(log);
+    const char *key = s->columns[s->base.keys.columns[0]].quoted;
+    struct buffer condition = {0};
+    struct buffer sql = {0};
+    buffer_printf(&condition,
+                  "WHERE %s = ?1 AND (_weir_offset IS NULL OR (?2, ?3, ?4) >"
+                  " (_weir_topic COLLATE BINARY, CAST(_weir_partition AS INTEGER),"
+                  " CAST(_weir_offset AS INTEGER)))",
+                  key);
+    buffer_printf(&sql, "DELETE FROM %s %s", s->quoted, buffer_string(&condition));
+    int code = sqlite3_prepare_v3(database, buffer_string(&sql), -1, SQLITE_PREPARE_PERSISTENT,
+                                  &s->delete, NULL);
+    buffer_clear(&sql);
+    buffer_printf(&sql, "SELECT EXISTS (SELECT 1 FROM %s %s)", s->quoted,
+                  buffer_string(&condition));
+    if (code == SQLITE_OK) {
+        code = sqlite3_prepare_v3(database, buffer_string(&sql), -1, SQLITE_PREPARE_PERSISTENT,
+                                  &s->survivor, NULL);
+    }
+    buffer_fini(&condition);
+    buffer_fini(&sql);
+    return code;
+}
+
 /* The name of the sink's feed; no table of a sink may have a name that begins like this. */
 static void write_feed_name(const struct table_sink *s, char *out, size_t out_size)
 {
@@ -439,6 +466,9 @@ static enum status prepare_statements(struct table_sink *s, struct locallog *log
     if (code == SQLITE_OK && s->base.keys.is_upsert && s->has_trigger) {
         code = prepare_lookup(s, log);
     }
+    if (code == SQLITE_OK && s->base.keys.takes_tombstones) {
+        code = prepare_deletion(s, log);
+    }
     if (code == SQLITE_OK) {
         return STATUS_OK;
     }
@@ -474,7 +504,11 @@ void table_close_session(struct sink *sink)
     sqlite3_finalize(s->insert);
     sqlite3_finalize(s->insert_all);
     sqlite3_finalize(s->lookup);
+    sqlite3_finalize(s->delete);
+    sqlite3_finalize(s->survivor);
     s->lookup = NULL;
+    s->delete = NULL;
+    s->survivor = NULL;
     s->insert = NULL;
     s->insert_all = NULL;
     s->is_unordered = false;

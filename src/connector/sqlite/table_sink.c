@@ -249,6 +249,7 @@ static const struct sink_ops table_sink_ops = {
     .address = table_address,
     .rule = table_rule,
     .look_through = table_look_through,
+    .take_tombstones = table_take_tombstones,
     .guarantee = table_guarantee,
 };
 

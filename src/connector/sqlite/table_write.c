@@ -130,6 +130,15 @@ static void bind_row(struct table_sink *s, sqlite3_stmt *statement, const struct
     }
 }
 
+static void bind_deletion(struct table_sink *s, sqlite3_stmt *statement,
+                          const struct table_row *row)
+{
+    bind_cell(statement, 1, row, &row->cells[s->base.keys.columns[0]]);
+    sqlite3_bind_text(statement, 2, row->origin->topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 3, row->origin->number);
+    sqlite3_bind_int64(statement, 4, row->offset);
+}
+
 /* The table ignored a row, or the row was older than the one that stands there. */
 static enum status judge_unchanged(struct table_sink *s, struct locallog *log,
                                    const struct table_row *row, struct refusal *out,
@@ -161,6 +170,23 @@ static const struct column_out *find_changed(const struct table_sink *s,
     return NULL;
 }
 
+/* A deletion that a trigger has ignored; the row stands there yet. */
+static enum status judge_deletion(struct table_sink *s, struct locallog *log,
+                                  const struct table_row *row, struct refusal *out,
+                                  struct error *err)
+{
+    bind_deletion(s, s->survivor, row);
+    int code = sqlite3_step(s->survivor);
+    enum status status = code == SQLITE_ROW
+                             ? STATUS_OK
+                             : locallog_error(log, code, "look for a row in", err);
+    if (code == SQLITE_ROW && sqlite3_column_int(s->survivor, 0) != 0) {
+        *out = (struct refusal){"sink.ignored", "the table ignored the deletion", false};
+    }
+    sqlite3_reset(s->survivor);
+    return status;
+}
+
 static enum status write_row(struct table_sink *s, struct table_outbox *o, struct locallog *log,
                              struct table_row *row, struct attempt *attempt, bool *out_redo,
                              struct error *err)
@@ -178,13 +204,19 @@ static enum status write_row(struct table_sink *s, struct table_outbox *o, struc
         table_refuse_row(sink, o, row, attempt);
         return STATUS_OK;
     }
-    bind_row(s, s->insert, row);
-    int code = sqlite3_step(s->insert);
+    sqlite3_stmt *statement = row->deletes ? s->delete : s->insert;
+    if (row->deletes) {
+        bind_deletion(s, statement, row);
+    } else {
+        bind_row(s, statement, row);
+    }
+    int code = sqlite3_step(statement);
     struct refusal refusal = judge_step(s, database, code);
     enum status status = STATUS_OK;
     if (code == SQLITE_DONE && refusal.code == NULL && s->lookup != NULL &&
         sqlite3_changes(database) == 0) {
-        status = judge_unchanged(s, log, row, &refusal, err);
+        status = row->deletes ? judge_deletion(s, log, row, &refusal, err)
+                              : judge_unchanged(s, log, row, &refusal, err);
     }
     if (status != STATUS_OK || (code == SQLITE_DONE && refusal.code == NULL)) {
         /* It stays. */
@@ -196,7 +228,7 @@ static enum status write_row(struct table_sink *s, struct table_outbox *o, struc
         table_rows_mark(o, row, refusal.code, refusal.message);
         *out_redo = refusal.is_in_table;
     }
-    sqlite3_reset(s->insert);
+    sqlite3_reset(statement);
     if (status == STATUS_OK && row->mark != TABLE_ROW_UNMARKED && !*out_redo) {
         table_refuse_row(sink, o, row, attempt);
     }
@@ -260,6 +292,22 @@ static enum status write_one_by_one(struct table_sink *s, struct table_outbox *o
     return status;
 }
 
+/* The rows of one statement: as many of the next as do not delete; or one that does. */
+static const struct table_place *end_of_run(const struct table_outbox *o,
+                                            const struct table_place *first,
+                                            const struct table_place *end)
+{
+    const struct table_place *next = end - first > ROWS_AT_ONCE ? first + ROWS_AT_ONCE : end;
+    if (o->deletion_count == 0) {
+        return next;
+    }
+    const struct table_place *place = first;
+    while (place < next && !table_rows_at(o, place->at)->deletes) {
+        place++;
+    }
+    return place == first ? first + 1 : place;
+}
+
 enum status table_write(struct sink *sink, struct outbox *outbox, struct locallog *log,
                         struct attempt *attempt, bool *out_redo, struct error *err)
 {
@@ -277,9 +325,9 @@ enum status table_write(struct sink *sink, struct outbox *outbox, struct locallo
     const struct table_place *end = o->places + outbox->row_count;
     for (const struct table_place *place = o->places;
          place < end && status == STATUS_OK && !*out_redo;) {
-        const struct table_place *next = end - place > ROWS_AT_ONCE ? place + ROWS_AT_ONCE : end;
+        const struct table_place *next = end_of_run(o, place, end);
         bool is_done = false;
-        if (s->is_plain) {
+        if (s->is_plain && !table_rows_at(o, place->at)->deletes) {
             status = write_at_once(s, o, log, place, next, &is_done, err);
         }
         if (status == STATUS_OK && !is_done) {
@@ -288,5 +336,9 @@ enum status table_write(struct sink *sink, struct outbox *outbox, struct locallo
         place = next;
     }
     sqlite3_clear_bindings(s->insert);
+    if (s->delete != NULL) {
+        sqlite3_clear_bindings(s->delete);
+        sqlite3_clear_bindings(s->survivor);
+    }
     return status;
 }

@@ -57,9 +57,10 @@ static const char *rule_of(struct arena *arena, bool is_dlq, const struct output
         names = arena_printf(arena, "%s%s%s", names, i == 0 ? "" : ", ",
                              shape->columns[keys->columns[i]].name);
     }
-    return arena_printf(arena, "one row per (%s), the newest by %s", names,
+    return arena_printf(arena, "one row per (%s), the newest by %s%s", names,
                         keys->newest_by == FIELD_NONE ? "offset"
-                                                      : shape->columns[keys->newest_by].name);
+                                                      : shape->columns[keys->newest_by].name,
+                        keys->takes_tombstones ? ", tombstones delete" : "");
 }
 
 enum status table_keys_read(struct arena *arena, const struct doc *config, bool is_dlq,
@@ -69,7 +70,9 @@ enum status table_keys_read(struct arena *arena, const struct doc *config, bool 
     const struct doc *key = doc_get(config, "key");
     const struct doc *newest_by = doc_get(config, "newest_by");
     bool is_upsert = strcmp(grammar_string(config, "mode", "append"), "upsert") == 0;
-    *out = (struct table_keys){.is_upsert = is_upsert, .newest_by = FIELD_NONE};
+    *out = (struct table_keys){.is_upsert = is_upsert,
+                               .newest_by = FIELD_NONE,
+                               .takes_tombstones = is_upsert && shape->takes_tombstones};
     if (!is_upsert || is_dlq) {
         const struct doc *extra = key != NULL ? key : newest_by;
         extra = is_upsert ? doc_get(config, "mode") : extra;
@@ -91,4 +94,39 @@ enum status table_keys_read(struct arena *arena, const struct doc *config, bool 
         out->rule = rule_of(arena, is_dlq, shape, out);
     }
     return status;
+}
+
+enum status table_keys_take_tombstones(const struct table_keys *keys, const struct doc *config,
+                                       const struct output_shape *shape, uint32_t *out_key,
+                                       struct error *err)
+{
+    const struct doc *key = doc_get(config, "key");
+    if (!keys->is_upsert) {
+        return doc_error(config, err, "config.value",
+                         "a table that is appended to keeps every row, so a tombstone has nothing to "
+                         "delete there: 'mode: upsert' with the record's key as 'key', or leave "
+                         "'tombstones' out of the source");
+    }
+    if (keys->newest_by != FIELD_NONE) {
+        return doc_error(doc_get(config, "newest_by"), err, "config.value",
+                         "a tombstone has no '%s' to compare, so nobody could say whether it or the "
+                         "row is newer: leave newest_by out (the later record wins then), or leave "
+                         "'tombstones' out of the source",
+                         shape->columns[keys->newest_by].name);
+    }
+    if (keys->count != 1) {
+        return doc_error(key, err, "config.value",
+                         "a tombstone has one key, its record's, and this table's rows are named by "
+                         "%u columns: make it one, or leave 'tombstones' out of the source",
+                         keys->count);
+    }
+    const struct output_column *column = &shape->columns[keys->columns[0]];
+    if (column->field == FIELD_NONE) {
+        return doc_error(key, err, "config.value",
+                         "'%s' is set by transform, so the key of a tombstone, which has no fields, "
+                         "could not be made the same way: take a field of the record as key",
+                         column->name);
+    }
+    *out_key = column->field;
+    return STATUS_OK;
 }

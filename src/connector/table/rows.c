@@ -19,6 +19,7 @@ void table_rows_clear(struct table_outbox *outbox)
     buffer_clear(&outbox->rows);
     buffer_clear(&outbox->records);
     outbox->mark_count = 0;
+    outbox->deletion_count = 0;
     outbox->is_sorted = false;
     outbox->outbox = (struct outbox){0};
 }
@@ -117,6 +118,7 @@ void table_rows_append(struct table_outbox *outbox, const struct table_row *head
     }
     outbox->outbox.size_bytes = rows->size + outbox->records.size;
     outbox->outbox.row_count++;
+    outbox->deletion_count += head->deletes;
 }
 
 /* --- reading --- */
@@ -180,4 +182,63 @@ void table_rows_unmark(struct table_outbox *outbox)
         at += row->size_bytes;
     }
     outbox->mark_count = 0;
+}
+
+/* --- deletions --- */
+
+/* Keys that are deleted, by open addressing. */
+struct deleted_keys {
+    const struct table_row **rows; /* NULL: free */
+    size_t capacity;               /* a power of two */
+};
+
+static bool is_same_key(const struct table_row *a, const struct table_row *b, uint32_t key)
+{
+    const struct table_cell *x = &a->cells[key];
+    const struct table_cell *y = &b->cells[key];
+    return x->type == y->type &&
+           (x->type == VALUE_TEXT ? bytes_equal(table_row_text(a, x), table_row_text(b, y))
+                                  : x->integer == y->integer);
+}
+
+/* Where the row's key stands, or would. */
+static const struct table_row **find_deleted(const struct deleted_keys *keys,
+                                             const struct table_row *row, uint32_t key)
+{
+    const struct table_cell *cell = &row->cells[key];
+    struct bytes bytes = cell->type == VALUE_TEXT
+                             ? table_row_text(row, cell)
+                             : bytes_of(&cell->integer, sizeof cell->integer);
+    size_t at = hash_plain(bytes.data, bytes.size).low & (keys->capacity - 1);
+    while (keys->rows[at] != NULL && !is_same_key(keys->rows[at], row, key)) {
+        at = (at + 1) & (keys->capacity - 1);
+    }
+    return &keys->rows[at];
+}
+
+size_t table_rows_undo(struct table_outbox *outbox, size_t first, size_t end)
+{
+    if (outbox->deletion_count == 0) {
+        return 0;
+    }
+    struct deleted_keys keys = {.capacity = 16};
+    while (keys.capacity < size_mul(2, outbox->deletion_count)) {
+        keys.capacity *= 2;
+    }
+    keys.rows = memory_alloc_zero(keys.capacity, sizeof *keys.rows);
+    size_t count = 0;
+    for (size_t i = end; i-- > first;) {
+        struct table_row *row = table_rows_at(outbox, outbox->places[i].at);
+        if (row->mark != TABLE_ROW_UNMARKED) {
+            continue;
+        }
+        const struct table_row **deleted = find_deleted(&keys, row, outbox->key);
+        row->is_undone = !row->deletes && *deleted != NULL;
+        if (row->deletes) {
+            *deleted = row;
+            count++;
+        }
+    }
+    memory_free(keys.rows);
+    return count;
 }

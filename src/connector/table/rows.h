@@ -5,7 +5,7 @@
  * (struct table_row), then the texts of the cells. Key, value and headers of their records stand in
  * a buffer of their own, for the dead letter if the table refuses the row: mostly nobody reads
  * them. A marked row was refused in an attempt that it took with it; the next attempt writes the
- * others only.
+ * others only. A row that deletes is the key of what it deletes.
  */
 #ifndef WEIR_CONNECTOR_TABLE_ROWS_H
 #define WEIR_CONNECTOR_TABLE_ROWS_H
@@ -41,6 +41,8 @@ struct table_row {
     uint32_t mark;             /* TABLE_ROW_UNMARKED, or index in the outbox's marks */
     uint64_t record_at;        /* in the outbox's records, or TABLE_ROW_NO_RECORD */
     uint32_t cell_count;
+    bool deletes;              /* the row of its key; all other cells are null */
+    bool is_undone;            /* see table_rows_undo() */
     struct table_cell cells[];
 };
 
@@ -66,6 +68,7 @@ struct table_outbox {
     bool is_sorted;             /* the places */
     struct table_mark *marks;
     uint32_t mark_count;
+    uint64_t deletion_count; /* rows that delete */
 };
 
 /* `key`: the cell by which rows may be ordered, or TABLE_NO_KEY. */
@@ -98,5 +101,10 @@ void table_row_record(const struct table_outbox *outbox, const struct table_row 
 void table_rows_mark(struct table_outbox *outbox, struct table_row *row, const char *code,
                      const char *message);
 void table_rows_unmark(struct table_outbox *outbox);
+
+/* Of the unmarked rows at the places first … end − 1: those are undone that a later one of these
+ * deletes (deletions never are). To delete, and then to write what is not undone, comes to what all of them in their order
+ * come to. Gives how many delete. */
+size_t table_rows_undo(struct table_outbox *outbox, size_t first, size_t end);
 
 #endif

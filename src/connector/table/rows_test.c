@@ -168,6 +168,83 @@ static void test_equal_keys_stay_as_they_came(void **state)
     }
 }
 
+static void add(struct table_outbox *outbox, const char *key, bool deletes)
+{
+    struct value value = text(key);
+    struct table_row head = {.deletes = deletes};
+    table_rows_append(outbox, &head, &value, 1, NULL);
+}
+
+/* A digit for each place: 1 is undone. */
+static const char *undone(const struct table_outbox *outbox)
+{
+    static char digits[16];
+    size_t count = (size_t)outbox->outbox.row_count;
+    for (size_t i = 0; i < count; i++) {
+        digits[i] = table_rows_at(outbox, outbox->places[i].at)->is_undone ? '1' : '0';
+    }
+    digits[count] = '\0';
+    return digits;
+}
+
+static void test_what_a_later_deletion_undoes(void **state)
+{
+    (void)state;
+    struct table_outbox *outbox = table_rows_new(0);
+    assert_int_equal(table_rows_undo(outbox, 0, 0), 0);
+    add(outbox, "a", false);
+    add(outbox, "b", false);
+    add(outbox, "a", true);
+    add(outbox, "a", false);
+    add(outbox, "c", true);
+    add(outbox, "a", true);
+    add(outbox, "b", false);
+    assert_int_equal(table_rows_undo(outbox, 0, 7), 3);
+    assert_string_equal(undone(outbox), "1001000");
+    /* What lies behind the range does not count. */
+    assert_int_equal(table_rows_undo(outbox, 0, 5), 2);
+    assert_string_equal(undone(outbox), "1000000");
+    /* One that was refused deletes nothing. */
+    table_rows_mark(outbox, table_rows_at(outbox, outbox->places[5].at), "sink.trigger", "");
+    assert_int_equal(table_rows_undo(outbox, 0, 7), 2);
+    assert_string_equal(undone(outbox), "1000000");
+    table_rows_clear(outbox);
+    add(outbox, "a", false);
+    assert_int_equal(table_rows_undo(outbox, 0, 1), 0);
+    assert_string_equal(undone(outbox), "0");
+    table_rows_free(outbox);
+}
+
+/* Deletions and then what is not undone, against all one by one. */
+static void test_undone_rows_make_no_difference(void **state)
+{
+    (void)state;
+    enum { KEYS = 5, ROWS = 40 };
+    struct prng prng;
+    prng_init(&prng, 7);
+    for (int trial = 0; trial < 500; trial++) {
+        struct table_outbox *outbox = table_rows_new(0);
+        int64_t one_by_one[KEYS] = {-1, -1, -1, -1, -1};
+        int64_t in_two[KEYS] = {-1, -1, -1, -1, -1};
+        for (int64_t i = 0; i < ROWS; i++) {
+            uint64_t key = prng_below(&prng, KEYS);
+            struct value value = integer((int64_t)key);
+            struct table_row head = {.offset = i, .deletes = prng_below(&prng, 2) == 0};
+            table_rows_append(outbox, &head, &value, 1, NULL);
+            one_by_one[key] = head.deletes ? -1 : i;
+        }
+        (void)table_rows_undo(outbox, 0, ROWS);
+        for (size_t i = 0; i < ROWS; i++) {
+            const struct table_row *row = table_rows_at(outbox, outbox->places[i].at);
+            if (!row->deletes && !row->is_undone) {
+                in_two[row->cells[0].integer] = row->offset;
+            }
+        }
+        assert_memory_equal(one_by_one, in_two, sizeof in_two);
+        table_rows_free(outbox);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +253,8 @@ int main(void)
         cmocka_unit_test(test_messages_cut_by_their_makers_end_with_a_whole_character),
         cmocka_unit_test(test_keys_are_ordered),
         cmocka_unit_test(test_equal_keys_stay_as_they_came),
+        cmocka_unit_test(test_what_a_later_deletion_undoes),
+        cmocka_unit_test(test_undone_rows_make_no_difference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

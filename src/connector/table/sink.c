@@ -67,6 +67,30 @@ static struct hash128 hash_values(const struct table_base *base, const struct ha
     return value_hash(secret, base->seen_values, base->seen_by->column_count);
 }
 
+/* The key alone, as a deletion; no row hashes like it, for none has a boolean. */
+static struct hash128 take_key_to_delete(struct table_base *base, struct bytes key,
+                                         const struct hash_secret *secret)
+{
+    uint32_t column = base->keys.columns[0];
+    struct value form[2] = {{.type = VALUE_BOOL, .boolean = false}};
+    bool is_value = record_key_value(key, base->sink.shape->columns[column].type, &form[1]);
+    check(is_value); /* or the tombstone would not be VALID */
+    for (uint32_t i = 0; i < base->column_count; i++) {
+        base->values[i] = (struct value){.type = VALUE_NULL};
+    }
+    base->values[column] = form[1];
+    return value_hash(secret, form, 2);
+}
+
+static struct hash128 take_values(struct table_base *base, const struct batch *batch, uint32_t row,
+                                  const struct hash_secret *secret)
+{
+    for (uint32_t i = 0; i < base->column_count; i++) {
+        base->values[i] = table_value(&base->sink.shape->columns[i], batch, row);
+    }
+    return hash_values(base, secret);
+}
+
 void table_append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
                       const struct hash_secret *secret, struct ledger_sink *delta)
 {
@@ -74,15 +98,15 @@ void table_append_row(struct sink *sink, struct outbox *outbox, const struct out
     const struct batch *batch = row->batch;
     const struct record *record = &batch->records[row->row];
     const struct replay_origin *replay = batch_replay(batch, row->row);
-    for (uint32_t i = 0; i < base->column_count; i++) {
-        base->values[i] = table_value(&sink->shape->columns[i], batch, row->row);
-    }
+    bool deletes = batch_is_tombstone(batch, row->row);
     struct table_row head = {
         .source_partition = batch->partition,
         .origin = row->origin,
         .offset = record->offset,
         .timestamp_us = record->timestamp_us,
-        .hash = hash_values(base, secret),
+        .hash = deletes ? take_key_to_delete(base, record->key, secret)
+                        : take_values(base, batch, row->row, secret),
+        .deletes = deletes,
         .attempt = replay == NULL ? 1 : replay->attempt + 1,
     };
     table_rows_append(table_outbox(outbox), &head, base->values, base->column_count, record);
@@ -115,12 +139,20 @@ void table_key_row(struct sink *sink, const struct output_row *row,
 {
     const struct table_keys *keys = &table_base(sink)->keys;
     struct value values[TABLE_KEYS_MAX];
+    bool deletes = batch_is_tombstone(row->batch, row->row);
     for (uint32_t i = 0; i < keys->count; i++) {
+        if (deletes) {
+            bool is_value = record_key_value(row->batch->records[row->row].key,
+                                             sink->shape->columns[keys->columns[i]].type,
+                                             &values[i]);
+            check(is_value);
+            continue;
+        }
         values[i] = table_value(&sink->shape->columns[keys->columns[i]], row->batch, row->row);
     }
     (void)arena;
     *out_key = value_hash(secret, values, keys->count);
-    if (keys->newest_by != FIELD_NONE) {
+    if (keys->newest_by != FIELD_NONE && !deletes) {
         *out_order = table_value(&sink->shape->columns[keys->newest_by], row->batch, row->row);
     }
 }
@@ -145,6 +177,12 @@ const char *table_rule(const struct sink *sink)
 const char *table_guarantee(const struct sink *sink)
 {
     return table_base(sink)->keys.is_upsert ? "exactly once (upsert by key)" : "exactly once";
+}
+
+enum status table_take_tombstones(const struct sink *sink, const struct doc *config,
+                                  uint32_t *out_key, struct error *err)
+{
+    return table_keys_take_tombstones(&table_base(sink)->keys, config, sink->shape, out_key, err);
 }
 
 /* --- another plan's columns --- */

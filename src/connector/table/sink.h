@@ -66,6 +66,8 @@ void table_key_row(struct sink *sink, const struct output_row *row,
 bool table_is_keyed(const struct sink *sink);
 const char *table_address(const struct sink *sink);
 const char *table_rule(const struct sink *sink);
+enum status table_take_tombstones(const struct sink *sink, const struct doc *config,
+                                  uint32_t *out_key, struct error *err);
 void table_look_through(struct sink *sink, const struct sink *now);
 const char *table_guarantee(const struct sink *sink);
 

@@ -1,0 +1,53 @@
+/* Tombstones: many deletions as one statement, whose parameters are arrays in their text form
+ * (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO). */
+#include "connector/postgres/table.h"
+
+static void write_element(struct bytes text, struct buffer *out)
+{
+    buffer_append_byte(out, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '"' || text.data[i] == '\\') {
+            buffer_append_byte(out, '\\');
+        }
+        buffer_append_byte(out, text.data[i]);
+    }
+    buffer_append_byte(out, '"');
+}
+
+static void write_key(const struct table_row *row, const struct table_cell *cell,
+                      struct buffer *out)
+{
+    if (cell->type == VALUE_TEXT) {
+        write_element(table_row_text(row, cell), out);
+    } else {
+        database_write_number(cell, out);
+    }
+}
+
+enum { KEYS, TOPICS, PARTITIONS, OFFSETS, ARRAYS };
+
+PGresult *postgres_table_delete(const struct postgres_table *t, PGconn *connection,
+                                struct table_row *const *rows, size_t count)
+{
+    struct buffer arrays[ARRAYS] = {0};
+    const char *values[ARRAYS];
+    for (size_t i = 0; i < count; i++) {
+        const struct table_row *row = rows[i];
+        for (int k = 0; k < ARRAYS; k++) {
+            buffer_append_byte(&arrays[k], i == 0 ? '{' : ',');
+        }
+        write_key(row, &row->cells[t->table.base.keys.columns[0]], &arrays[KEYS]);
+        write_element(bytes_of_string(row->origin->topic), &arrays[TOPICS]);
+        buffer_printf(&arrays[PARTITIONS], "%d", row->origin->number);
+        buffer_printf(&arrays[OFFSETS], "%lld", (long long)row->offset);
+    }
+    for (int k = 0; k < ARRAYS; k++) {
+        buffer_append_byte(&arrays[k], '}');
+        values[k] = buffer_string(&arrays[k]);
+    }
+    PGresult *result = PQexecParams(connection, t->delete, ARRAYS, NULL, values, NULL, NULL, 0);
+    for (int k = 0; k < ARRAYS; k++) {
+        buffer_fini(&arrays[k]);
+    }
+    return result;
+}

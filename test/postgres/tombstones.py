@@ -1,0 +1,125 @@
+"""Tombstones into a table of a database server: what a test of any of them asks."""
+import random
+import time
+
+from faults import batches
+from faults.keyed import INTEGER_SCHEMA, SCHEMA, Keyed, fold, value_of
+from faults.lab import LOG, balanced, local
+
+
+def upsert(place):
+    return {kind: {**keys, "table": "items", "mode": "upsert", "key": "id"}
+            for kind, keys in place.items()}
+
+
+def begin(lab, place, is_integer=False, partitions=3, **changes):
+    lab.write(source={**local("in"), "tombstones": "delete"}, event_time=None, dedup=None,
+              schema=INTEGER_SCHEMA if is_integer else SCHEMA,
+              sinks={"out": local("out", partitions=2), "rows": upsert(place)}, **changes)
+    return lab.produce([], partitions=partitions)
+
+
+def put(lab, records):
+    for partition, some in records.items():
+        batches.append(lab, "in", some, partition=partition)
+
+
+def rows(database):
+    return {key: (n, partition, offset) for key, n, partition, offset in
+            database.ask("SELECT id, n, _weir_partition, _weir_offset FROM items")}
+
+
+def check(lab, database, ledger=None, is_integer=False, refused=()):
+    """Table and ledger against the fold, then weir's own audit."""
+    expected, reasons = fold(lab.path / LOG, is_integer=is_integer, refused=refused)
+    assert rows(database) == expected
+    if ledger is not None:
+        assert balanced(ledger)["valid"] == reasons[""] + reasons["tombstone"]
+        assert ledger["reasons"] == {name: count for name, count in reasons.items() if name}
+    lab.audit()
+    return expected
+
+
+def random_logs(lab, database, place, seed, is_integer):
+    """Few keys in every order, epochs of many rows and of few."""
+    rng = random.Random(f"{seed} {is_integer}")
+    log = Keyed(rng, 3, keys=25, is_integer=is_integer)
+    begin(lab, place, is_integer)
+    for count in (3000, 1, 30, 400):
+        put(lab, log.batches(count))
+        check(lab, database, lab.ledger(), is_integer)
+
+
+def kills(lab, database, place, seed, rounds=8):
+    """kill -9 at any moment, with small epochs."""
+    rng = random.Random(seed)
+    log = Keyed(rng, 3, keys=30)
+    begin(lab, place, delivery={"commit_interval": "1ms"})
+    put(lab, log.batches(300))
+    for _ in range(rounds):
+        process = lab.start()
+        for _ in range(rng.randrange(8)):
+            put(lab, log.batches(rng.randrange(1, 500)))
+            time.sleep(rng.random() * 0.05)
+        process.kill()
+    check(lab, database, lab.ledger())
+
+
+def refusals(lab, database, place, statements, mend, code, words, name="a"):
+    """A deletion that the table refuses: the row stays, and all that is around it goes on, in one epoch
+    with a hundred others."""
+    begin(lab, place, partitions=1)
+    put(lab, {0: [(b"a", value_of("a", 1)), (b"b", value_of("b", 1))]})
+    lab.run()
+    for statement in statements:
+        database.ask(statement)
+    key = name.encode()
+    around = [(f"x{number}".encode(), value_of(f"x{number}", number) if number % 3 else None)
+              for number in range(100)]
+    put(lab, {0: around[:50] + [(b"b", None), (key, value_of(name, 2)), (key, None), (key, value_of(name, 3)),
+                                (key, None)] + around[50:] + [(b"b", value_of("b", 4))]})
+    refused = {(0, 54), (0, 56)}
+    ledger = lab.ledger()
+    assert ledger["sinks"]["rows"]["rejected"] == 2, ledger["sinks"]
+    letters = lab.letters()
+    assert {offset: (key, value) for offset, (key, value, _) in letters.items()} == \
+        {offset: (key, None) for _, offset in refused}
+    for _, _, headers in letters.values():
+        assert headers["weir.reason"] == code and headers["weir.sink"] == "rows"
+        assert all(word in headers["weir.detail"] for word in words), headers
+    assert rows(database)[name][0] == 3
+    check(lab, database, ledger, refused=refused)
+    # Replayed behind what was mended.
+    for statement in mend:
+        database.ask(statement)
+    assert lab.weir("dlq", "replay", "p.yaml").status == 0
+    lab.run()
+    assert name not in rows(database)
+    lab.audit()
+
+
+def found_by_audit(lab, database, place):
+    begin(lab, place, partitions=1)
+    put(lab, {0: [(b"a", value_of("a", 1)), (b"b", value_of("b", 1)), (b"a", None)]})
+    lab.run()
+    lab.audit()
+    database.ask("INSERT INTO items VALUES ('a', 1, 'in', 0, 0)")
+    assert "not written by this pipeline" in lab.audit(status=1)
+    database.ask("DELETE FROM items WHERE id = 'a'")
+    lab.audit()
+    assert "deleted" in lab.weir("trace", "p.yaml", "a").out
+
+
+def odd_keys(lab, database, place, odd=()):
+    """Bytes that statements must not trip over."""
+    begin(lab, place, partitions=1)
+    names = ["", "'", '"', "\\", "a,b", "{}", "NULL", "null", "é", "\U0001f600", "a\nb", "$1", "?", *odd]
+    put(lab, {0: [(name.encode(), value_of(name, number)) for number, name in enumerate(names)]})
+    lab.run()
+    assert set(rows(database)) == set(names)
+    put(lab, {0: [(name.encode(), None) for name in names[1:]]})
+    lab.run()
+    assert set(rows(database)) == {""}
+    put(lab, {0: [(b"", None)]})
+    lab.run()
+    check(lab, database)
