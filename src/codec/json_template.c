@@ -30,7 +30,7 @@ static void slots_begin(struct json_slots *slots, const struct batch *batch)
 {
     for (uint32_t i = 0; i < slots->count; i++) {
         struct json_slot *slot = &slots->items[i];
-        slot->column = slot->field == FIELD_NONE ? NULL : &batch->columns[slot->field];
+        slot->texts = slot->field == FIELD_NONE ? NULL : batch->columns[slot->field].texts;
     }
 }
 

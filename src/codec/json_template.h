@@ -51,7 +51,12 @@ struct json_slot {
     uint32_t glue;
     uint32_t field;       /* FIELD_NONE: the layout has no column for it */
     enum column_type type; /* of the field; COLUMN_DOUBLE where there is none */
-    struct column *column; /* of the batch that is being decoded; NULL where there is none */
+    union {                /* of the batch that is being decoded; NULL where there is no column */
+        uint8_t *booleans;
+        int64_t *integers;
+        double *reals;
+        struct bytes *texts;
+    };
 };
 
 struct json_slots {

@@ -456,12 +456,18 @@ static void complain_of_nulls(struct sieve *sieve)
     for (size_t i = 0; i < 2; i++) {
         null_fits &= sets[i] == NULL || sets[i]->has_null;
     }
+    if (null_fits) {
+        return;
+    }
     const struct instance null = {.kind = JSON_KIND_NULL};
-    for (uint32_t row = 0; !null_fits && row < sieve->batch->row_count; row++) {
+    const uint8_t *cells = sieve->column->cells;
+    const uint8_t *end = cells + sieve->batch->row_count;
+    const uint8_t *at = cells;
+    while (at < end && (at = memchr(at, CELL_NULL, (size_t)(end - at))) != NULL) {
+        const uint32_t row = (uint32_t)(at++ - cells);
         enum reason reason;
-        if (sieve->column->cells[row] == CELL_NULL && sieve->batch->verdicts[row] == VERDICT_NONE &&
-            !value_fits(sieve->checker, sieve->field, &null, &reason,
-                        &sieve->checker->detail)) {
+        if (sieve->batch->verdicts[row] == VERDICT_NONE &&
+            !value_fits(sieve->checker, sieve->field, &null, &reason, &sieve->checker->detail)) {
             add_violation(sieve, row, reason);
         }
     }
