@@ -22,6 +22,10 @@ def keyed(lab):
 
 def put(lab, log, partitions=1):
     lab.produce([], partitions=partitions)
+    put_more(lab, log)
+
+
+def put_more(lab, log):
     for partition, records in log.items():
         batches.append(lab, "in", records, partition=partition)
 
@@ -80,8 +84,7 @@ def test_random_logs(keyed, seed, is_integer, partitions):
     put(keyed, log.batches(600), partitions)
     _, reasons = check(keyed, keyed.ledger(), is_integer)
     assert reasons["tombstone"] > 100 and reasons["key.missing"] and reasons["key.mismatch"]
-    for partition, records in log.batches(300).items():
-        batches.append(keyed, "in", records, partition=partition)
+    put_more(keyed, log.batches(300))
     check(keyed, keyed.ledger(), is_integer)
 
 
@@ -98,8 +101,7 @@ def test_through_kills(keyed, seed):
     for _ in range(8):
         process = keyed.start()
         for _ in range(rng.randrange(6)):
-            for partition, records in log.batches(rng.randrange(1, 400)).items():
-                batches.append(keyed, "in", records, partition=partition)
+            put_more(keyed, log.batches(rng.randrange(1, 400)))
             time.sleep(rng.random() * 0.03)
         process.kill()
     ledger = keyed.ledger()
@@ -161,6 +163,44 @@ def test_a_deletion_that_the_table_refuses_is_a_refused_row(keyed, kind, dead):
     before = len(keyed.records("out"))
     keyed.run()
     assert set(rows(keyed)) == {"c"} and len(keyed.records("out")) == before
+    keyed.audit()
+
+
+@pytest.mark.parametrize("trigger", [False, True], ids=["plain", "trigger"])
+@pytest.mark.parametrize("seed", range(3))
+def test_refused_rows_and_refused_deletions(keyed, seed, trigger):
+    """In any order in one epoch: the table is the fold of what was not refused."""
+    rng = random.Random(f"refusals {seed}")
+    log = Keyed(rng, 3, keys=12, stray=0.02)
+    keyed.script("CREATE TABLE rows (id TEXT PRIMARY KEY, n INTEGER CHECK (n % 5 <> 0), _weir_topic TEXT,"
+                 " _weir_partition INTEGER, _weir_offset INTEGER);"
+                 " CREATE TABLE child (id TEXT REFERENCES rows (id))")
+    if trigger:
+        keyed.script("CREATE TABLE seen (id TEXT); CREATE TRIGGER t AFTER DELETE ON rows"
+                     " BEGIN INSERT INTO seen VALUES (OLD.id); END")
+    for number in range(4):
+        if number == 0:
+            put(keyed, log.batches(100), partitions=3)
+        else:
+            put_more(keyed, log.batches(rng.choice([5, 60, 400])))
+        ledger = keyed.ledger()
+        refused = {(int(partition), offset) for partition, offset in
+                   keyed.sql("SELECT partition, offset FROM weir_rejects")}
+        assert ledger["sinks"]["rows"]["rejected"] == len(refused)
+        check(keyed, ledger, refused=refused)
+        for name in sorted(rows(keyed))[:3] if number == 1 else []:
+            keyed.sql("INSERT INTO child VALUES (?)", name)
+    assert refused
+
+
+def test_a_deletion_cannot_be_mended(keyed):
+    """A replay that sets a field leaves tombstones out: they have none."""
+    put(keyed, {0: [(b"a", value_of("a", 1)), (b"\xff", None), (b"b", b'{"id":"b","n":"x"}')]})
+    keyed.run()
+    done = keyed.weir("dlq", "replay", "p.yaml", "--set", "n=5")
+    assert done.status in (0, 1), done
+    keyed.run()
+    assert {key: n for key, (n, _, _) in rows(keyed).items()} == {"a": 1, "b": 5}
     keyed.audit()
 
 

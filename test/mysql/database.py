@@ -22,6 +22,8 @@ def driver():
 class Database:
     """A database of its own on a server."""
 
+    quote = "`"
+
     def __init__(self, server, name):
         self.server, self.name = server, name
         self.ask(f"DROP DATABASE IF EXISTS `{name}`", database="weir")

@@ -87,3 +87,11 @@ def test_a_key_that_the_column_cannot_have(lab, database, place, declared):
     lab.run()
     assert database.ask("SELECT n FROM items") == []
     lab.audit()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_refused_rows_and_refused_deletions(lab, database, place, seed):
+    key = "id varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+    tombstones.random_refusals(lab, database, place, seed, [
+        f"CREATE TABLE items ({key} PRIMARY KEY, n bigint CHECK (n % 5 <> 0), {ORIGIN})",
+        f"CREATE TABLE child ({key}, FOREIGN KEY (id) REFERENCES items (id))"])

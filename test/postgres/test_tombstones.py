@@ -22,6 +22,11 @@ def test_random_logs(lab, database, place, seed, is_integer):
     tombstones.random_logs(lab, database, place, seed, is_integer)
 
 
+def test_random_logs_in_prepared_transactions(lab, database, place):
+    """Where an upsert's rows are staged in a table that lasts as long as the transaction."""
+    tombstones.random_logs(lab, database, place, 7, False, delivery={"atomic": ["out", "rows"]})
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_through_kills(lab, database, place, seed):
     tombstones.kills(lab, database, place, seed)
@@ -87,3 +92,15 @@ def test_without_the_right_to_delete_nothing_begins(lab, database, place):
     tombstones.begin(lab, place, partitions=1)
     done = lab.weir("run", "p.yaml", "--until-end")
     assert done.status == 2 and "items" in done.err, done
+
+
+@pytest.mark.parametrize("form", ["binary", "text"])
+@pytest.mark.parametrize("seed", range(2))
+def test_refused_rows_and_refused_deletions(lab, database, place, form, seed):
+    """Also in the text form of COPY, which a column of a domain asks for."""
+    topic = "text" if form == "binary" else "origin"
+    tombstones.random_refusals(lab, database, place, seed, [
+        "CREATE DOMAIN origin AS text",
+        "CREATE TABLE items (id text PRIMARY KEY, n bigint CHECK (n % 5 <> 0),"
+        f" _weir_topic {topic}, _weir_partition integer, _weir_offset bigint)",
+        "CREATE TABLE child (id text REFERENCES items)"])

@@ -40,11 +40,11 @@ def check(lab, database, ledger=None, is_integer=False, refused=()):
     return expected
 
 
-def random_logs(lab, database, place, seed, is_integer):
+def random_logs(lab, database, place, seed, is_integer, **changes):
     """Few keys in every order, epochs of many rows and of few."""
     rng = random.Random(f"{seed} {is_integer}")
     log = Keyed(rng, 3, keys=25, is_integer=is_integer)
-    begin(lab, place, is_integer)
+    begin(lab, place, is_integer, **changes)
     for count in (3000, 1, 30, 400):
         put(lab, log.batches(count))
         check(lab, database, lab.ledger(), is_integer)
@@ -123,3 +123,29 @@ def odd_keys(lab, database, place, odd=()):
     put(lab, {0: [(b"", None)]})
     lab.run()
     check(lab, database)
+
+
+def random_refusals(lab, database, place, seed, statements):
+    """A table that refuses rows (n % 5 = 0) and deletions (of keys that a child names), in any order in one
+    epoch: what was refused is booked, and the table is the fold of what was not. Which rows are tried
+    is the sink's matter: one that a deletion of the same epoch undoes need not be."""
+    rng = random.Random(f"refusals {seed}")
+    log = Keyed(rng, 3, keys=12, stray=0.02)
+    for statement in statements:
+        database.ask(statement)
+    begin(lab, place)
+    for number in range(4):
+        put(lab, log.batches(rng.choice([5, 60, 400])))
+        ledger = lab.ledger()
+        quoted = [database.quote + name + database.quote for name in ("partition", "offset")]
+        rejects = database.ask(f"SELECT {', '.join(quoted)} FROM weir_rejects")
+        refused = {(int(partition), offset) for partition, offset in rejects}
+        assert ledger["sinks"]["rows"]["rejected"] == len(refused)
+        check(lab, database, ledger, refused=refused)
+        for name, (n, _, _) in rows(database).items():
+            assert n % 5, name
+        if number == 1:
+            # From here on some deletions are refused.
+            for name in sorted(rows(database))[:3]:
+                database.ask("INSERT INTO child VALUES ('%s')" % name)
+    assert refused
