@@ -632,12 +632,12 @@ bool committer_can_close(struct committer *committer)
     return can;
 }
 
-bool committer_has_failed(struct committer *committer)
+bool committer_has_given_up(struct committer *committer)
 {
     mutex_lock(&committer->mutex);
-    bool failed = committer->error.status != STATUS_OK;
+    bool has = may_repeat(committer->error.status);
     mutex_unlock(&committer->mutex);
-    return failed;
+    return has;
 }
 
 bool committer_is_idle(struct committer *committer)

@@ -74,8 +74,8 @@ size_t committer_size_bytes(const struct committer *committer);
 /* Since the first row of the open epoch, or 0. */
 int64_t committer_age_us(const struct committer *committer, int64_t now_us);
 
-/* A commit failed, and is not repeated any more. */
-bool committer_has_failed(struct committer *committer);
+/* A commit that could be repeated was, as often as the policy allows. */
+bool committer_has_given_up(struct committer *committer);
 /* True when a close would not wait. */
 bool committer_can_close(struct committer *committer);
 /* True when no closed epoch waits for its answer, or none will come. */

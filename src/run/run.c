@@ -72,7 +72,7 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
         two_phase_stop(pair);
     }
     for (uint32_t s = 0; s < plan->system_count; s++) {
-        pipeline->has_given_up |= committer_has_failed(pipeline->committers[s]);
+        pipeline->has_given_up |= committer_has_given_up(pipeline->committers[s]);
         committer_stop(pipeline->committers[s]);
     }
     two_phase_free(pair);

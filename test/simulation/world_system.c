@@ -241,6 +241,9 @@ static enum status take_over(struct system *system, const struct progress *progr
 {
     (void)plan_text;
     scheduler_pause();
+    if (world_happens(60)) {
+        return away(system, err);
+    }
     struct store *store = store_of(system);
     for (uint32_t i = 0; i < count; i++) {
         enum status status =
