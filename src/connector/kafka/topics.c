@@ -62,6 +62,12 @@ static bool is_unknown(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 }
 
+/* Of a partition. */
+static bool is_unknown_there(rd_kafka_resp_err_t code)
+{
+    return is_unknown(code) || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 /* What a topic is; the answer comes. */
 static void ask_what(struct kafka_client *client, const char *name, struct question *question)
 {
@@ -446,10 +452,27 @@ struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const ch
 
 /* --- offsets --- */
 
+static enum status not_bounded(struct kafka_client *client, const char *topic, uint32_t partition,
+                               rd_kafka_resp_err_t code, struct error *err)
+{
+    char doing[320];
+    struct kafka_topic there;
+    struct error ignored = {0};
+    bool found = false;
+    (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] begins and ends", topic, partition);
+    /* While brokers come back, a client may know less of a topic than they do. */
+    if (is_unknown_there(code) &&
+        kafka_topic_find(client, topic, &there, &found, &ignored) == STATUS_OK && found &&
+        partition < there.partition_count) {
+        return error_set(err, STATUS_RETRY, "kafka.away",
+                         "could not %s: it is there, but no broker leads it yet", doing);
+    }
+    return kafka_error(client, code, doing, err);
+}
+
 enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
                          int64_t *out_first, int64_t *out_end, struct error *err)
 {
-    char doing[320];
     const int64_t end_us = clock_monotonic_us() + UNKNOWN_US;
     rd_kafka_resp_err_t code;
     for (;;) {
@@ -458,15 +481,13 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return STATUS_OK;
         }
-        if ((!is_unknown(code) && code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) ||
-            clock_monotonic_us() >= end_us || stop_requested()) {
+        if (!is_unknown_there(code) || clock_monotonic_us() >= end_us || stop_requested()) {
             break;
         }
         clock_sleep_us(APPEAR_STEP_US);
     }
     rd_kafka_poll(client->rk, 0);
-    (void)snprintf(doing, sizeof doing, "ask where '%s' [%u] begins and ends", topic, partition);
-    return kafka_error(client, code, doing, err);
+    return not_bounded(client, topic, partition, code, err);
 }
 
 enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
