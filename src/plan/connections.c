@@ -172,12 +172,15 @@ static void add_connection(struct plan_maker *maker, const char *name, const cha
     plan->connections = grown;
 }
 
-/* Keys of `more` behind those of `map`, which win. */
-static const struct doc *join(struct arena *arena, const struct doc *map, const struct doc *more)
+/* Keys of the connection `more` behind those of `map`, which win. Where a connection stands in place
+ * there are others beside them, which are the place's. */
+static const struct doc *join(struct arena *arena, const struct connection_kind *kind,
+                              const struct doc *map, const struct doc *more)
 {
     struct doc *joined = copy_map(arena, map, more->count);
     for (size_t i = 0; i < more->count; i++) {
-        if (doc_get(map, more->keys[i]->text) == NULL) {
+        if (doc_get(map, more->keys[i]->text) == NULL &&
+            grammar_find(kind->grammar, more->keys[i]->text) != NULL) {
             joined->keys[joined->count] = more->keys[i];
             joined->items[joined->count++] = more->items[i];
         }
@@ -241,7 +244,7 @@ static const struct doc *join_config(struct place_mapper *mapper,
         found = find_connection(maker->running, name_text == NULL ? role : name_text, kind->kind);
         found = found == NULL && name == NULL ? find_connection(maker->running, NULL, kind->kind)
                                               : found;
-        return found == NULL ? config : join(maker->arena, config, found->config);
+        return found == NULL ? config : join(maker->arena, kind, config, found->config);
     }
     bool in_place = false;
     if (check_in_place(kind, config, &in_place, mapper->err) != STATUS_OK) {
@@ -256,7 +259,7 @@ static const struct doc *join_config(struct place_mapper *mapper,
         (void)no_such_connection(maker->plan, name, kind->kind, mapper->err);
         return config;
     }
-    return join(maker->arena, config, found->config);
+    return join(maker->arena, kind, config, found->config);
 }
 
 static const struct doc *join_place(struct place_mapper *mapper, const struct doc *place,
