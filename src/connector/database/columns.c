@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "codec/json.h"
 #include "connector/reject.h"
@@ -103,7 +104,8 @@ static bool is_type(const char *text)
     return text[0] != '\0' && text[strspn(text, letters)] == '\0';
 }
 
-static enum status take_types(const struct table_base *base, struct database_column *columns,
+static enum status take_types(const struct database_dialect *dialect,
+                              const struct table_base *base, struct database_column *columns,
                               const struct doc *types, struct error *err)
 {
     if (types == NULL) {
@@ -133,6 +135,9 @@ static enum status take_types(const struct table_base *base, struct database_col
         }
         columns[column].declared =
             arena_copy_string(base->arena, types->items[i]->text);
+        columns[column].is_canonical =
+            columns[column].content == CONTENT_JSON && dialect->canonical_json != NULL &&
+            strcasecmp(columns[column].declared, dialect->canonical_json) == 0;
     }
     return STATUS_OK;
 }
@@ -155,7 +160,7 @@ enum status database_take_columns(const struct database_dialect *dialect,
         };
     }
     *out = columns;
-    return take_types(base, columns, doc_get(config, "types"), err);
+    return take_types(dialect, base, columns, doc_get(config, "types"), err);
 }
 
 /* --- a table that can be --- */
@@ -222,9 +227,9 @@ enum status database_check_table(const struct database_dialect *dialect, const s
     return status == STATUS_OK && !is_dlq ? check_columns(dialect, config, shape, err) : status;
 }
 
-bool database_fits(enum content content, enum storage storage)
+bool database_fits(const struct database_column *column, enum storage storage)
 {
-    switch (content) {
+    switch (column->content) {
     case CONTENT_BOOL:
         return storage == STORAGE_BOOL || storage == STORAGE_INTEGER;
     case CONTENT_INTEGER:
@@ -237,7 +242,8 @@ bool database_fits(enum content content, enum storage storage)
     case CONTENT_TIME:
         return storage == STORAGE_TIME || storage == STORAGE_TEXT;
     case CONTENT_JSON:
-        return storage == STORAGE_JSON || storage == STORAGE_TEXT;
+        return storage == STORAGE_JSON || storage == STORAGE_TEXT ||
+               (storage == STORAGE_CANONICAL_JSON && column->is_canonical);
     case CONTENT_COUNT:
         break;
     }
@@ -382,6 +388,15 @@ static bool would_cut_spaces(struct bytes text, size_t length)
            count_characters(text.data, size) <= length;
 }
 
+static bool is_canonical(const struct database_dialect *dialect, struct bytes text)
+{
+    struct buffer canonical = {0};
+    bool is_same = dialect->make_canonical(text, &canonical) &&
+                   bytes_equal(bytes_of(canonical.data, canonical.size), text);
+    buffer_fini(&canonical);
+    return is_same;
+}
+
 static const char *text_change(const struct database_dialect *dialect,
                                const struct database_column *column, struct bytes text)
 {
@@ -400,6 +415,10 @@ static const char *text_change(const struct database_dialect *dialect,
                                                       : NULL;
     case STORAGE_JSON:
         return NULL;
+    case STORAGE_CANONICAL_JSON:
+        return is_canonical(dialect, text) ? NULL
+                                           : "its type cannot store the JSON: \\u0000, half of a "
+                                             "surrogate pair, a number out of its range, or too large";
     default:
         return "its type takes no text";
     }

@@ -39,12 +39,14 @@ enum storage {
     STORAGE_DATE,
     STORAGE_TIME,      /* microseconds in UTC */
     STORAGE_JSON,
+    STORAGE_CANONICAL_JSON, /* in a form of its own: table_base.make_canonical */
 };
 
 struct database_column {
     const char *quoted;
     const char *declared; /* for CREATE TABLE and ADD COLUMN; without NOT NULL */
     bool required;
+    bool is_canonical; /* declared to be of the dialect's canonical_json */
     enum content content;
     enum storage storage; /* of the table that is there */
     int scale;
@@ -57,6 +59,9 @@ struct database_dialect {
     size_t name_bytes;    /* the longest name of a column */
     const char *long_names; /* what becomes of a longer one: "cuts names at 63 bytes" */
     bool takes_nul;       /* in a text */
+    /* The type that stores JSON in a form of its own; NULL: there is none. */
+    const char *canonical_json;
+    bool (*make_canonical)(struct bytes json, struct buffer *out); /* table_base.make_canonical */
     const char *declared[CONTENT_COUNT];
     const char *null;           /* behind the type of a column that may be null; "" or " NULL" */
     const char *origin_columns; /* of CREATE TABLE: _weir_topic, _weir_partition, _weir_offset */
@@ -81,8 +86,9 @@ enum status database_check_table(const struct database_dialect *dialect, const s
 enum status database_take_columns(const struct database_dialect *dialect,
                                   const struct table_base *base, const struct doc *config,
                                   struct database_column **out, struct error *err) WEIR_MUST_USE;
-/* Whether a column of that storage keeps such content as it is, row by row refused values aside. */
-bool database_fits(enum content content, enum storage storage);
+/* Whether a column of that storage keeps what is written into it as it is, row by row refused values
+ * aside. */
+bool database_fits(const struct database_column *column, enum storage storage);
 
 /* NULL when the table keeps the row's values as they are; else why not, a static text, and in
  * *out_column which column. */

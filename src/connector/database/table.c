@@ -7,6 +7,18 @@ static struct database *database_of_table(const struct database_table *t)
     return database_of(t->base.sink.system);
 }
 
+/* Which columns' texts get the form in which they are stored before they are hashed. */
+static void note_canonical(struct database_table *t)
+{
+    struct table_base *base = &t->base;
+    base->make_canonical = t->dialect->make_canonical;
+    base->is_canonical =
+        arena_alloc_zero(base->arena, base->column_count + 1, sizeof *base->is_canonical);
+    for (uint32_t i = 0; i < base->column_count; i++) {
+        base->is_canonical[i] = t->columns[i].is_canonical;
+    }
+}
+
 static void join(struct system *system, struct sink *sink)
 {
     sink->system = system;
@@ -42,6 +54,7 @@ enum status database_table_new(size_t size, const struct database_dialect *diale
     t->quoted = database_quote_table(t->base.arena, dialect->quote, table);
     t->may_create = strcmp(grammar_string(config, "create", "if_missing"), "never") != 0;
     t->may_add_columns = strcmp(grammar_string(config, "evolve", "refuse"), "refuse") != 0;
+    note_canonical(t);
     join(system, &t->base.sink);
     *out = t;
     return STATUS_OK;

@@ -156,7 +156,7 @@ static enum status look_at_column(struct mysqldb_table *t, uint32_t index,
     column->storage = storage_of(columns, row);
     column->scale = column->storage == STORAGE_NUMERIC ? (int)mysqldb_integer(columns, row, SCALE)
                                                        : -1;
-    if (!database_fits(column->content, column->storage)) {
+    if (!database_fits(column, column->storage)) {
         return refuse_column(t, column,
                              arena_printf(t->table.base.arena, "%s %s",
                                           mysqldb_text(columns, row, COLUMN_DECLARED),

@@ -46,7 +46,7 @@ static const struct {
     {"text", STORAGE_TEXT},           {"character varying", STORAGE_TEXT},
     {"uuid", STORAGE_UUID},           {"date", STORAGE_DATE},
     {"timestamp with time zone", STORAGE_TIME}, {"timestamp without time zone", STORAGE_TIME},
-    {"json", STORAGE_JSON},
+    {"json", STORAGE_JSON},           {"jsonb", STORAGE_CANONICAL_JSON},
 };
 
 /* Of "numeric(10,2)", whose brackets begin there; a negative scale, which the server has since
@@ -85,9 +85,15 @@ static enum storage storage_of(const char *type, bool is_enum, struct database_c
 }
 
 static enum status refuse_type(const struct postgres_table *t,
-                               const struct database_column *column, const char *type,
-                               struct error *err)
+                               const struct database_column *column, const char *name,
+                               const char *type, struct error *err)
 {
+    if (column->content == CONTENT_JSON && column->storage == STORAGE_CANONICAL_JSON) {
+        return error_set(err, STATUS_CONFIG, "sink.column_type",
+                         "column %s of table %s is jsonb, which writes JSON in a form of its own; "
+                         "let sink '%s' write that form: types: {%s: jsonb}",
+                         column->quoted, t->table.quoted, t->table.base.sink.name, name);
+    }
     return error_set(err, STATUS_CONFIG, "sink.column_type",
                      "column %s of table %s is %s, which would change what sink '%s' writes, and "
                      "audit would call it altered; mend it: ALTER TABLE %s ALTER COLUMN %s TYPE %s "
@@ -123,8 +129,8 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
         if (status == STATUS_OK) {
             bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
             column->storage = storage_of(type, is_enum, column);
-            if (row >= 0 && !database_fits(column->content, column->storage)) {
-                status = refuse_type(t, column, type, err);
+            if (row >= 0 && !database_fits(column, column->storage)) {
+                status = refuse_type(t, column, t->table.base.names[i], type, err);
             }
         }
     }
@@ -158,6 +164,22 @@ static void look_at_forms(struct postgres_table *t, const PGresult *columns)
     }
 }
 
+/* Keys of jsonb are ordered by the bytes that they have in the server's encoding. */
+static enum status check_encoding(const struct postgres_table *t, struct error *err)
+{
+    const char *encoding = PQparameterStatus(system_of(t)->connection, "server_encoding");
+    for (uint32_t i = 0; i < t->table.base.column_count; i++) {
+        const struct database_column *column = &t->table.columns[i];
+        if (column->storage == STORAGE_CANONICAL_JSON && strcmp(encoding, "UTF8") != 0) {
+            return error_set(err, STATUS_CONFIG, "sink.encoding",
+                             "column %s of table %s is jsonb, and the database's encoding is %s: "
+                             "what is stored can be told in advance in UTF8 only; use json",
+                             column->quoted, t->table.quoted, encoding);
+        }
+    }
+    return STATUS_OK;
+}
+
 /* A column that was just added is looked at as it is now. */
 static enum status ask_columns(struct postgres_table *t, PGresult **out, struct error *err)
 {
@@ -186,6 +208,9 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
         status = look_at_columns(t, columns, true, err);
         look_at_forms(t, columns);
         PQclear(columns);
+    }
+    if (status == STATUS_OK) {
+        status = check_encoding(t, err);
     }
     if (status == STATUS_OK && t->table.base.keys.is_upsert && !t->table.has_origin) {
         status = error_set(err, STATUS_CONFIG, "sink.no_origin",

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/postgres/jsonb.h"
 #include "connector/postgres/table.h"
 #include "connector/table/value.h"
 
@@ -24,8 +25,20 @@ static void write_selection(const struct postgres_table *t, struct buffer *sql)
     }
 }
 
-static struct value stored_value(const struct database_column *column, const PGresult *result,
-                                 int index)
+/* A column that was json when it was written, and is to be jsonb, has the same form already. */
+static struct bytes stored_text(struct arena *arena, const struct database_column *column,
+                                struct bytes text)
+{
+    struct buffer canonical = {0};
+    if (column->is_canonical && jsonb_write(text, &canonical)) {
+        text = bytes_of(arena_copy(arena, canonical.data, canonical.size), canonical.size);
+    }
+    buffer_fini(&canonical);
+    return text;
+}
+
+static struct value stored_value(struct arena *arena, const struct database_column *column,
+                                 const PGresult *result, int index)
 {
     struct bytes text = postgres_bytes(result, 0, index);
     if (bytes_is_none(text)) {
@@ -38,7 +51,7 @@ static struct value stored_value(const struct database_column *column, const PGr
     case STORAGE_NUMERIC:
         return database_stored_number(column, PQgetvalue(result, 0, index));
     default:
-        return (struct value){.type = VALUE_TEXT, .text = text};
+        return (struct value){.type = VALUE_TEXT, .text = stored_text(arena, column, text)};
     }
 }
 
@@ -48,6 +61,7 @@ struct scan {
     stored_row_visitor *visit;
     void *context;
     struct value *values;
+    struct arena *arena; /* of a row */
     struct buffer text;
 };
 
@@ -55,8 +69,9 @@ static enum status visit_row(struct scan *scan, const PGresult *result, struct e
 {
     struct postgres_table *t = scan->t;
     uint32_t count = t->table.base.column_count;
+    arena_reset(scan->arena, 65536);
     for (uint32_t i = 0; i < count; i++) {
-        scan->values[i] = stored_value(&t->table.columns[i], result, (int)i);
+        scan->values[i] = stored_value(scan->arena, &t->table.columns[i], result, (int)i);
     }
     int first = t->table.base.sink.is_dlq ? LETTER_TOPIC : (int)count;
     bool known = (t->table.base.sink.is_dlq || t->table.has_origin) && !PQgetisnull(result, 0, first);
@@ -113,7 +128,9 @@ static enum status scan_rows(struct sink *sink, const struct hash_secret *secret
                                           : "", t->table.quoted);
     struct scan scan = {.t = t, .secret = secret, .visit = row, .context = context};
     scan.values = memory_alloc_zero(t->table.base.column_count + 1, sizeof *scan.values);
+    scan.arena = arena_new(4096);
     status = scan_all(&scan, buffer_string(&sql), err);
+    arena_free(scan.arena);
     memory_free(scan.values);
     buffer_fini(&scan.text);
     buffer_fini(&sql);
@@ -154,6 +171,8 @@ const struct database_dialect postgres_dialect = {
                  [CONTENT_TEXT] = "text",
                  [CONTENT_TIME] = "timestamp with time zone",
                  [CONTENT_JSON] = "json"},
+    .canonical_json = "jsonb",
+    .make_canonical = jsonb_write,
     .null = "",
     .origin_columns = ", _weir_topic text, _weir_partition integer, _weir_offset bigint",
     .table_options = "",

@@ -55,7 +55,23 @@ void table_outbox_free(struct outbox *outbox)
 
 /* --- rows --- */
 
-static struct hash128 hash_values(const struct table_base *base, const struct hash_secret *secret)
+/* A text that the place cannot store stays as it is: the place will refuse the row. */
+static void make_canonical(const struct table_base *base, struct arena *arena,
+                           struct value *values)
+{
+    struct buffer text = {0};
+    for (uint32_t i = 0; i < base->column_count && base->make_canonical != NULL; i++) {
+        buffer_clear(&text);
+        if (base->is_canonical[i] && values[i].type == VALUE_TEXT &&
+            base->make_canonical(values[i].text, &text)) {
+            values[i].text = bytes_of(arena_copy(arena, text.data, text.size), text.size);
+        }
+    }
+    buffer_fini(&text);
+}
+
+static struct hash128 hash_values(const struct table_base *base, struct arena *arena,
+                                  const struct hash_secret *secret)
 {
     if (base->seen_by == NULL) {
         return value_hash(secret, base->values, base->column_count);
@@ -64,6 +80,7 @@ static struct hash128 hash_values(const struct table_base *base, const struct ha
         base->seen_values[i] = base->seen[i] == FIELD_NONE ? (struct value){.type = VALUE_NULL}
                                                            : base->values[base->seen[i]];
     }
+    make_canonical(base->seen_by, arena, base->seen_values);
     return value_hash(secret, base->seen_values, base->seen_by->column_count);
 }
 
@@ -88,7 +105,8 @@ static struct hash128 take_values(struct table_base *base, const struct batch *b
     for (uint32_t i = 0; i < base->column_count; i++) {
         base->values[i] = table_value(&base->sink.shape->columns[i], batch, row);
     }
-    return hash_values(base, secret);
+    make_canonical(base, batch->arena, base->values);
+    return hash_values(base, batch->arena, secret);
 }
 
 void table_append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,

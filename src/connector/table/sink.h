@@ -23,6 +23,10 @@ struct table_base {
     const char *const *names; /* [column_count]: of the shape's columns, or a dead letter's */
     uint32_t column_count;
     struct value *values; /* scratch of append_row, [column_count] */
+    /* Columns whose place stores a JSON text in a form of its own, which the rows get before they are
+     * hashed; false: it cannot store it. NULL where texts stay as they are. */
+    bool (*make_canonical)(struct bytes json, struct buffer *out);
+    bool *is_canonical; /* [column_count] */
 
     /* look_through(): */
     const struct table_base *seen_by; /* whose columns are hashed; NULL: its own */
