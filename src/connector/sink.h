@@ -242,6 +242,8 @@ struct system_ops {
     bool can_decide;
     /* Its place is no path: nothing can be looked for or kept beside it. */
     bool is_remote;
+    /* A commit is waited for so long that larger epochs gain: their size; 0: as others have. */
+    size_t epoch_bytes;
     /* Where the texts of plans stand in it, for people; NULL: in the place itself. */
     const char *plans_place;
     /* The identity of the place (a real path), so that sinks of one place share one system. */

@@ -405,12 +405,17 @@ static void committer_thread(void *context)
 
 /* --- the worker's side --- */
 
+static size_t epoch_bytes(const struct system *system)
+{
+    return system->ops->epoch_bytes == 0 ? COMMITTER_EPOCH_BYTES : system->ops->epoch_bytes;
+}
+
 /* Two epochs, which are closed when they have become a little larger than they should; one where rows
- * are sent ahead, for then nothing is gained by a line. */
+ * are sent ahead or epochs are large, for then nothing is gained by a line. */
 static uint64_t behind_unless_set(const struct system *system)
 {
-    return (system->ops->send_ahead == NULL ? 2 : 1) * COMMITTER_EPOCH_BYTES +
-           COMMITTER_EPOCH_BYTES / 2;
+    bool is_one = system->ops->send_ahead != NULL || system->ops->epoch_bytes > 0;
+    return (is_one ? 1 : 2) * epoch_bytes(system) + COMMITTER_EPOCH_BYTES / 2;
 }
 
 /* The pace of the sinks of a system: they commit together, so the quickest sets it. */
@@ -606,6 +611,11 @@ size_t committer_size_bytes(const struct committer *committer)
         size_bytes += slot->epoch.outboxes[i]->size_bytes;
     }
     return size_bytes;
+}
+
+bool committer_is_full(const struct committer *committer)
+{
+    return committer_size_bytes(committer) >= epoch_bytes(committer->system);
 }
 
 int64_t committer_age_us(const struct committer *committer, int64_t now_us)

@@ -28,7 +28,8 @@
 struct committer;
 struct two_phase;
 
-/* At this size of its outboxes an epoch is closed, whatever the interval says. */
+/* At this size of its outboxes an epoch is closed, whatever the interval says, unless its system has a
+ * size of its own (system_ops.epoch_bytes). */
 #define COMMITTER_EPOCH_BYTES ((size_t)4 * 1024 * 1024)
 
 /* The system's session must be open and its ownership taken; `progresses` is R per partition of the
@@ -70,6 +71,8 @@ void committer_extend(struct committer *committer, uint32_t partition, int64_t n
 /* The least time between two commits. */
 int64_t committer_interval_us(const struct committer *committer);
 bool committer_has_rows(const struct committer *committer);
+/* The open epoch is as large as epochs of this system are to be. */
+bool committer_is_full(const struct committer *committer);
 size_t committer_size_bytes(const struct committer *committer);
 /* Since the first row of the open epoch, or 0. */
 int64_t committer_age_us(const struct committer *committer, int64_t now_us);

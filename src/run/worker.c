@@ -154,8 +154,7 @@ static void forward(void *context, uint32_t p, const char *sink, const struct ke
 
 static bool has_room_for_letters(const struct worker *worker)
 {
-    return committer_size_bytes(worker->pipeline->committers[worker->dlq_system]) <
-           COMMITTER_EPOCH_BYTES;
+    return !committer_is_full(worker->pipeline->committers[worker->dlq_system]);
 }
 
 /* Those that are there now, into the open epoch of the dead letters' system. */
@@ -208,7 +207,7 @@ static bool is_full(struct committer *committer, const struct system *system)
             return true;
         }
     }
-    return committer_size_bytes(committer) >= COMMITTER_EPOCH_BYTES;
+    return committer_is_full(committer);
 }
 
 /* Whether the open epoch of a system is to be closed now, if that needs no waiting. */

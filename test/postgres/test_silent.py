@@ -170,3 +170,25 @@ def test_a_trigger_that_drops_rows(database, weir, tmp_path):
     assert "written 3" in runs.verb("run", "p.yaml", "--until-end").stdout
     assert database.ask("SELECT count(*) FROM rows") == [(3,)]
     runs.audit()
+
+
+@pytest.mark.parametrize("when", ["INSERT", "UPDATE"])
+def test_a_trigger_that_drops_rows_of_an_upsert(when, database, weir, tmp_path):
+    """Rows that lose against what stands there are not written either, and that is as it should be."""
+    database.ask(f"CREATE TABLE rows (v text, {ORIGINS}, PRIMARY KEY (v)) PARTITION BY LIST (v)")
+    database.ask("CREATE TABLE other PARTITION OF rows DEFAULT")
+    runs = Runs(tmp_path, weir, database.dsn)
+    assert "written 1" in runs.run(["first"], more=UPSERT)
+    database.ask("INSERT INTO rows VALUES ('newer', 'zz', 0, 0), ('bad', 'a', 0, 0)")
+    database.ask("CREATE FUNCTION drop_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                 " IF NEW.v = 'bad' THEN RETURN NULL; END IF; RETURN NEW; END $$")
+    database.ask(f'CREATE TRIGGER "Dropper" BEFORE {when} ON rows FOR EACH ROW'
+                 " EXECUTE FUNCTION drop_row()")
+    values = ["first", "good", "newer", "bad", "good"]
+    said = runs.run(values, status=3, more=UPSERT)
+    assert "took only 3 of 4 rows" in said and 'trigger "Dropper"' in said and "an update" in said
+    assert database.ask("SELECT count(*) FROM rows") == [(3,)]
+    database.ask('DROP TRIGGER "Dropper" ON rows')
+    assert "written 5" in runs.verb("run", "p.yaml", "--until-end").stdout
+    assert database.ask("SELECT v, _weir_topic = 'zz' FROM rows ORDER BY v") == [
+        ("bad", False), ("first", False), ("good", False), ("newer", True)]

@@ -25,6 +25,9 @@
 #include "connector/sink.h"
 #include "connector/source.h"
 
+/* Between two epochs the server waits for its disk and then for us. */
+#define DATABASE_EPOCH_BYTES ((size_t)8 * 1024 * 1024)
+
 /* Parameters of a statement. Texts and bytes are slices of the caller's. */
 #define PARAMETERS_MAX 16
 enum parameter_kind { PARAMETER_TEXT, PARAMETER_INTEGER, PARAMETER_BYTES };
@@ -86,6 +89,11 @@ struct database_ops {
     enum status (*change)(struct database *database, const char *sql,
                           const struct parameters *parameters, const char *doing,
                           int64_t *out_changed, struct error *err);
+    /* The same again and again, once with each of lists[count], without waiting for one answer after
+     * the other. out_changed[count]; may be NULL. NULL where a server cannot do it. */
+    enum status (*change_all)(struct database *database, const char *sql,
+                              const struct parameters *lists, uint32_t count, const char *doing,
+                              int64_t *out_changed, struct error *err);
     /* Statements without parameters, with ';' between them. */
     enum status (*run)(struct database *database, const char *sql, const char *doing,
                        struct error *err);
@@ -189,15 +197,15 @@ enum status database_scan_rejects(struct system *system, const char *pipeline,
 enum status database_load_rejects(struct system *system, const struct source_partition *partition,
                                   const char *sink, int64_t from_offset, int64_t before_offset,
                                   kept_reject_visitor *reject, void *context, struct error *err);
-/* In a transaction: R by compare-and-swap, from epoch − 1. */
-enum status database_write_progress(struct database *d, const struct progress *progress,
+/* In a transaction, each for all parts of the attempt: R by compare-and-swap, from epoch − 1; the
+ * segments, to which what is stored of them is added; the refused rows, once they are booked, from
+ * numbers[part] + 1 on. */
+enum status database_write_progress(struct database *d, const struct attempt *attempt,
                                     struct error *err) WEIR_MUST_USE;
-enum status database_write_segment(struct database *d, const struct progress *progress,
-                                   const struct progress_step *step, uint32_t index,
-                                   struct ledger *ledger, struct error *err) WEIR_MUST_USE;
-enum status database_write_reject(struct database *d, const struct reject *reject,
-                                  const struct progress *progress, uint64_t number,
-                                  struct error *err) WEIR_MUST_USE;
+enum status database_write_segments(struct database *d, struct attempt *attempt,
+                                    struct error *err) WEIR_MUST_USE;
+enum status database_write_rejects(struct database *d, const struct attempt *attempt,
+                                   uint64_t *numbers, struct error *err) WEIR_MUST_USE;
 /* R was not found at `epoch` with this owner: FENCED where another process has taken over, FATAL
  * "progress.behind" where the database itself has gone back. */
 enum status database_fenced(struct database *d, const struct progress *progress, uint64_t epoch,

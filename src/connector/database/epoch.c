@@ -18,12 +18,7 @@ static enum status store_rejects(struct database *d, struct attempt *attempt, st
         numbers[i] = rejects_before(&attempt->next[i]);
     }
     attempt_book_rejects(attempt);
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
-        const struct reject *reject = &attempt->rejects[i];
-        uint32_t part = attempt_part(attempt, reject->source_partition);
-        status = database_write_reject(d, reject, &attempt->next[part], ++numbers[part], err);
-    }
+    enum status status = database_write_rejects(d, attempt, numbers, err);
     memory_free(numbers);
     return status;
 }
@@ -46,22 +41,6 @@ static enum status write_rejects(struct database *d, struct attempt *attempt, st
     return status;
 }
 
-static enum status write_ledgers(struct database *d, struct attempt *attempt, struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        const struct progress_step *step = &attempt->epoch->parts[i].step;
-        for (uint32_t k = 0; k < step->segment_count && status == STATUS_OK; k++) {
-            status = database_write_segment(d, &attempt->next[i], step, k,
-                                            &attempt->segments[i][k], err);
-        }
-    }
-    for (uint32_t i = 0; i < attempt->epoch->part_count && status == STATUS_OK; i++) {
-        status = database_write_progress(d, &attempt->next[i], err);
-    }
-    return status;
-}
-
 static enum status write_all(struct database *d, struct attempt *attempt, struct error *err)
 {
     enum status status = STATUS_OK;
@@ -71,7 +50,10 @@ static enum status write_all(struct database *d, struct attempt *attempt, struct
     if (status == STATUS_OK) {
         status = write_rejects(d, attempt, err);
     }
-    return status == STATUS_OK ? write_ledgers(d, attempt, err) : status;
+    if (status == STATUS_OK) {
+        status = database_write_segments(d, attempt, err);
+    }
+    return status == STATUS_OK ? database_write_progress(d, attempt, err) : status;
 }
 
 enum status database_write_epoch(struct database *d, struct attempt *attempt, struct error *err)

@@ -362,24 +362,102 @@ enum status database_take_over(struct system *system, const struct progress *pro
 
 /* --- what a commit writes --- */
 
-enum status database_write_progress(struct database *d, const struct progress *progress,
+/* Refused rows that are stored together. */
+#define REJECTS_TOGETHER 256u
+
+/* The parameters of one statement for one thing after the other; forms and texts live in `arena`. */
+struct batch_of_changes {
+    struct arena *arena;
+    struct parameters *lists;
+    uint32_t count, capacity;
+};
+
+static struct parameters *next_change(struct batch_of_changes *changes)
+{
+    if (changes->count == changes->capacity) {
+        changes->capacity = changes->capacity == 0 ? 16 : changes->capacity * 2;
+        changes->lists = memory_realloc(changes->lists,
+                                        size_mul(changes->capacity, sizeof *changes->lists));
+    }
+    return &changes->lists[changes->count++];
+}
+
+static struct batch_of_changes changes_new(void)
+{
+    return (struct batch_of_changes){.arena = arena_new(16384)};
+}
+
+static void changes_clear(struct batch_of_changes *changes)
+{
+    arena_reset(changes->arena, 65536);
+    changes->count = 0;
+}
+
+static void changes_fini(struct batch_of_changes *changes)
+{
+    arena_free(changes->arena);
+    memory_free(changes->lists);
+}
+
+/* Moves the form into the arena. */
+static struct bytes keep_form(struct batch_of_changes *changes, struct buffer *form)
+{
+    struct bytes kept = bytes_of(arena_copy(changes->arena, form->data, form->size), form->size);
+    buffer_fini(form);
+    return kept;
+}
+
+static enum status change_one_by_one(struct database *d, const char *sql,
+                                     const struct batch_of_changes *changes, const char *doing,
+                                     int64_t *out_changed, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < changes->count && status == STATUS_OK; i++) {
+        status = d->ops->change(d, sql, &changes->lists[i], doing,
+                                out_changed == NULL ? NULL : &out_changed[i], err);
+    }
+    return status;
+}
+
+/* out_changed[changes->count]; may be NULL. */
+static enum status change_all(struct database *d, const char *sql,
+                              const struct batch_of_changes *changes, const char *doing,
+                              int64_t *out_changed, struct error *err)
+{
+    return d->ops->change_all == NULL || changes->count < 2
+               ? change_one_by_one(d, sql, changes, doing, out_changed, err)
+               : d->ops->change_all(d, sql, changes->lists, changes->count, doing, out_changed,
+                                    err);
+}
+
+enum status database_write_progress(struct database *d, const struct attempt *attempt,
                                     struct error *err)
 {
-    struct buffer form = {0};
-    struct parameters parameters = of_columns(d, progress, &form);
-    parameters_integer(&parameters, (int64_t)progress->epoch - 1);
-    int64_t changed = 0;
+    uint32_t count = attempt->epoch->part_count;
+    struct batch_of_changes changes = changes_new();
+    int64_t *changed = memory_alloc_zero(count + 1, sizeof *changed);
+    for (uint32_t i = 0; i < count; i++) {
+        struct buffer form = {0};
+        struct parameters *parameters = next_change(&changes);
+        *parameters = of_columns(d, &attempt->next[i], &form);
+        parameters->list[parameters->count - 1].bytes = keep_form(&changes, &form);
+        parameters_integer(parameters, (int64_t)attempt->next[i].epoch - 1);
+    }
     enum status status =
-        d->ops->change(d,
-                       "UPDATE weir_progress SET epoch = $5, next_offset = $6,"
-                       " records = $7, valid = $8, invalid = $9, duplicate = $10, late = $11,"
-                       " filtered = $12, record = $13 WHERE pipeline = $1 AND topic = $2"
-                       " AND \"partition\" = $3 AND owner = $4 AND epoch = $14",
-                       &parameters, "commit progress to", &changed, err);
-    buffer_fini(&form);
-    return status == STATUS_OK && changed != 1
-               ? database_fenced(d, progress, progress->epoch - 1, err)
-               : status;
+        change_all(d,
+                   "UPDATE weir_progress SET epoch = $5, next_offset = $6,"
+                   " records = $7, valid = $8, invalid = $9, duplicate = $10, late = $11,"
+                   " filtered = $12, record = $13 WHERE pipeline = $1 AND topic = $2"
+                   " AND \"partition\" = $3 AND owner = $4 AND epoch = $14",
+                   &changes, "commit progress to", changed, err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        const struct progress *progress = &attempt->next[i];
+        status = changed[i] == 1 ? STATUS_OK
+                                 : database_fenced(d, progress, progress->epoch - 1, err);
+    }
+    memory_free(changed);
+    changes_fini(&changes);
+    return status;
 }
 
 /* Adds to the ledger what is stored of the segment. */
@@ -411,9 +489,10 @@ static enum status add_stored(struct database *d, const struct progress *progres
     return status;
 }
 
-enum status database_write_segment(struct database *d, const struct progress *progress,
+static enum status prepare_segment(struct database *d, const struct progress *progress,
                                    const struct progress_step *step, uint32_t index,
-                                   struct ledger *ledger, struct error *err)
+                                   struct ledger *ledger, struct batch_of_changes *changes,
+                                   struct error *err)
 {
     const struct segment_delta *segment = &step->segments[index];
     int64_t next_offset = index + 1 < step->segment_count ? step->segments[index + 1].first_offset
@@ -424,19 +503,37 @@ enum status database_write_segment(struct database *d, const struct progress *pr
     }
     struct buffer form = {0};
     segment_write(segment->first_offset, next_offset, segment->plan_hash, ledger, &form);
-    struct parameters parameters = database_of_progress(d, progress);
-    parameters_integer(&parameters, segment->first_offset);
-    parameters_integer(&parameters, next_offset);
-    parameters_bytes(&parameters, bytes_of(form.data, form.size));
-    status = d->ops->change(d, d->ops->statements->write_segment, &parameters,
+    struct parameters *parameters = next_change(changes);
+    *parameters = database_of_progress(d, progress);
+    parameters_integer(parameters, segment->first_offset);
+    parameters_integer(parameters, next_offset);
+    parameters_bytes(parameters, keep_form(changes, &form));
+    return STATUS_OK;
+}
+
+enum status database_write_segments(struct database *d, struct attempt *attempt,
+                                    struct error *err)
+{
+    enum status status = STATUS_OK;
+    struct batch_of_changes changes = changes_new();
+    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
+        const struct progress_step *step = &attempt->epoch->parts[i].step;
+        for (uint32_t k = 0; k < step->segment_count && status == STATUS_OK; k++) {
+            status = prepare_segment(d, &attempt->next[i], step, k, &attempt->segments[i][k],
+                                     &changes, err);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = change_all(d, d->ops->statements->write_segment, &changes,
                             "write a ledger segment to", NULL, err);
-    buffer_fini(&form);
+    }
+    changes_fini(&changes);
     return status;
 }
 
-enum status database_write_reject(struct database *d, const struct reject *reject,
-                                  const struct progress *progress, uint64_t number,
-                                  struct error *err)
+static void prepare_reject(const struct database *d, const struct reject *reject,
+                           const struct progress *progress, uint64_t number,
+                           struct batch_of_changes *changes)
 {
     struct buffer headers = {0};
     char timestamp[TIME_TEXT_BYTES] = "";
@@ -444,27 +541,44 @@ enum status database_write_reject(struct database *d, const struct reject *rejec
     if (reject->record.timestamp_us != TIME_NEVER) {
         time_format(reject->record.timestamp_us, timestamp);
     }
-    struct parameters parameters = database_of_progress(d, progress);
-    parameters_integer(&parameters, (int64_t)number);
-    parameters_text(&parameters, reject->sink->name);
-    parameters_integer(&parameters, reject->record.offset);
-    parameters_text(&parameters, timestamp);
-    parameters_text(&parameters, reject->code);
-    parameters_bytes(&parameters, bytes_of_string(reject->message));
-    parameters_integer(&parameters, reject->attempt);
-    parameters_bytes(&parameters, reject->record.key);
-    parameters_bytes(&parameters, reject->record.value);
-    parameters_bytes(&parameters, bytes_of(headers.data, headers.size));
-    bool forwards = d->system.forwards_rejects;
-    if (forwards) {
-        parameters_text(&parameters, reject->sink->shape->plan_hash);
-        parameters_integer(&parameters, reject->record.timestamp_us);
-        parameters_integer(&parameters, 1);
+    struct parameters *parameters = next_change(changes);
+    *parameters = database_of_progress(d, progress);
+    parameters_integer(parameters, (int64_t)number);
+    parameters_text(parameters, reject->sink->name);
+    parameters_integer(parameters, reject->record.offset);
+    parameters_text(parameters, arena_copy_string(changes->arena, timestamp));
+    parameters_text(parameters, reject->code);
+    parameters_bytes(parameters, bytes_of_string(reject->message));
+    parameters_integer(parameters, reject->attempt);
+    parameters_bytes(parameters, reject->record.key);
+    parameters_bytes(parameters, reject->record.value);
+    parameters_bytes(parameters, keep_form(changes, &headers));
+    if (d->system.forwards_rejects) {
+        parameters_text(parameters, reject->sink->shape->plan_hash);
+        parameters_integer(parameters, reject->record.timestamp_us);
+        parameters_integer(parameters, 1);
     }
-    enum status status = d->ops->change(
-        d, forwards ? d->ops->statements->insert_forward : d->ops->statements->insert_reject,
-        &parameters, "store a refused row in", NULL, err);
-    buffer_fini(&headers);
+}
+
+enum status database_write_rejects(struct database *d, const struct attempt *attempt,
+                                   uint64_t *numbers, struct error *err)
+{
+    const struct database_statements *statements = d->ops->statements;
+    enum status status = STATUS_OK;
+    struct batch_of_changes changes = changes_new();
+    for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
+        const struct reject *reject = &attempt->rejects[i];
+        uint32_t part = attempt_part(attempt, reject->source_partition);
+        prepare_reject(d, reject, &attempt->next[part], ++numbers[part], &changes);
+        if (changes.count == REJECTS_TOGETHER || i + 1 == attempt->reject_count) {
+            status = change_all(d,
+                                d->system.forwards_rejects ? statements->insert_forward
+                                                           : statements->insert_reject,
+                                &changes, "store a refused row in", NULL, err);
+            changes_clear(&changes);
+        }
+    }
+    changes_fini(&changes);
     return status;
 }
 

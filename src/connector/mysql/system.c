@@ -131,6 +131,7 @@ const struct system_ops mysqldb_system_ops = {
     .kind = "mysql",
     .takes_forwarded = true,
     .is_remote = true,
+    .epoch_bytes = DATABASE_EPOCH_BYTES,
     .plans_place = "table weir_plan",
     .place = database_place,
     .open_session = database_open_session,

@@ -43,6 +43,11 @@ static enum status begin(struct database *d, const struct attempt *attempt, stru
 
 /* --- how the shared code asks --- */
 
+/* What the server does not take as a time, years before Christ and beyond four digits, is null there;
+ * timestamp_us has it. */
+#define REJECT_TIME \
+    "CASE WHEN $7::text ~ '^[0-9]{4}-' AND $7::text !~ '^0000' THEN ($7::text)::timestamptz END"
+
 static const struct database_statements statements = {
     .count_tables =
         "SELECT count(*) FROM (VALUES ('weir_progress'), ('weir_start'), ('weir_ledger'),"
@@ -85,10 +90,10 @@ static const struct database_statements statements = {
                      " (pipeline, topic, partition, first_offset)"
                      " DO UPDATE SET next_offset = $5, segment = $6",
     .insert_reject = "INSERT INTO weir_rejects VALUES ($1, $2, $3, $4, $5, $6,"
-                     " nullif($7, '')::timestamptz, $8, convert_from($9::bytea, 'UTF8'), $10, $11,"
+                     " " REJECT_TIME ", $8, convert_from($9::bytea, 'UTF8'), $10, $11,"
                      " $12, $13)",
     .insert_forward = "INSERT INTO weir_rejects VALUES ($1, $2, $3, $4, $5, $6,"
-                      " nullif($7, '')::timestamptz, $8, convert_from($9::bytea, 'UTF8'), $10,"
+                      " " REJECT_TIME ", $8, convert_from($9::bytea, 'UTF8'), $10,"
                       " $11, $12, $13, $14, $15, $16)",
 };
 
@@ -108,6 +113,14 @@ static enum status change(struct database *d, const char *sql, const struct para
                           const char *doing, int64_t *out_changed, struct error *err)
 {
     return postgres_change(postgres_system(&d->system), sql, parameters, doing, out_changed, err);
+}
+
+static enum status change_all(struct database *d, const char *sql, const struct parameters *lists,
+                              uint32_t count, const char *doing, int64_t *out_changed,
+                              struct error *err)
+{
+    return postgres_change_all(postgres_system(&d->system), sql, lists, count, doing, out_changed,
+                               err);
 }
 
 static enum status run(struct database *d, const char *sql, const char *doing, struct error *err)
@@ -169,6 +182,7 @@ const struct database_ops postgres_database_ops = {
     .find_table = find_table,
     .ask = ask,
     .change = change,
+    .change_all = change_all,
     .run = run,
     .row_count = row_count,
     .bytes = answer_bytes,

@@ -230,22 +230,33 @@ static const char *value_of(const struct parameter *parameter)
     return parameter->bytes.size == 0 ? "" : (const char *)parameter->bytes.data;
 }
 
+/* As libpq takes them. */
+struct pq_values {
+    const char *values[PARAMETERS_MAX];
+    int lengths[PARAMETERS_MAX];
+    int formats[PARAMETERS_MAX];
+};
+
+static int values_of(const struct parameters *parameters, struct pq_values *out)
+{
+    int count = parameters == NULL ? 0 : parameters->count;
+    for (int i = 0; i < count; i++) {
+        const struct parameter *parameter = &parameters->list[i];
+        out->values[i] = value_of(parameter);
+        out->lengths[i] = (int)parameter->bytes.size;
+        out->formats[i] = parameter->kind == PARAMETER_BYTES;
+    }
+    return count;
+}
+
 enum status postgres_ask(struct postgres_system *s, const char *sql,
                          const struct parameters *parameters, bool binary, const char *doing,
                          PGresult **out, struct error *err)
 {
-    int count = parameters == NULL ? 0 : parameters->count;
-    const char *values[PARAMETERS_MAX];
-    int lengths[PARAMETERS_MAX];
-    int formats[PARAMETERS_MAX];
-    for (int i = 0; i < count; i++) {
-        const struct parameter *parameter = &parameters->list[i];
-        values[i] = value_of(parameter);
-        lengths[i] = (int)parameter->bytes.size;
-        formats[i] = parameter->kind == PARAMETER_BYTES;
-    }
-    PGresult *result = PQexecParams(s->connection, sql, count, NULL, values, lengths, formats,
-                                    binary ? 1 : 0);
+    struct pq_values pq;
+    int count = values_of(parameters, &pq);
+    PGresult *result = PQexecParams(s->connection, sql, count, NULL, pq.values, pq.lengths,
+                                    pq.formats, binary ? 1 : 0);
     ExecStatusType code = PQresultStatus(result);
     if (code != PGRES_TUPLES_OK && code != PGRES_COMMAND_OK) {
         enum status status = postgres_error(s, result, doing, err);
@@ -267,6 +278,65 @@ enum status postgres_change(struct postgres_system *s, const char *sql,
             *out_changed = strtoll(PQcmdTuples(result), NULL, 10);
         }
         PQclear(result);
+    }
+    return status;
+}
+
+/* --- one statement many times --- */
+
+/* Prepares it, runs it once for each list, all without waiting. */
+static bool send_all(PGconn *connection, const char *sql, const struct parameters *lists,
+                     uint32_t count)
+{
+    bool is_sent = PQsendPrepare(connection, "", sql, 0, NULL) == 1;
+    for (uint32_t i = 0; i < count && is_sent; i++) {
+        struct pq_values pq;
+        int value_count = values_of(&lists[i], &pq);
+        is_sent = PQsendQueryPrepared(connection, "", value_count, pq.values, pq.lengths,
+                                      pq.formats, 0) == 1;
+    }
+    return is_sent && PQpipelineSync(connection) == 1;
+}
+
+/* The answer to one of them. The error is that of the first that failed; the others are aborted. */
+static enum status take_answer(struct postgres_system *s, const char *doing, int64_t *out_changed,
+                               struct error *err)
+{
+    enum status status = STATUS_OK;
+    PGresult *result = NULL;
+    while ((result = PQgetResult(s->connection)) != NULL) {
+        ExecStatusType code = PQresultStatus(result);
+        if (code != PGRES_COMMAND_OK && code != PGRES_TUPLES_OK && status == STATUS_OK) {
+            status = postgres_error(s, result, doing, err);
+        } else if (out_changed != NULL) {
+            *out_changed = strtoll(PQcmdTuples(result), NULL, 10);
+        }
+        PQclear(result);
+    }
+    return status;
+}
+
+enum status postgres_change_all(struct postgres_system *s, const char *sql,
+                                const struct parameters *lists, uint32_t count, const char *doing,
+                                int64_t *out_changed, struct error *err)
+{
+    if (PQenterPipelineMode(s->connection) != 1 || !send_all(s->connection, sql, lists, count)) {
+        return postgres_error(s, NULL, doing, err);
+    }
+    enum status status = take_answer(s, doing, NULL, err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = take_answer(s, doing, out_changed == NULL ? NULL : &out_changed[i], err);
+    }
+    /* Up to the end of the pipeline, whatever came of it. */
+    PGresult *result = NULL;
+    bool is_end = false;
+    while (!is_end && PQstatus(s->connection) == CONNECTION_OK) {
+        result = PQgetResult(s->connection);
+        is_end = PQresultStatus(result) == PGRES_PIPELINE_SYNC;
+        PQclear(result);
+    }
+    if (PQexitPipelineMode(s->connection) != 1 && status == STATUS_OK) {
+        status = postgres_error(s, NULL, doing, err);
     }
     return status;
 }

@@ -109,6 +109,7 @@ static enum status take_over(struct system *system, const struct progress *progr
 const struct system_ops postgres_system_ops = {
     .kind = "postgres",
     .is_remote = true,
+    .epoch_bytes = DATABASE_EPOCH_BYTES,
     .takes_forwarded = true,
     .plans_place = "table weir_plan",
     .place = database_place,

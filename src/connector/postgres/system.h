@@ -78,6 +78,11 @@ enum status postgres_ask(struct postgres_system *s, const char *sql,
 enum status postgres_change(struct postgres_system *s, const char *sql,
                             const struct parameters *parameters, const char *doing,
                             int64_t *out_changed, struct error *err) WEIR_MUST_USE;
+/* Runs one statement many times, once with each of lists[count]; out_changed[count] may be NULL. After
+ * a failure only a ROLLBACK, or another connection, is of use. */
+enum status postgres_change_all(struct postgres_system *s, const char *sql,
+                                const struct parameters *lists, uint32_t count, const char *doing,
+                                int64_t *out_changed, struct error *err) WEIR_MUST_USE;
 /* How the shared code asks (database_ops); bigint, text and bytea columns come in binary. */
 extern const struct database_ops postgres_database_ops;
 /* A bytea or text column of a binary result. */

@@ -18,6 +18,9 @@
 
 extern const struct database_dialect postgres_dialect;
 
+/* Of pg_trigger: it fires before each row of an insert or an update, and may drop it. */
+#define POSTGRES_TRIGGER_MAY_DROP "tgtype & 3 = 3 AND tgtype & 20 <> 0"
+
 struct postgres_table {
     struct database_table table; /* first */
 
@@ -33,6 +36,7 @@ struct postgres_table {
     /* Where tombstones delete: DELETE … USING arrays of keys and of where each comes from. NULL
      * elsewhere. */
     const char *delete;
+    const char *check_stage; /* SELECT: how many rows of the stage a trigger has kept out of the table */
     PGconn *staged_in;      /* the connection that has the stage */
 };
 

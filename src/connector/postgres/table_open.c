@@ -387,6 +387,27 @@ static const char *write_delete(const struct postgres_table *t)
                         t->table.quoted, t->key_type, key);
 }
 
+/* After take_stage every row of the stage has its key in the table, in a row that it does not win
+ * over; where it has not, a trigger returned NULL. Tables without such triggers are not looked at. */
+static void write_check_stage(const struct postgres_table *t, struct buffer *sql)
+{
+    const struct table_keys *keys = &t->table.base.keys;
+    const char *name = database_quote(t->table.base.arena, '\'', t->table.quoted);
+    buffer_printf(sql,
+                  "SELECT count(*) FROM %s AS excluded WHERE EXISTS (SELECT FROM pg_trigger WHERE"
+                  " (tgrelid = to_regclass(%s) OR tgrelid IN (SELECT relid FROM"
+                  " pg_partition_tree(to_regclass(%s)))) AND NOT tgisinternal AND tgenabled <> 'D'"
+                  " AND " POSTGRES_TRIGGER_MAY_DROP ") AND NOT EXISTS (SELECT FROM %s AS t WHERE ",
+                  t->stage, name, name, t->table.quoted);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        const char *quoted = t->table.columns[keys->columns[i]].quoted;
+        buffer_printf(sql, "t.%s = excluded.%s AND ", quoted, quoted);
+    }
+    buffer_append_byte(sql, '(');
+    write_wins(t, sql);
+    buffer_append_string(sql, ") IS NOT TRUE)");
+}
+
 /* Where transactions are prepared it is made and dropped in each, under a name that no other process
  * has: who makes a second one of a name waits until the first has ended. */
 static void name_stage(struct postgres_table *t, const char *columns)
@@ -417,6 +438,9 @@ static void write_statements(struct postgres_table *t)
         write_take_stage(t, &sql);
         t->take_stage = arena_copy_string(arena, buffer_string(&sql));
         t->delete = t->table.base.keys.takes_tombstones ? write_delete(t) : NULL;
+        buffer_clear(&sql);
+        write_check_stage(t, &sql);
+        t->check_stage = arena_copy_string(arena, buffer_string(&sql));
         buffer_fini(&sql);
     }
     t->copy = arena_printf(arena, "COPY %s (%s) FROM STDIN%s",

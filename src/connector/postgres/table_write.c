@@ -1,11 +1,11 @@
 /*
  * Rows of an outbox into their table, and which of them the table refuses.
  *
- * All rows are tried at once under a savepoint. If the server finds fault with a row, rows go in
- * chunks: COPY says which line it was, so the rows before it are sent again and then those behind it.
- * Where it does not say (foreign keys, the statement of an upsert) the chunk is halved until the row
- * stands alone. What is sent behind a faulty row is sent in vain, so chunks are smaller where there
- * are many.
+ * All rows are tried at once under a savepoint. If the server finds fault with a row, COPY says which
+ * line it was: the rows before it are sent again, then those behind it, in pieces about as long as it
+ * went well, for what is sent behind a faulty row is sent in vain. Where the server does not say which
+ * row it was (foreign keys, the statement of an upsert), the piece is halved until the row stands
+ * alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,9 @@
 #include "connector/postgres/sqlstate.h"
 #include "connector/postgres/table.h"
 
-#define CHUNK_ROWS 2000u
-#define CHUNK_ROWS_LEAST 64u
+#define PIECE_ROWS_LEAST 64u
+/* More are not halved while the server does not say which row it was: all halves are sent again. */
+#define HALVED_ROWS_MOST 2000u
 #define COPY_BYTES (64u * 1024u)
 
 /* The fault that the server found with a row. */
@@ -30,11 +31,12 @@ struct writer {
     struct postgres_table *t;
     struct postgres_system *s;
     struct table_outbox *outbox;
-    struct buffer text;
+    struct buffer sql, text;
     struct table_row **deletions; /* of the range that is tried; NULL where none can be */
     size_t deletion_count;
-    uint64_t sent_rows;   /* of the last COPY */
-    uint64_t copied_rows; /* as the server counts them */
+    bool has_savepoint;     /* behind which the server found a fault */
+    uint64_t sent_rows;     /* of the last try */
+    uint64_t vanished_rows; /* those of them that the table did not take, without an error */
 };
 
 static struct table_row *row_at(const struct writer *w, size_t index)
@@ -44,13 +46,15 @@ static struct table_row *row_at(const struct writer *w, size_t index)
 
 /* --- errors --- */
 
-/* "COPY readings, line 17, column …"; the word is the server's language, which may be another. */
+/* "COPY readings, line 17, column …", the last line of the context: those before are a trigger's own.
+ * The words are the server's language, which may be another. */
 static uint64_t line_of(const PGresult *result)
 {
     const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
-    const char *line = context == NULL || strncmp(context, "COPY ", 5) != 0
-                           ? NULL
-                           : strstr(context, ", line ");
+    const char *last = context == NULL ? NULL : strrchr(context, '\n');
+    last = last == NULL ? context : last + 1;
+    const char *line =
+        last == NULL || strncmp(last, "COPY ", 5) != 0 ? NULL : strstr(last, ", line ");
     return line == NULL ? 0 : strtoull(line + 7, NULL, 10);
 }
 
@@ -153,24 +157,37 @@ static enum status send_rows(struct writer *w, size_t first, size_t end, struct 
     return status == STATUS_OK && w->text.size > 0 ? send_text(w, err) : status;
 }
 
-/* The answers to a statement or a COPY, up to the last. */
+/* Of a result that is an answer to COPY. */
+static bool is_of_copy(const PGresult *result)
+{
+    return strncmp(PQcmdStatus((PGresult *)(uintptr_t)result), "COPY ", 5) == 0;
+}
+
+/* The answers to all of try_rows()'s query behind the rows, up to the last. */
 static enum status take_answers(struct writer *w, struct fault *fault, struct error *err)
 {
     enum status status = STATUS_OK;
+    bool is_copied = false;
     PGresult *result = NULL;
     while ((result = PQgetResult(w->s->connection)) != NULL) {
         ExecStatusType code = PQresultStatus(result);
-        if (code != PGRES_COMMAND_OK && code != PGRES_TUPLES_OK && status == STATUS_OK &&
-            !fault->found) {
+        if (code == PGRES_TUPLES_OK) {
+            w->vanished_rows = strtoull(PQgetvalue(result, 0, 0), NULL, 10);
+        } else if (code != PGRES_COMMAND_OK && status == STATUS_OK && !fault->found) {
             status = judge_error(w, result, fault, err);
+            fault->line = is_copied ? 0 : fault->line;
+        } else if (is_of_copy(result)) {
+            is_copied = true;
+            uint64_t copied_rows = strtoull(PQcmdTuples(result), NULL, 10);
+            w->vanished_rows = copied_rows < w->sent_rows ? w->sent_rows - copied_rows : 0;
         }
-        w->copied_rows = strtoull(PQcmdTuples(result), NULL, 10);
         PQclear(result);
     }
     return status;
 }
 
-/* A trigger that returns NULL before an insert takes the row away: it would count as written. */
+/* A trigger that returns NULL before an insert or an update takes the row away: it would count as
+ * written. */
 static enum status refuse_vanished(struct writer *w, struct error *err)
 {
     const struct postgres_table *t = w->t;
@@ -179,74 +196,46 @@ static enum status refuse_vanished(struct writer *w, struct error *err)
     PGresult *result = NULL;
     enum status status = postgres_ask(
         w->s,
-        "SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname) FROM pg_trigger WHERE"
-        " tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'"
-        " AND (tgtype & 7 = 7 OR tgtype & 69 = 69)", /* before or instead of an insert, each row */
+        t->stage == NULL
+            ? "SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname) FROM pg_trigger WHERE"
+              " tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'"
+              " AND (tgtype & 7 = 7 OR tgtype & 69 = 69)" /* before or instead of an insert, each row */
+            : "SELECT string_agg(quote_ident(tgname), ', ' ORDER BY tgname) FROM pg_trigger WHERE"
+              " tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'"
+              " AND " POSTGRES_TRIGGER_MAY_DROP,
         &parameters, false, "look at the triggers of", &result, err);
     if (status == STATUS_OK) {
         bool is_known = !PQgetisnull(result, 0, 0);
         status = error_set(
             err, STATUS_FATAL, "sink.rows_vanish",
             "table %s took only %llu of %llu rows of sink '%s': %s%s returned NULL before an "
-            "insert, which drops the row without an error; nothing of this was committed. Let it "
+            "insert%s, which drops the row without an error; nothing of this was committed. Let it "
             "RETURN NEW, or RAISE EXCEPTION for a row to refuse, or drop it, and start again",
-            t->table.quoted, (unsigned long long)w->copied_rows, (unsigned long long)w->sent_rows,
-            t->table.base.sink.name, is_known ? "trigger " : "a trigger of one of its partitions",
-            is_known ? PQgetvalue(result, 0, 0) : "");
+            t->table.quoted, (unsigned long long)(w->sent_rows - w->vanished_rows),
+            (unsigned long long)w->sent_rows, t->table.base.sink.name,
+            is_known ? "trigger " : "a trigger of one of its partitions",
+            is_known ? PQgetvalue(result, 0, 0) : "", t->stage == NULL ? "" : " or an update");
     }
     PQclear(result);
     return status;
-}
-
-static enum status copy(struct writer *w, size_t first, size_t end, struct fault *fault,
-                        struct error *err)
-{
-    PGresult *result = PQexec(w->s->connection, w->t->copy);
-    ExecStatusType code = PQresultStatus(result);
-    enum status status = code == PGRES_COPY_IN ? STATUS_OK : judge_error(w, result, fault, err);
-    PQclear(result);
-    if (status != STATUS_OK || fault->found) {
-        return status;
-    }
-    status = send_rows(w, first, end, err);
-    if (status == STATUS_OK && PQputCopyEnd(w->s->connection, NULL) != 1) {
-        status = postgres_error(w->s, NULL, "send rows to", err);
-    }
-    if (status == STATUS_OK) {
-        status = take_answers(w, fault, err);
-    }
-    return status == STATUS_OK && !fault->found && w->copied_rows < w->sent_rows
-               ? refuse_vanished(w, err)
-               : status;
 }
 
 /* TRUNCATE of a table that is not temporary makes and syncs a new file; so few rows are deleted. */
 #define DELETE_ROWS_MOST 256u
 
-static enum status take_stage(struct writer *w, size_t row_count, struct fault *fault,
-                              struct error *err)
+/* The savepoint, and nothing behind it. */
+static const char *savepoint_of(const struct writer *w)
 {
-    PGresult *result = PQexec(w->s->connection, w->t->take_stage);
-    enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
-                             ? STATUS_OK
-                             : judge_error(w, result, fault, err);
-    PQclear(result);
-    if (status == STATUS_OK && !fault->found) {
-        struct buffer sql = {0};
-        bool do_delete = w->s->db.system.prepares && row_count <= DELETE_ROWS_MOST;
-        buffer_printf(&sql, do_delete ? "DELETE FROM %s" : "TRUNCATE %s", w->t->stage);
-        status = run(w, buffer_string(&sql), err);
-        buffer_fini(&sql);
-    }
-    return status;
+    return w->has_savepoint ? "ROLLBACK TO SAVEPOINT weir_rows" : "SAVEPOINT weir_rows";
 }
 
-/* Before the rows: what is undone by a deletion is not copied. */
-static enum status delete_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
-                               struct error *err)
+/* Before the rows: what is undone by a deletion is not copied. *out_any: the savepoint is made. */
+static enum status delete_rows(struct writer *w, size_t first, size_t end, bool *out_any,
+                               struct fault *fault, struct error *err)
 {
     w->deletion_count = 0;
-    if (table_rows_undo(w->outbox, first, end) == 0) {
+    *out_any = table_rows_undo(w->outbox, first, end) > 0;
+    if (!*out_any) {
         return STATUS_OK;
     }
     for (size_t i = first; i < end; i++) {
@@ -255,11 +244,14 @@ static enum status delete_rows(struct writer *w, size_t first, size_t end, struc
             w->deletions[w->deletion_count++] = row;
         }
     }
+    enum status status = run(w, savepoint_of(w), err);
+    if (status != STATUS_OK) {
+        return status;
+    }
     PGresult *result =
         postgres_table_delete(w->t, w->s->connection, w->deletions, w->deletion_count);
-    enum status status = PQresultStatus(result) == PGRES_COMMAND_OK
-                             ? STATUS_OK
-                             : judge_error(w, result, fault, err);
+    status = PQresultStatus(result) == PGRES_COMMAND_OK ? STATUS_OK
+                                                        : judge_error(w, result, fault, err);
     PQclear(result);
     fault->line = 0;
     return status;
@@ -274,36 +266,58 @@ static size_t count_copied(const struct writer *w, size_t first, size_t end)
     return count;
 }
 
-static enum status copy_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
-                             struct error *err)
+/* All that rows ask of the server, in one query: it goes on behind the COPY by itself, and stops at the
+ * first error. `is_begun`: the savepoint was made for deletions. */
+static void write_query(struct writer *w, size_t row_count, bool is_begun)
 {
-    if (count_copied(w, first, end) == 0) {
-        return STATUS_OK;
+    const struct postgres_table *t = w->t;
+    buffer_clear(&w->sql);
+    buffer_printf(&w->sql, "%s%s%s", is_begun ? "" : savepoint_of(w), is_begun ? "" : "; ",
+                  t->copy);
+    if (t->stage != NULL) {
+        bool do_delete = w->s->db.system.prepares && row_count <= DELETE_ROWS_MOST;
+        buffer_printf(&w->sql, "; %s; %s; %s %s", t->take_stage, t->check_stage,
+                      do_delete ? "DELETE FROM" : "TRUNCATE", t->stage);
     }
-    enum status status = copy(w, first, end, fault, err);
-    if (status == STATUS_OK && !fault->found && w->t->stage != NULL) {
-        status = take_stage(w, end - first, fault, err);
-        fault->line = 0;
-    }
-    return status;
+    buffer_append_string(&w->sql, "; RELEASE SAVEPOINT weir_rows");
 }
 
-/* All rows of the range are in the table, or a fault was found and none is. */
+static enum status copy_rows(struct writer *w, size_t first, size_t end, bool is_begun,
+                             struct fault *fault, struct error *err)
+{
+    if (count_copied(w, first, end) == 0) {
+        return is_begun ? run(w, "RELEASE SAVEPOINT weir_rows", err) : STATUS_OK;
+    }
+    write_query(w, end - first, is_begun);
+    PGresult *result = PQexec(w->s->connection, buffer_string(&w->sql));
+    ExecStatusType code = PQresultStatus(result);
+    enum status status = code == PGRES_COPY_IN ? STATUS_OK : judge_error(w, result, fault, err);
+    PQclear(result);
+    if (status != STATUS_OK || fault->found) {
+        return status;
+    }
+    status = send_rows(w, first, end, err);
+    if (status == STATUS_OK && PQputCopyEnd(w->s->connection, NULL) != 1) {
+        status = postgres_error(w->s, NULL, "send rows to", err);
+    }
+    return status == STATUS_OK ? take_answers(w, fault, err) : status;
+}
+
+/* All rows of the range are in the table, or a fault was found and none will be: the savepoint is
+ * still there then. */
 static enum status try_rows(struct writer *w, size_t first, size_t end, struct fault *fault,
                             struct error *err)
 {
+    bool is_begun = false;
     *fault = (struct fault){0};
-    enum status status = run(w, "SAVEPOINT weir_rows", err);
-    if (status == STATUS_OK) {
-        status = delete_rows(w, first, end, fault, err);
-    }
+    w->vanished_rows = 0;
+    enum status status = delete_rows(w, first, end, &is_begun, fault, err);
     if (status == STATUS_OK && !fault->found) {
-        status = copy_rows(w, first, end, fault, err);
+        status = copy_rows(w, first, end, is_begun, fault, err);
     }
-    if (status == STATUS_OK && fault->found) {
-        status = run(w, "ROLLBACK TO SAVEPOINT weir_rows", err);
-    }
-    return status == STATUS_OK ? run(w, "RELEASE SAVEPOINT weir_rows", err) : status;
+    w->has_savepoint = fault->found;
+    return status == STATUS_OK && !fault->found && w->vanished_rows > 0 ? refuse_vanished(w, err)
+                                                                        : status;
 }
 
 /* --- looking for the rows to blame --- */
@@ -335,6 +349,7 @@ static void mark(struct writer *w, struct table_row *row, const struct fault *fa
 
 static enum status write_range(struct writer *w, size_t first, size_t end, struct error *err);
 
+/* The server has refused these rows together: it has to be some of them. */
 static enum status write_halves(struct writer *w, size_t first, size_t end,
                                 const struct fault *fault, struct error *err)
 {
@@ -343,60 +358,61 @@ static enum status write_halves(struct writer *w, size_t first, size_t end,
         return STATUS_OK;
     }
     size_t middle = first + (end - first) / 2;
+    uint32_t marked = w->outbox->mark_count;
     enum status status = write_range(w, first, middle, err);
-    return status == STATUS_OK ? write_range(w, middle, end, err) : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    /* Where it was none of the first half the second need not be tried as a whole. */
+    bool is_second = w->outbox->mark_count == marked && end - middle > 1;
+    return is_second ? write_halves(w, middle, end, fault, err) : write_range(w, middle, end, err);
+}
+
+/* How many rows are tried next: as many as went well, or stood before the last refused one. */
+static size_t next_piece(size_t rows)
+{
+    return rows < PIECE_ROWS_LEAST ? PIECE_ROWS_LEAST : rows;
 }
 
 /* Rows that no table takes are marked; all others are in the table. */
 static enum status write_range(struct writer *w, size_t first, size_t end, struct error *err)
 {
-    while (count_unmarked(w, first, end) > 0) {
+    enum status status = STATUS_OK;
+    size_t piece = end - first;
+    size_t piece_most = piece;
+    while (status == STATUS_OK && count_unmarked(w, first, end) > 0) {
         struct fault fault;
-        enum status status = try_rows(w, first, end, &fault, err);
-        if (status != STATUS_OK || !fault.found) {
-            return status;
-        }
-        size_t at = index_of_line(w, first, end, fault.line);
-        if (at == end) {
-            return write_halves(w, first, end, &fault, err);
-        }
-        mark(w, row_at(w, at), &fault);
-        status = write_range(w, first, at, err);
+        size_t until = end - first > piece ? first + piece : end;
+        status = try_rows(w, first, until, &fault, err);
         if (status != STATUS_OK) {
             return status;
         }
-        first = at + 1;
-    }
-    return STATUS_OK;
-}
-
-/* In chunks that are smaller the more rows are refused. */
-static enum status write_chunks(struct writer *w, size_t count, struct error *err)
-{
-    enum status status = STATUS_OK;
-    size_t chunk = CHUNK_ROWS;
-    for (size_t first = 0; first < count && status == STATUS_OK;) {
-        size_t end = count - first > chunk ? first + chunk : count;
-        uint32_t marked = w->outbox->mark_count;
-        status = write_range(w, first, end, err);
-        bool is_clean = w->outbox->mark_count == marked;
-        chunk = is_clean ? chunk * 2 : chunk / 2;
-        chunk = chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk;
-        chunk = chunk < CHUNK_ROWS_LEAST ? CHUNK_ROWS_LEAST : chunk;
-        first = end;
+        size_t at = fault.found ? index_of_line(w, first, until, fault.line) : until;
+        if (!fault.found) {
+            piece = piece > piece_most / 2 ? piece_most : piece * 2;
+            first = until;
+        } else if (at < until) {
+            mark(w, row_at(w, at), &fault);
+            status = write_range(w, first, at, err);
+            piece = next_piece(at - first);
+            first = at + 1;
+        } else if (until - first > HALVED_ROWS_MOST) {
+            piece = piece_most = HALVED_ROWS_MOST;
+        } else {
+            status = write_halves(w, first, until, &fault, err);
+            piece = next_piece((until - first) / 2);
+            first = until;
+        }
     }
     return status;
 }
 
 static enum status write_all(struct writer *w, struct error *err)
 {
-    size_t count = w->outbox->outbox.row_count;
-    if (count_unmarked(w, 0, count) == 0) {
-        return STATUS_OK;
-    }
-    struct fault fault;
-    enum status status = try_rows(w, 0, count, &fault, err);
-    return status != STATUS_OK || !fault.found ? status : write_chunks(w, count, err);
+    enum status status = write_range(w, 0, w->outbox->outbox.row_count, err);
+    return status == STATUS_OK && w->has_savepoint
+               ? run(w, "ROLLBACK TO SAVEPOINT weir_rows; RELEASE SAVEPOINT weir_rows", err)
+               : status;
 }
 
 /* --- the outbox --- */
@@ -454,5 +470,6 @@ enum status postgres_table_write(struct postgres_table *t, struct outbox *outbox
     }
     memory_free(w.deletions);
     buffer_fini(&w.text);
+    buffer_fini(&w.sql);
     return status;
 }
