@@ -7,6 +7,7 @@ As a module: Postgres(folder).start(); it can be killed and started again, and f
 (Postgres(folder, standby_of=primary)). The superuser is postgres, on loopback without a password.
 """
 import argparse
+import contextlib
 import json
 import os
 import pwd
@@ -125,7 +126,8 @@ class Postgres:
 
     def freeze(self, frozen=True):
         for pid in self.pids():
-            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # one of its children may have ended
+                os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def stop(self, mode="fast"):
         if self.is_alive():

@@ -4,6 +4,8 @@ import random
 import subprocess
 import time
 
+import pytest
+
 from postgres.database import Database
 from postgres.pipeline import Pipeline, check_table
 
@@ -24,10 +26,7 @@ def test_append_has_every_row_once(database, weir, tmp_path):
     pipeline = Pipeline(tmp_path, weir, database.dsn,
                         sink=f'    postgres: {{dsn: "{database.dsn}", table: readings}}')
     pipeline.finish()
-    valid = database.ask("SELECT sum(valid)::bigint FROM weir_progress")[0][0]
-    assert valid > 15000
-    assert database.ask("SELECT count(*), count(DISTINCT (_weir_partition, _weir_offset))"
-                        " FROM readings") == [(valid, valid)]
+    check_appended(pipeline, database, 15000)
     pipeline.audit()
 
 
@@ -71,10 +70,7 @@ def test_kill_9_while_rows_are_appended(database, weir, tmp_path, seed, long_run
         time.sleep(rng.uniform(0, 0.5))
         process.kill()
     pipeline.finish()
-    valid = database.ask("SELECT sum(valid)::bigint FROM weir_progress")[0][0]
-    assert valid > 45000
-    assert database.ask("SELECT count(*), count(DISTINCT (_weir_partition, _weir_offset))"
-                        " FROM readings") == [(valid, valid)]
+    check_appended(pipeline, database, 45000)
     pipeline.audit()
 
 
@@ -88,20 +84,41 @@ def wait_for_commit(process, database):
     raise AssertionError(process.errors())
 
 
-def test_the_server_is_killed(own_server, weir, tmp_path, seed, long_run):
+def check_appended(pipeline, database, least):
+    """Every valid row once."""
+    valid = database.ask("SELECT sum(valid)::bigint FROM weir_progress")[0][0]
+    assert valid > least
+    assert database.ask("SELECT count(*), count(DISTINCT (_weir_partition, _weir_offset))"
+                        " FROM readings") == [(valid, valid)]
+
+
+@pytest.mark.parametrize("mode", ["upsert", "append"])
+def test_the_server_is_killed(mode, own_server, weir, tmp_path, seed, long_run):
+    """And weir too, half of the time."""
     rng = random.Random(seed)
     database = Database(own_server, "iot")
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=400000 if long_run else 100000, seed=seed % 1000)
+    sink = None if mode == "upsert" else \
+        f'    postgres: {{dsn: "{database.dsn}", table: readings}}'
+    pipeline = Pipeline(tmp_path, weir, database.dsn, records=400000 if long_run else 100000,
+                        seed=seed % 1000, sink=sink)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 20ms")
     process = pipeline.start()
     wait_for_commit(process, database)
     for _ in range(10 if long_run else 3):
         time.sleep(rng.uniform(0.05, 0.4))
         own_server.kill()
+        if rng.random() < 0.5:
+            process.kill()
         own_server.start()
+        if not process.is_running():
+            process.wait()
+            process = pipeline.start()
     assert process.wait() == 0, process.errors()
     pipeline.judge_topics()
-    check_table(pipeline, database)
+    if mode == "upsert":
+        check_table(pipeline, database)
+    else:
+        check_appended(pipeline, database, 75000)
     pipeline.audit()
 
 
