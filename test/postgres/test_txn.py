@@ -39,7 +39,7 @@ def listed(pipeline):
 
 @pytest.fixture
 def pipeline(database, weir, tmp_path):
-    return atomic_pipeline(tmp_path, weir, database.dsn, records=20000)
+    return atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
 
 
 def refused(pipeline, verb, name, word):

@@ -285,9 +285,6 @@ static void write_query(struct writer *w, size_t row_count, bool is_begun)
 static enum status copy_rows(struct writer *w, size_t first, size_t end, bool is_begun,
                              struct fault *fault, struct error *err)
 {
-    if (count_copied(w, first, end) == 0) {
-        return is_begun ? run(w, "RELEASE SAVEPOINT weir_rows", err) : STATUS_OK;
-    }
     write_query(w, end - first, is_begun);
     PGresult *result = PQexec(w->s->connection, buffer_string(&w->sql));
     ExecStatusType code = PQresultStatus(result);
@@ -312,8 +309,13 @@ static enum status try_rows(struct writer *w, size_t first, size_t end, struct f
     *fault = (struct fault){0};
     w->vanished_rows = 0;
     enum status status = delete_rows(w, first, end, &is_begun, fault, err);
+    bool any = count_copied(w, first, end) > 0;
+    if (!any && !is_begun) {
+        return status;
+    }
     if (status == STATUS_OK && !fault->found) {
-        status = copy_rows(w, first, end, is_begun, fault, err);
+        status = any ? copy_rows(w, first, end, is_begun, fault, err)
+                     : run(w, "RELEASE SAVEPOINT weir_rows", err);
     }
     w->has_savepoint = fault->found;
     return status == STATUS_OK && !fault->found && w->vanished_rows > 0 ? refuse_vanished(w, err)
