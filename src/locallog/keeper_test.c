@@ -159,6 +159,42 @@ static void test_by_size(void **state)
     locallog_close(log);
 }
 
+/* Whole rows, up to the offset and no further; the partitions beside it are left alone. */
+static void test_delete_before(void **state)
+{
+    const struct place *place = *state;
+    struct locallog *log = log_open(place->log);
+    struct locallog_topic topic = topic_make(log, "spool", 2);
+    uint64_t number = 0;
+    write_rows(log, &topic, 0, &number, 3);
+    write_rows(log, &topic, 1, &number, 1);
+    const struct {
+        int64_t before;
+        int64_t first;
+    } cases[] = {{0, 0},
+                 {ROW_RECORDS - 1, 0},
+                 {ROW_RECORDS, ROW_RECORDS},
+                 {3 * ROW_RECORDS - 1, 2 * ROW_RECORDS},
+                 {INT64_MAX, 3 * ROW_RECORDS}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        must(locallog_begin(log, &err));
+        must(locallog_delete_before(log, &topic, 0, cases[i].before, &err));
+        must(locallog_commit(log, &err));
+        assert_int_equal(first_offset(log, &topic, 0), cases[i].first);
+    }
+    assert_int_equal(first_offset(log, &topic, 1), 0);
+    assert_int_equal(log_sql_integer(log, "SELECT sum(count) FROM weir_batch"), ROW_RECORDS);
+    write_rows(log, &topic, 0, &number, 1);
+    struct locallog_verified verified;
+    must(locallog_verify(log, NULL, NULL, &verified, &err));
+    assert_int_equal(verified.records, 2 * ROW_RECORDS);
+    must(locallog_begin(log, &err));
+    topic.topic++;
+    must_fail(locallog_delete_before(log, &topic, 0, 1, &err), STATUS_CONFIG, "topic.missing", "");
+    locallog_rollback(log);
+    locallog_close(log);
+}
+
 static void test_reader_behind_retention(void **state)
 {
     struct place *place = *state;
@@ -468,6 +504,7 @@ int main(void)
         in_a_place(test_limits_are_kept),
         in_a_place(test_by_age),
         in_a_place(test_by_size),
+        in_a_place(test_delete_before),
         in_a_place(test_reader_behind_retention),
         in_a_place(test_space_is_given_back),
         in_a_place(test_merged_rows_say_the_same),

@@ -148,6 +148,13 @@ struct locallog_trimmed {
 enum status locallog_trim(struct locallog *log, struct locallog_trimmed *out,
                           struct error *err) WEIR_MUST_USE;
 
+/* What Kafka calls DeleteRecords: the rows of a partition whose records all stand before `offset` go,
+ * and it begins behind them. Of a row that reaches to `offset` or beyond nothing goes. Inside a
+ * transaction. */
+enum status locallog_delete_before(struct locallog *log, const struct locallog_topic *topic,
+                                   uint32_t partition, int64_t offset,
+                                   struct error *err) WEIR_MUST_USE;
+
 /* All topics by name, in `arena`. */
 enum status locallog_topic_list(struct locallog *log, struct arena *arena,
                                 struct locallog_topic **out, uint32_t *out_count,

@@ -393,6 +393,28 @@ static enum status delete_front(struct locallog *log, struct retention_partition
     return status;
 }
 
+enum status locallog_delete_before(struct locallog *log, const struct locallog_topic *topic,
+                                   uint32_t partition, int64_t offset, struct error *err)
+{
+    check(log->in_transaction);
+    struct retention_partition front = {0};
+    bool deleted = true;
+    enum status status = partition_find(log, topic, partition, &front.number, &front.first_offset,
+                                        &front.next_offset, err);
+    if (status == STATUS_OK) {
+        status = find_front(log, &front, err);
+    }
+    while (status == STATUS_OK && deleted && front.front_count > 0 &&
+           front.first_offset + front.front_count <= offset) {
+        status = row_delete(log, front.number, front.first_offset, front.front_count, &deleted, err);
+        if (status == STATUS_OK) {
+            front.first_offset += front.front_count;
+            status = find_front(log, &front, err);
+        }
+    }
+    return status;
+}
+
 enum status partition_empty_slice(struct locallog *log, const struct locallog_topic *topic,
                                   uint32_t partition, bool *out_more, struct error *err)
 {
