@@ -5,9 +5,11 @@
 
 #include "base/time.h"
 #include "cli/bar.h"
+#include "cli/input_digest.h"
 #include "cli/lines.h"
 #include "cli/place.h"
 #include "cli/produce_remote.h"
+#include "cli/spool.h"
 #include "cli/topic_writer.h"
 #include "cli/verbs.h"
 #include "codec/json.h"
@@ -18,8 +20,9 @@
 #define RECORD_MAX_BYTES ((size_t)1 << 30)
 
 struct producer {
-    struct topic_writer *writer;   /* one of the two */
+    struct topic_writer *writer;   /* one of the two; that of the spool where there is one */
     struct produce_remote *remote;
+    struct spool *spool;           /* NULL without one */
     const char *topic_name;
     struct lines *lines;
     struct bar bar;
@@ -68,7 +71,7 @@ static uint32_t partition_of(const struct producer *p, struct bytes key)
 static void append(struct producer *p, struct bytes key, struct bytes value)
 {
     if (p->remote != NULL) {
-        produce_remote_append(p->remote, key, value);
+        produce_remote_append(p->remote, key, value, TIME_NEVER);
         return;
     }
     uint32_t partition = partition_of(p, key);
@@ -103,13 +106,6 @@ static void take_line(struct producer *p, struct bytes line)
 
 /* --- exactly once --- */
 
-/* The digest of all lines so far: each line's hash chained to that of those before it. */
-static struct hash128 extend_digest(struct hash128 digest, struct bytes line)
-{
-    struct hash128 link[2] = {digest, hash_plain(line.data, line.size)};
-    return hash_plain(link, sizeof link);
-}
-
 static enum status refuse_input(const struct producer *p, const char *what, struct error *err)
 {
     return error_set(err, STATUS_CONFIG, "produce.other_input",
@@ -125,7 +121,7 @@ static bool skip_line(struct producer *p, struct bytes line, bool *out_differs)
 {
     bool is_in = p->sequence < p->committed_sequence;
     p->sequence++;
-    p->digest = extend_digest(p->digest, line);
+    p->digest = input_digest_extend(p->digest, line);
     *out_differs = p->sequence == p->committed_sequence &&
                    !hash_equal(p->digest, p->committed_digest);
     p->skipped_count += is_in;
@@ -180,7 +176,7 @@ static enum status commit(struct producer *p, struct error *err)
     if (p->writer != NULL) {
         p->free_partition = (p->free_partition + 1) % topic_writer_topic(p->writer)->partitions;
     }
-    return STATUS_OK;
+    return p->spool == NULL ? STATUS_OK : spool_notify(p->spool, err);
 }
 
 /* --- the way through the input --- */
@@ -278,7 +274,7 @@ static void print_result(const struct producer *p)
 {
     char count[27];
     struct buffer where = {0};
-    if (p->remote != NULL) {
+    if (p->remote != NULL || p->spool != NULL) {
         buffer_append_string(&where, p->topic_name);
     } else {
         topic_writer_describe(p->writer, &where);
@@ -290,6 +286,31 @@ static void print_result(const struct producer *p)
     }
     fputc('\n', stderr);
     buffer_fini(&where);
+}
+
+/* The lines of the spool, those of this input among them. Brokers that are away are no failure of this
+ * command: what it was given is kept. Where it was given nothing, handing on was all there was to do. */
+static enum status finish_spool(struct producer *p, const char *path, struct error *err)
+{
+    char count[27];
+    struct spool_result result = {0};
+    struct error failure = {0};
+    enum status status = spool_finish(p->spool, &result, &failure);
+    if (result.drained > p->record_count) {
+        fprintf(stderr, "%s more that had waited in %s\n",
+                cli_count(result.drained - p->record_count, count), path);
+    }
+    if (result.left > 0) {
+        fprintf(stderr,
+                "%s record%s in %s until the brokers of '%s' are there: produce with this "
+                "spool hands them on, whatever its input\n",
+                cli_count(result.left, count), result.left == 1 ? " waits" : "s wait", path,
+                p->topic_name);
+    }
+    const bool is_kept = status == STATUS_RETRY && (p->record_count > 0 || result.left == 0);
+    return status == STATUS_OK || is_kept
+               ? STATUS_OK
+               : error_set(err, status, failure.code, "%s", failure.message);
 }
 
 /* --- beginning --- */
@@ -359,6 +380,48 @@ static enum status open_local(struct producer *p, const struct place *place, uin
     return status;
 }
 
+static enum status open_remote(struct producer *p, const struct place *place, uint32_t partitions,
+                               struct error *err)
+{
+    static const struct produce_patience patience = {.meanwhile = "repeating until it works"};
+    enum status status =
+        produce_remote_open(place, p->id, partitions, &patience, &p->remote, err);
+    return status == STATUS_OK ? produce_remote_position(p->remote, &p->committed_sequence,
+                                                         &p->committed_digest, err)
+                               : status;
+}
+
+static enum status open_spool(struct producer *p, const char *path, const struct place *place,
+                              uint32_t partitions, struct error *err)
+{
+    if (place->kind != PLACE_REMOTE) {
+        return error_set(err, STATUS_CONFIG, "use.option",
+                         "--spool is for topics of brokers: '%s' is in a file itself", place->text);
+    }
+    enum status status = spool_open(path, place, p->id, partitions, &p->spool, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    p->writer = spool_writer(p->spool);
+    return p->id == NULL ? STATUS_OK
+                         : locallog_producer_read(topic_writer_log(p->writer), p->id,
+                                                  topic_writer_topic(p->writer),
+                                                  &p->committed_sequence, &p->committed_digest,
+                                                  err);
+}
+
+static enum status open_place(struct producer *p, const struct cli_arguments *arguments,
+                              const struct place *place, uint32_t partitions, struct error *err)
+{
+    const char *spool = cli_value(arguments, "spool");
+    p->topic_name = place->name;
+    if (spool != NULL) {
+        return open_spool(p, spool, place, partitions, err);
+    }
+    return place->kind == PLACE_REMOTE ? open_remote(p, place, partitions, err)
+                                       : open_local(p, place, partitions, err);
+}
+
 static enum status open_all(struct producer *p, const struct cli_arguments *arguments,
                             const struct place *place, struct error *err)
 {
@@ -376,15 +439,8 @@ static enum status open_all(struct producer *p, const struct cli_arguments *argu
         const char *input = arguments->count > 1 ? arguments->positional[1] : "-";
         status = lines_open(input, &p->lines, err);
     }
-    p->topic_name = place->name;
-    if (status == STATUS_OK && place->kind == PLACE_REMOTE) {
-        status = produce_remote_open(place, p->id, (uint32_t)partitions, &p->remote, err);
-        if (status == STATUS_OK) {
-            status = produce_remote_position(p->remote, &p->committed_sequence,
-                                             &p->committed_digest, err);
-        }
-    } else if (status == STATUS_OK) {
-        status = open_local(p, place, (uint32_t)partitions, err);
+    if (status == STATUS_OK) {
+        status = open_place(p, arguments, place, (uint32_t)partitions, err);
     }
     if (cli_given(arguments, "key")) {
         set_key(p, cli_value(arguments, "key"));
@@ -397,7 +453,10 @@ static void close_all(struct producer *p)
     json_decoder_free(p->decoder);
     batch_free(p->batch);
     lines_close(p->lines);
-    topic_writer_close(p->writer);
+    if (p->spool == NULL) {
+        topic_writer_close(p->writer);
+    }
+    spool_close(p->spool);
     produce_remote_close(p->remote);
 }
 
@@ -433,6 +492,9 @@ static enum status produce(const struct cli_arguments *arguments, struct error *
         status = produce_lines(&p, &stopped, err);
         bar_clear(&p.bar);
         print_result(&p);
+        if (p.spool != NULL) {
+            status = status == STATUS_OK ? finish_spool(&p, cli_value(arguments, "spool"), err) : status;
+        }
     }
     if (status == STATUS_OK && stopped) {
         status = say_stopped(&p, err);
@@ -447,12 +509,13 @@ static const struct cli_option options[] = {
     {"partitions", "N", "of a topic that is made; 3 unless given, of brokers as many as they make"},
     {"producer-id", "ID", "the same input again under this id adds nothing twice"},
     {"batch-interval", "TIME", "commit at least so often; 100ms unless given"},
+    {"spool", "FILE", "lines go into this local log first, and from there to the brokers"},
     {0},
 };
 
 const struct cli_verb verb_produce = {
     .name = "produce",
-    .arguments = "PLACE [FILE] [--key FIELD] [--partitions N] [--producer-id ID]",
+    .arguments = "PLACE [FILE] [--key FIELD] [--partitions N] [--producer-id ID] [--spool FILE]",
     .summary = "write lines into a topic",
     .details =
         "Every line of FILE (or standard input) becomes a record of the topic PLACE, written\n"
@@ -461,7 +524,10 @@ const struct cli_verb verb_produce = {
         "of Kafka choose it; lines without one are spread.\n"
         "With --producer-id it may be killed at any time and repeated with the same input:\n"
         "every line is in once. On a full disk it waits until there is space, and while brokers are\n"
-        "away until they are back. Brokers get the lines in transactions.",
+        "away until they are back. Brokers get the lines in transactions.\n"
+        "With --spool it does not wait for brokers: every line goes into FILE (a local log, made when\n"
+        "it is missing), and from there to the topic in the same order, once, and is deleted. What is\n"
+        "left there when brokers are away goes with the next produce that has the same spool.",
     .options = options,
     .least = 1,
     .most = 2,

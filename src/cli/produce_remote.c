@@ -18,6 +18,7 @@
 struct produce_remote {
     struct writer *writer;
     struct arena *arena;
+    struct produce_patience patience;
     const char *key; /* of the position in the writer's memory; NULL without an id */
     bool has_begun;
     struct error failure; /* of an append */
@@ -28,6 +29,7 @@ struct produce_remote {
 /* --- waiting for brokers that are away --- */
 
 struct waiting {
+    const struct produce_patience *patience;
     int64_t pause_us;
     bool is_said;
 };
@@ -39,10 +41,14 @@ static bool wait_on(struct waiting *waiting, enum status status, const struct er
         return false;
     }
     if (!waiting->is_said) {
-        fprintf(stderr, "warning: %s (%s); repeating until it works\n", failure->message,
-                failure->code);
+        fprintf(stderr, "warning: %s (%s); %s\n", failure->message, failure->code,
+                waiting->patience->meanwhile);
         waiting->is_said = true;
         waiting->pause_us = PAUSE_FIRST_US;
+    }
+    if (waiting->patience->is_over != NULL &&
+        waiting->patience->is_over(waiting->patience->context)) {
+        return false;
     }
     clock_sleep_us(waiting->pause_us);
     waiting->pause_us =
@@ -61,10 +67,11 @@ static enum status wait_end(const struct waiting *waiting, const char *topic, en
 }
 
 static enum status open_patiently(const struct writer_ops *ops, const struct place *place,
-                                  const struct writer_identity *identity, struct writer **out,
+                                  const struct writer_identity *identity,
+                                  const struct produce_patience *patience, struct writer **out,
                                   struct error *err)
 {
-    struct waiting waiting = {0};
+    struct waiting waiting = {.patience = patience};
     struct error failure;
     enum status status;
     do {
@@ -76,7 +83,7 @@ static enum status open_patiently(const struct writer_ops *ops, const struct pla
 
 static enum status commit_patiently(struct produce_remote *remote, struct error *err)
 {
-    struct waiting waiting = {0};
+    struct waiting waiting = {.patience = &remote->patience};
     struct error failure;
     enum status status;
     do {
@@ -101,12 +108,14 @@ void produce_remote_close(struct produce_remote *remote)
 }
 
 enum status produce_remote_open(const struct place *place, const char *id, uint32_t partitions,
+                                const struct produce_patience *patience,
                                 struct produce_remote **out, struct error *err)
 {
     const struct writer_ops *ops = registry_source(place->connector)->writer;
     struct produce_remote *remote = memory_alloc_zero(1, sizeof *remote);
     struct topic_wish wish = topic_wish_read(place->config);
     remote->arena = arena_new(1024);
+    remote->patience = *patience;
     wish.partitions = partitions == 0 ? wish.partitions : partitions;
     struct writer_identity identity = {
         .id = id == NULL
@@ -118,7 +127,7 @@ enum status produce_remote_open(const struct place *place, const char *id, uint3
     enum status status =
         ops == NULL
             ? error_set(err, STATUS_CONFIG, "use.place", "weir does not write to '%s'", place->text)
-            : open_patiently(ops, place, &identity, &remote->writer, err);
+            : open_patiently(ops, place, &identity, patience, &remote->writer, err);
     if (status == STATUS_OK && partitions != 0 && remote->writer->partitions != partitions) {
         status = error_set(err, STATUS_CONFIG, "topic.exists",
                            "topic '%s' is there already with %u partitions, not %u", place->name,
@@ -169,11 +178,12 @@ static void begin(struct produce_remote *remote)
     }
 }
 
-void produce_remote_append(struct produce_remote *remote, struct bytes key, struct bytes value)
+void produce_remote_append(struct produce_remote *remote, struct bytes key, struct bytes value,
+                           int64_t timestamp_us)
 {
     struct error failure = {0};
     const struct writer_record record = {
-        .key = key, .value = value, .timestamp_us = TIME_NEVER, .partition = -1};
+        .key = key, .value = value, .timestamp_us = timestamp_us, .partition = -1};
     begin(remote);
     remote->count++;
     remote->bytes += key.size + value.size;
