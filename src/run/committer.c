@@ -77,6 +77,7 @@ struct committer {
     bool wants_rejects;  /* more of them are due; under the mutex */
     bool stopping;
     struct error error; /* of a commit that will not be repeated */
+    bool is_in_trouble; /* the commit thread's: it has told of some that is not over */
     int64_t quiet_until_us;
 };
 
@@ -163,7 +164,7 @@ static void say_trouble(struct committer *committer, struct repetition *repetiti
     if (repetition->is_said || is_usual || clock_monotonic_us() < committer->quiet_until_us) {
         return;
     }
-    repetition->is_said = true;
+    repetition->is_said = committer->is_in_trouble = true;
     char text[960];
     repetition_describe(committer->policy, error, text, sizeof text);
     say(committer, committer->observer->warning, "%s", text);
@@ -176,6 +177,7 @@ static void say_it_works(struct committer *committer, const struct repetition *r
         say(committer, committer->observer->notice, "works again after %.1f s",
             (double)(now_us - repetition->first_us) / 1e6);
         committer->quiet_until_us = now_us + QUIET_US;
+        committer->is_in_trouble = false;
     }
 }
 
@@ -483,16 +485,17 @@ static void slots_free(const struct committer *committer, struct slot *slot)
     }
 }
 
-void committer_stop(struct committer *committer)
+bool committer_stop(struct committer *committer)
 {
     if (committer == NULL) {
-        return;
+        return false;
     }
     mutex_lock(&committer->mutex);
     committer->stopping = true;
     condition_broadcast(&committer->changed);
     mutex_unlock(&committer->mutex);
     thread_join(&committer->thread);
+    const bool is_in_trouble = committer->is_in_trouble;
     slots_free(committer, committer->closed);
     slots_free(committer, committer->spares);
     slots_free(committer, committer->open);
@@ -502,6 +505,7 @@ void committer_stop(struct committer *committer)
     memory_free(committer->cursors);
     memory_free(committer->answered);
     memory_free(committer);
+    return is_in_trouble;
 }
 
 int64_t committer_cursor(const struct committer *committer, uint32_t partition)

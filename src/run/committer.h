@@ -54,8 +54,8 @@ void committer_set_waiting(struct committer *committer, void (*waiting)(void *co
 bool committer_is_waited_for(const struct committer *committer);
 /* Waits for the commit that is under way, but not for its repetition: where another system failed
  * this one may be away for ever. Ends the thread; rows that are not committed are dropped (see
- * committer_drain()). Takes NULL. */
-void committer_stop(struct committer *committer);
+ * committer_drain()). True when it has told of trouble that is not over. Takes NULL. */
+bool committer_stop(struct committer *committer);
 
 /* Where the open epoch ends in a partition: rows below are in this system, or on their way. */
 int64_t committer_cursor(const struct committer *committer, uint32_t partition);

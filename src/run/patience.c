@@ -88,6 +88,7 @@ bool patience_wait(struct patience *patience, struct pipeline *pipeline,
     }
     /* A claim that a rebalance overtook is no trouble, once or twice. */
     bool is_usual = failure->status == STATUS_ABORT && repetition->failures < USUAL_ABORTS;
+    repetition->is_said |= patience->is_spoken_of || patience->is_source_away;
     if (!repetition->is_said && !is_usual && clock_monotonic_us() >= patience->quiet_until_us) {
         repetition->is_said = true;
         repetition_describe(patience->policy, failure, text, sizeof text);
@@ -140,6 +141,7 @@ void patience_end(struct patience *patience)
 {
     struct repetition *repetition = &patience->repetition;
     char text[80];
+    patience->is_spoken_of = false;
     if (repetition->failures == 0) {
         return;
     }
@@ -151,5 +153,9 @@ void patience_end(struct patience *patience)
         patience->quiet_until_us = now_us + QUIET_US;
     }
     telemetry_waits(patience->telemetry, "start", HEALTH_SYSTEM_WORKS, 0, NULL);
+    if (patience->is_source_away) {
+        telemetry_waits(patience->telemetry, "source", HEALTH_SYSTEM_WORKS, 0, NULL);
+    }
+    patience->is_source_away = false;
     *repetition = (struct repetition){0};
 }

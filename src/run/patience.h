@@ -23,6 +23,7 @@ struct patience {
     int64_t quiet_until_us;
     int64_t watched_us;
     bool is_source_away; /* while a run waits for nothing */
+    bool is_spoken_of;   /* by a committer that was stopped before it worked again */
 };
 
 /* Whether what failed is to be tried again. */

@@ -41,6 +41,7 @@ struct pipeline {
     bool is_shared;                   /* partitions come and go */
     bool is_compacted;                /* records that were consumed may be missing */
     enum assignment_event reassigned; /* what has ended the worker's loop; SAME: nothing has */
+    bool is_working;                  /* the worker runs, or its failure left rows open */
     bool has_given_up;                /* what failed is not to be tried again any more */
     bool is_rebuilt;                  /* every partition's state stands at its slowest system */
 

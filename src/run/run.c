@@ -4,6 +4,8 @@
  */
 #include "run/run.h"
 
+#include <stdio.h>
+
 #include "os/clock.h"
 #include "os/thread.h"
 #include "run/patience.h"
@@ -67,13 +69,15 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
                                                   pipeline->observer, pipeline->telemetry, s);
     }
     struct two_phase *pair = make_pair(pipeline);
+    pipeline->is_working = true;
     status = worker_run(pipeline, out_records, err);
+    pipeline->is_working = status != STATUS_OK;
     if (pair != NULL) {
         two_phase_stop(pair);
     }
     for (uint32_t s = 0; s < plan->system_count; s++) {
         pipeline->has_given_up |= committer_has_given_up(pipeline->committers[s]);
-        committer_stop(pipeline->committers[s]);
+        pipeline->patience->is_spoken_of |= committer_stop(pipeline->committers[s]);
     }
     two_phase_free(pair);
     return status;
@@ -81,6 +85,7 @@ static enum status work(struct pipeline *pipeline, uint64_t *out_records, struct
 
 /* What run_once() comes to beside its status. */
 struct outcome {
+    bool was_working;          /* when it failed: rows may be open that a stop was to finish */
     bool needs_align;          /* systems are apart under an older plan, which must finish first */
     struct buffer plan_text;   /* of that plan */
 };
@@ -144,8 +149,10 @@ static enum status forgive(struct pipeline *pipeline, struct error *failure)
     }
     if (!patience_wait(pipeline->patience, pipeline, failure)) {
         pipeline->has_given_up = true;
+        pipeline->is_working &= !stop_requested(); /* what was open is given up, and was told of */
         return status;
     }
+    pipeline->is_working = false;
     pipeline->reassigned = ASSIGNMENT_GAINED; /* look at all again */
     return STATUS_OK;
 }
@@ -187,8 +194,26 @@ static enum status run_once(struct plan *plan, bool is_last, const struct run_op
         result->state_bytes = atomic_load(&pipeline.budget.used_bytes);
     }
     *out_again = patience_has_sense(&pipeline, status);
+    outcome->was_working = pipeline.is_working;
     pipeline_close(&pipeline);
     return status;
+}
+
+/* A stop while nothing but something that is away was waited for: nothing is open. */
+static bool is_stopped_in_vain(const struct outcome *outcome, enum status status,
+                               const struct patience *patience, const struct error *failure)
+{
+    char text[900];
+    if ((status != STATUS_RETRY && status != STATUS_ABORT) || !stop_requested() ||
+        outcome->was_working) {
+        return false;
+    }
+    (void)snprintf(text, sizeof text, "stopped before it could begin: %s (%s)", failure->message,
+                   failure->code);
+    if (patience->observer->notice != NULL) {
+        patience->observer->notice(patience->observer->context, text);
+    }
+    return true;
 }
 
 /* Again, as long as what is away is waited for. */
@@ -203,6 +228,10 @@ static enum status run_patiently(struct plan *plan, bool is_last,
         enum status status =
             run_once(plan, is_last, options, patience, result, outcome, &again, &failure);
         if (status == STATUS_OK || !again || !patience_wait(patience, NULL, &failure)) {
+            if (is_stopped_in_vain(outcome, status, patience, &failure)) {
+                outcome->needs_align = false;
+                return STATUS_OK;
+            }
             if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
                 *err = failure;
             }
