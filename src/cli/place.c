@@ -445,13 +445,6 @@ enum status place_parse_topics(struct arena *arena, const char *text, const char
     return status;
 }
 
-enum status place_parse_topic(struct arena *arena, const char *text, const char *verb,
-                              struct place *out, struct error *err)
-{
-    enum status status = place_parse_log(arena, text, verb, out, err);
-    return status == STATUS_OK ? place_require_name(out, err) : status;
-}
-
 enum status place_parse_dlq(struct arena *arena, const char *text, struct place *out,
                             struct error *err)
 {

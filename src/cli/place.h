@@ -60,9 +60,6 @@ enum status place_parse_topics(struct arena *arena, const char *text, const char
                                struct place *out, struct error *err) WEIR_MUST_USE;
 /* CONFIG where it names no topic. */
 enum status place_require_name(const struct place *place, struct error *err) WEIR_MUST_USE;
-/* With its topic. */
-enum status place_parse_topic(struct arena *arena, const char *text, const char *verb,
-                              struct place *out, struct error *err) WEIR_MUST_USE;
 /* Also takes a pipeline file alone, for its dlq. */
 enum status place_parse_dlq(struct arena *arena, const char *text, struct place *out,
                             struct error *err) WEIR_MUST_USE;

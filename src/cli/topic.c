@@ -5,7 +5,6 @@
 #include "cli/topic.h"
 #include "cli/verbs.h"
 #include "connector/registry.h"
-#include "connector/sqlite/topic_users.h"
 #include "os/thread.h"
 
 enum status topic_open(const struct place *place, enum topics_mode mode, struct topics **out,
@@ -30,14 +29,6 @@ enum status topic_missing(const struct place *place, struct error *err)
                            "the brokers have no topic '%s'; 'weir topic list %s' lists those they "
                            "have",
                            place->name, place->text);
-}
-
-static enum status find_local(struct locallog *log, const struct place *place,
-                              struct locallog_topic *out, struct error *err)
-{
-    bool found = false;
-    enum status status = locallog_topic_find(log, place->name, out, &found, err);
-    return status == STATUS_OK && !found ? topic_missing(place, err) : status;
 }
 
 /* --- what a topic keeps --- */
@@ -237,63 +228,64 @@ static enum status create(const struct cli_arguments *arguments, const struct pl
 
 /* --- delete --- */
 
-static enum status count_records(struct locallog *log, const struct locallog_topic *topic,
-                                 uint64_t *out, struct error *err)
+static enum status refuse_used(void *context, const char *user, struct error *err)
 {
-    *out = 0;
-    for (uint32_t i = 0; i < topic->partitions; i++) {
-        int64_t first_offset = 0;
-        int64_t next_offset = 0;
-        enum status status = locallog_bounds(log, topic, i, &first_offset, &next_offset, err);
-        if (status != STATUS_OK) {
-            return status;
-        }
-        *out += (uint64_t)(next_offset - first_offset);
-    }
-    return STATUS_OK;
+    const struct place *place = context;
+    return place->kind == PLACE_TOPIC
+               ? error_set(err, STATUS_CONFIG, "topic.in_use",
+                           "pipeline '%s' is running, and reads topic '%s' or writes to it: stop it "
+                           "first",
+                           user, place->name)
+               : error_set(err, STATUS_CONFIG, "topic.in_use",
+                           "group '%s' has members that read topic '%s': stop them first", user,
+                           place->name);
 }
 
-static enum status refuse_used(void *context, const char *pipeline, struct error *err)
+static enum status delete_found(const struct cli_arguments *arguments, const struct place *place,
+                                struct topics *topics, const struct topic_state *state,
+                                struct error *err)
 {
-    const struct locallog_topic *topic = context;
-    return error_set(err, STATUS_CONFIG, "topic.in_use",
-                     "pipeline '%s' is running, and reads topic '%s' or writes to it: stop it "
-                     "first",
-                     pipeline, topic->name);
+    const bool is_told = state->records != TOPICS_UNTOLD;
+    const int64_t records = is_told ? state->records : state->offsets;
+    char count[27];
+    char what[80];
+    (void)snprintf(what, sizeof what, "%s%s record%s", is_told ? "" : "up to ",
+                   cli_count((uint64_t)records, count), records == 1 ? "" : "s");
+    if (!cli_given(arguments, "yes")) {
+        return error_set(err, STATUS_CONFIG, "topic.delete",
+                         "topic '%s' holds %s, which would be gone for good; --yes deletes it",
+                         place->name, what);
+    }
+    enum status status =
+        topics->ops->users(topics, place->name, refuse_used, (void *)(uintptr_t)place, err);
+    if (status == STATUS_OK) {
+        status = topics->ops->remove(topics, place->name, err);
+    }
+    if (status == STATUS_OK) {
+        fprintf(stderr, "topic %s with %s deleted\n", place->name, what);
+    }
+    return status;
 }
 
 static enum status delete_topic(const struct cli_arguments *arguments, const struct place *place,
                                 struct error *err)
 {
-    struct locallog *log = NULL;
-    struct locallog_topic topic;
-    uint64_t records = 0;
-    char count[27];
-    enum status status = locallog_open(place->path, LOCALLOG_WRITE, &log, err);
+    struct topics *topics = NULL;
+    struct topic_state state = {0};
+    bool found = false;
+    enum status status = topic_open(place, TOPICS_CHANGE, &topics, err);
     if (status == STATUS_OK) {
-        status = find_local(log, place, &topic, err);
+        status = topics->ops->find(topics, place->name, &state, &found, err);
     }
-    if (status == STATUS_OK) {
-        status = count_records(log, &topic, &records, err);
-    }
-    cli_count(records, count);
-    if (status == STATUS_OK && !cli_given(arguments, "yes")) {
-        status = error_set(err, STATUS_CONFIG, "topic.delete",
-                           "topic '%s' holds %s record%s, which would be gone for good; --yes "
-                           "deletes it",
-                           topic.name, count, records == 1 ? "" : "s");
+    if (status == STATUS_OK && !found) {
+        status = topic_missing(place, err);
     }
     if (status == STATUS_OK) {
-        status = topic_users_each(log, topic.name, refuse_used, &topic, err);
+        status = delete_found(arguments, place, topics, &state, err);
     }
-    if (status == STATUS_OK) {
-        status = locallog_topic_delete(log, topic.name, err);
+    if (topics != NULL) {
+        topics->ops->close(topics);
     }
-    if (status == STATUS_OK) {
-        fprintf(stderr, "topic %s with %s record%s deleted\n", topic.name, count,
-                records == 1 ? "" : "s");
-    }
-    locallog_close(log);
     return status;
 }
 
@@ -372,7 +364,6 @@ enum needs {
     NEEDS_TOPIC,
     NEEDS_TOPICS,    /* the place that has them */
     NEEDS_LOG,
-    NEEDS_LOG_TOPIC, /* a topic of a local log */
 };
 
 static const struct action {
@@ -389,7 +380,7 @@ static const struct action {
     {"describe", NEEDS_TOPIC, topic_describe, NULL},
     {"check", NEEDS_TOPIC, NULL, topic_check},
     {"alter", NEEDS_TOPIC, alter, NULL},
-    {"delete", NEEDS_LOG_TOPIC, delete_topic, NULL},
+    {"delete", NEEDS_TOPIC, delete_topic, NULL},
     {"trim", NEEDS_LOG, trim, NULL},
     {"verify", NEEDS_LOG, verify, NULL},
 };
@@ -424,8 +415,6 @@ static enum status read_place(struct arena *arena, const struct action *action, 
     switch (action->needs) {
     case NEEDS_LOG:
         return place_parse_log(arena, text, "topic", out, err);
-    case NEEDS_LOG_TOPIC:
-        return place_parse_topic(arena, text, "topic", out, err);
     case NEEDS_TOPIC:
     case NEEDS_TOPICS:
     default: {
@@ -483,11 +472,12 @@ const struct cli_verb verb_topic = {
         "check P.yaml                    what is there against what the pipeline needs, and what to\n"
         "                                mend; exit 1 when something is to be mended\n"
         "list local:PATH, kafka://HOST:PORT\n"
-        "                                the topics of a local log, or of brokers\n"
+        "                                the topics of a local log, or of brokers; of a PLACE that one\n"
         "describe PLACE                  offsets, records and bytes per partition, and how far the\n"
         "                                groups are; of brokers who leads and who is in sync\n"
         "alter PLACE --retention TIME    what it keeps from now on\n"
-        "delete local:PATH#topic --yes   the topic, its records and its groups' offsets\n"
+        "delete PLACE --yes              the topic, its records and its groups' offsets; not while a\n"
+        "                                pipeline uses it, or, of brokers, a group reads it\n"
         "trim local:PATH                 deletes at once what no topic keeps, merges small\n"
         "                                batches, gives free space back\n"
         "verify local:PATH               reads everything and names what is damaged\n"

@@ -99,6 +99,18 @@ static enum status list_topic(void *context, const struct topic_state *state, st
     return STATUS_OK;
 }
 
+static enum status list_one(struct topics *topics, const struct place *place,
+                            struct listing *listing, struct error *err)
+{
+    struct topic_state state = {0};
+    bool found = false;
+    enum status status = topics->ops->find(topics, place->name, &state, &found, err);
+    if (status == STATUS_OK && !found) {
+        status = topic_missing(place, err);
+    }
+    return status == STATUS_OK ? list_topic(listing, &state, err) : status;
+}
+
 enum status topic_list(const struct cli_arguments *arguments, const struct place *place,
                        struct error *err)
 {
@@ -111,7 +123,8 @@ enum status topic_list(const struct cli_arguments *arguments, const struct place
     if (status == STATUS_OK) {
         listing.has_replicas = topics->ops->has_replicas;
         start_table(&listing.table, listing.has_replicas ? remote : local);
-        status = topics->ops->list(topics, list_topic, &listing, err);
+        status = place->name == NULL ? topics->ops->list(topics, list_topic, &listing, err)
+                                     : list_one(topics, place, &listing, err);
         topics->ops->close(topics);
     }
     if (status == STATUS_OK && listing.json) {
@@ -260,9 +273,6 @@ static enum status describe_group(void *context, const struct topic_group *group
 static enum status describe_groups(struct description *d, struct topics *topics, const char *name,
                                    struct error *err)
 {
-    if (topics->ops->groups == NULL) {
-        return STATUS_OK; /* `weir lag` asks a pipeline's own */
-    }
     d->count = 0;
     if (d->json) {
         buffer_append_string(&d->out, ",\"groups\":[");

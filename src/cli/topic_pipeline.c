@@ -350,9 +350,25 @@ static void check_horizon(struct checking *c)
                 : ": keep the folder of snapshots (state.path) as data");
 }
 
+/* Making it anew would not bring back what stood in it. */
+static bool is_progress_lost(struct checking *c)
+{
+    struct error lost = {0};
+    if (strcmp(c->wanted->role, PROGRESS) != 0 ||
+        c->wanted->at->ops->check_lost_progress(c->wanted->at->topics, c->p->plan->name, &lost) ==
+            STATUS_OK) {
+        return false;
+    }
+    say(c, LEVEL_MEND, "", "is not there: %s", lost.message);
+    return true;
+}
+
 static void check_topic(struct checking *c, bool is_found)
 {
     c->count_here = 0;
+    if (!is_found && is_progress_lost(c)) {
+        return;
+    }
     if (!is_found) {
         say(c, LEVEL_MEND, arena_printf(c->p->arena, "weir topic create %s", c->p->file),
             "is not there");

@@ -74,6 +74,9 @@ typedef enum status topic_partition_visitor(void *context, const struct topic_pa
 typedef enum status topic_group_visitor(void *context, const struct topic_group *group,
                                         struct error *err);
 
+/* A pipeline that runs now, or a group of brokers that has members now. */
+typedef enum status topic_user_visitor(void *context, const char *user, struct error *err);
+
 enum topics_mode {
     TOPICS_LOOK,
     TOPICS_CHANGE,
@@ -91,19 +94,29 @@ struct topics_ops {
                         struct error *err);
     enum status (*find)(struct topics *topics, const char *name, struct topic_state *out,
                         bool *out_found, struct error *err);
-    /* Both of a topic that is there. `groups` is NULL where only each group itself can be asked. */
+    /* These of a topic that is there. */
     enum status (*partitions)(struct topics *topics, const char *name,
                               topic_partition_visitor *visit, void *context, struct error *err);
     enum status (*groups)(struct topics *topics, const char *name, topic_group_visitor *visit,
                           void *context, struct error *err);
+    /* Who uses it now, as far as the place knows: of a local log pipelines that read it or write to it,
+     * of brokers groups that read it. */
+    enum status (*users)(struct topics *topics, const char *name, topic_user_visitor *visit,
+                         void *context, struct error *err);
     /* One that is there stays as it is. CONFIG for what the place refuses. */
     enum status (*make)(struct topics *topics, const struct topic_wish *wish,
                         struct topic_state *out, bool *out_was_there, struct error *err);
     /* What a topic that is there keeps from now on; of age_us and bytes TOPICS_UNTOLD leaves what is. */
     enum status (*keep)(struct topics *topics, const char *name, int64_t age_us, int64_t bytes,
                         struct error *err);
+    /* With its records, and what groups have committed of it. */
+    enum status (*remove)(struct topics *topics, const char *name, struct error *err);
     /* The topic that R of a pipeline stands in, and its name in `arena`. NULL: it is in no topic. */
     void (*wish_progress)(struct arena *arena, const char *pipeline, struct topic_wish *out);
+    /* Where that topic is not there: CONFIG "progress.reset" when the pipeline has run all the same. With
+     * wish_progress. */
+    enum status (*check_lost_progress)(struct topics *topics, const char *pipeline,
+                                       struct error *err);
 };
 
 struct topics {

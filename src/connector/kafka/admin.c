@@ -199,6 +199,71 @@ static enum status partitions(struct topics *topics, const char *name,
     return status;
 }
 
+/* --- groups --- */
+
+struct group_visit {
+    struct kafka_topics *s;
+    const char *topic;
+    const char *group;
+    topic_group_visitor *visit;
+    void *context;
+};
+
+static enum status visit_offset(void *context, const rd_kafka_topic_partition_t *offset,
+                                struct error *err)
+{
+    const struct group_visit *v = context;
+    int64_t first = 0;
+    int64_t end = 0;
+    if (strcmp(offset->topic, v->topic) != 0) {
+        return STATUS_OK;
+    }
+    enum status status = kafka_bounds(v->s->client, v->topic, (uint32_t)offset->partition, &first,
+                                      &end, err);
+    const struct topic_group group = {.group = v->group,
+                                      .partition = (uint32_t)offset->partition,
+                                      .next_offset = offset->offset,
+                                      .lag = end > offset->offset ? end - offset->offset : 0};
+    return status == STATUS_OK ? v->visit(v->context, &group, err) : status;
+}
+
+static enum status groups(struct topics *topics, const char *name, topic_group_visitor *visit,
+                          void *context, struct error *err)
+{
+    struct kafka_topics *s = self(topics);
+    struct arena *arena = arena_new(4096);
+    const char **names = NULL;
+    uint32_t count = 0;
+    enum status status = kafka_group_names(s->client, arena, &names, &count, err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct group_visit v = {
+            .s = s, .topic = name, .group = names[i], .visit = visit, .context = context};
+        status = kafka_group_offsets(s->client, names[i], visit_offset, &v, err);
+    }
+    arena_free(arena);
+    return status;
+}
+
+/* Who writes to a topic no broker tells. */
+static enum status users(struct topics *topics, const char *name, topic_user_visitor *visit,
+                         void *context, struct error *err)
+{
+    struct kafka_topics *s = self(topics);
+    struct arena *arena = arena_new(4096);
+    const char **names = NULL;
+    uint32_t count = 0;
+    enum status status = kafka_group_names(s->client, arena, &names, &count, err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        bool reads = false;
+        status = kafka_group_reads(s->client, names[i], name, &reads, err);
+        if (status == STATUS_OK && reads) {
+            status = visit(context, names[i], err);
+        }
+    }
+    arena_free(arena);
+    return status;
+}
+
 /* --- making and changing --- */
 
 #define LIMIT_CHARACTERS 24
@@ -284,6 +349,11 @@ static enum status keep(struct topics *topics, const char *name, int64_t age_us,
     return kafka_topic_change(self(topics)->client, name, limits.pairs, err);
 }
 
+static enum status remove_topic(struct topics *topics, const char *name, struct error *err)
+{
+    return kafka_topic_delete(self(topics)->client, name, err);
+}
+
 static void wish_progress(struct arena *arena, const char *pipeline, struct topic_wish *out)
 {
     *out = (struct topic_wish){.name = kafka_progress_topic(arena, pipeline),
@@ -293,6 +363,16 @@ static void wish_progress(struct arena *arena, const char *pipeline, struct topi
                                .is_compacted = true};
 }
 
+static enum status check_lost_progress(struct topics *topics, const char *pipeline,
+                                       struct error *err)
+{
+    struct arena *arena = arena_new(1024);
+    enum status status = kafka_refuse_left_offsets(self(topics)->client, pipeline,
+                                                   kafka_progress_topic(arena, pipeline), err);
+    arena_free(arena);
+    return status;
+}
+
 const struct topics_ops kafka_topics_ops = {
     .has_replicas = true,
     .open = open_topics,
@@ -300,7 +380,11 @@ const struct topics_ops kafka_topics_ops = {
     .list = list,
     .find = find,
     .partitions = partitions,
+    .groups = groups,
+    .users = users,
     .make = make,
     .keep = keep,
+    .remove = remove_topic,
     .wish_progress = wish_progress,
+    .check_lost_progress = check_lost_progress,
 };

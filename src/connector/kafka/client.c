@@ -416,13 +416,20 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     mutex_unlock(&client->mutex);
 }
 
-/* Libraries do not log; what matters comes as an error. */
+/* Libraries do not log; what matters comes as an error. Which requests a broker takes comes in no other
+ * way. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-    (void)rk;
+    static const char line[] = "ApiKey Fetch (1) Versions ";
+    struct kafka_client *client = rd_kafka_opaque(rk);
+    const char *found = strcmp(facility, "APIVERSION") == 0 ? strstr(text, line) : NULL;
+    const char *most = found == NULL ? NULL : strstr(found + sizeof line - 1, "..");
     (void)level;
-    (void)facility;
-    (void)text;
+    if (most != NULL) {
+        mutex_lock(&client->mutex);
+        client->fetch_version = (int16_t)strtol(most + 2, NULL, 10);
+        mutex_unlock(&client->mutex);
+    }
 }
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
@@ -467,6 +474,7 @@ enum status kafka_client_open(const struct doc *config, const char *folder, enum
     struct settings settings = {
         .conf = rd_kafka_conf_new(), .config = config, .folder = folder, .err = err};
     client->role = role;
+    client->fetch_version = -1;
     mutex_init(&client->mutex);
     rd_kafka_conf_set_opaque(settings.conf, client);
     rd_kafka_conf_set_error_cb(settings.conf, on_error);
@@ -630,6 +638,29 @@ bool kafka_has_complained(struct kafka_client *client)
                      clock_monotonic_us() - client->complaint_us < COMPLAINT_US;
     mutex_unlock(&client->mutex);
     return has;
+}
+
+int16_t kafka_fetch_version(struct kafka_client *client)
+{
+    mutex_lock(&client->mutex);
+    const int16_t version = client->fetch_version;
+    mutex_unlock(&client->mutex);
+    return version;
+}
+
+bool kafka_are_all_down(struct kafka_client *client)
+{
+    mutex_lock(&client->mutex);
+    const bool are = client->are_all_down;
+    mutex_unlock(&client->mutex);
+    return are;
+}
+
+void kafka_take_answer(struct kafka_client *client)
+{
+    mutex_lock(&client->mutex);
+    client->are_all_down = false;
+    mutex_unlock(&client->mutex);
 }
 
 enum status kafka_cluster_id(struct kafka_client *client, char **out, struct error *err)

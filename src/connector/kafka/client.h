@@ -43,7 +43,8 @@ struct kafka_client {
     char complaint[256]; /* the last of the brokers; this and what follows under the mutex */
     int64_t complaint_us;
     bool is_login_refused; /* it says that who we are is not believed */
-    bool are_all_down;     /* said since whoever looks at it took it back */
+    bool are_all_down;     /* said since whoever looks at it took it back, or a broker answered */
+    int16_t fetch_version; /* the highest that a broker takes, where "debug" is "feature"; -1: not told */
     /* of a producer, counted by delivery reports, which come on the thread that polls */
     uint64_t delivered;
     uint64_t failed;
@@ -74,6 +75,13 @@ enum status kafka_error(struct kafka_client *client, rd_kafka_resp_err_t code, c
                         struct error *err);
 /* Whether brokers were out of reach some seconds ago. */
 bool kafka_has_complained(struct kafka_client *client);
+/* Whether all brokers were said to be away since the last kafka_take_answer(). */
+bool kafka_are_all_down(struct kafka_client *client);
+/* A broker has answered. */
+void kafka_take_answer(struct kafka_client *client);
+/* The highest version of the request Fetch that the client's broker takes; -1: not told. Of a client whose
+ * setting "debug" is "feature", once it has had an answer. */
+int16_t kafka_fetch_version(struct kafka_client *client);
 /* The class alone. */
 enum status kafka_status(rd_kafka_resp_err_t code);
 

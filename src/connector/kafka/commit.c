@@ -26,11 +26,13 @@
 #include "connector/kafka/topics.h"
 #include "os/clock.h"
 
-#define TOO_LARGE "sink.too_large"
 #define FLUSH_STEP_MS 200
 #define COMMIT_STEP_MS 5000
 /* Longer than a transaction lives: then the brokers have ended it. */
 #define PATIENCE_US (30 * TIME_US_PER_SECOND)
+/* Of brokers that are all away: whoever waits for rows is to hear of it soon, and a producer that is made
+ * anew later does as well. */
+#define AWAY_PATIENCE_US (5 * TIME_US_PER_SECOND)
 /* Once a stop is asked for: brokers that answer need far less, and whoever stops waits. */
 #define STOP_PATIENCE_US (5 * TIME_US_PER_SECOND)
 
@@ -44,18 +46,24 @@ static void doubt(struct kafka_system *s)
 
 /* How long the brokers have for an answer: to `end_us`, or not much longer than to a stop. */
 struct patience_of_answer {
+    int64_t away_us; /* brokers that are all away have it no longer than that */
     int64_t end_us;
     bool is_stopping;
 };
 
 static struct patience_of_answer patience_begin(void)
 {
-    return (struct patience_of_answer){.end_us = clock_monotonic_us() + PATIENCE_US};
+    const int64_t now_us = clock_monotonic_us();
+    return (struct patience_of_answer){.away_us = now_us + AWAY_PATIENCE_US,
+                                       .end_us = now_us + PATIENCE_US};
 }
 
-static bool patience_is_over(struct patience_of_answer *patience)
+static bool patience_is_over(struct patience_of_answer *patience, struct kafka_client *producer)
 {
     const int64_t now_us = clock_monotonic_us();
+    if (now_us >= patience->away_us && kafka_are_all_down(producer)) {
+        return true;
+    }
     if (!patience->is_stopping && stop_requested()) {
         patience->is_stopping = true;
         if (patience->end_us > now_us + STOP_PATIENCE_US) {
@@ -77,7 +85,8 @@ void kafka_transaction_abandon(struct kafka_system *s)
             return;
         }
         bool again = rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
-                     clock_monotonic_us() < end_us && !stop_requested();
+                     clock_monotonic_us() < end_us && !stop_requested() &&
+                     !kafka_are_all_down(s->producer);
         /* No transaction was begun: there is nothing to abort. */
         bool is_none = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__STATE &&
                        !rd_kafka_error_is_fatal(error);
@@ -128,7 +137,8 @@ static enum status fail_code(struct kafka_system *s, rd_kafka_resp_err_t code, c
 {
     struct error found = {0};
     enum status status = kafka_error(s->producer, code, doing, &found);
-    if (is_of_no_use(s->producer)) {
+    /* Nobody would hear an abort. */
+    if (is_of_no_use(s->producer) || kafka_are_all_down(s->producer)) {
         doubt(s);
     } else {
         kafka_transaction_abandon(s);
@@ -216,14 +226,17 @@ static const struct {
      "the brokers refused rows as too large: max.message.bytes of a topic was lowered after this run "
      "began. Start it again: it then knows the limit, and rows above it are set aside "
      "(sink.too_large)"},
+    /* So were timestamps and keys. */
     {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, "kafka.timestamp_refused",
-     "the brokers refused rows for their timestamp, which is that of the record: it lies further from "
-     "now than the topic's message.timestamp.after.max.ms or .before.max.ms allows (an hour ahead "
-     "unless set). Set these higher on the topics of sinks and dead letters, or "
-     "message.timestamp.type=LogAppendTime ('timestamps: broker'), then start it again"},
+     "the brokers refused rows for their timestamp, which is that of the record: the limits of a topic "
+     "(message.timestamp.after.max.ms, .before.max.ms) were changed after this run began, rows have "
+     "waited until they were too old, or the clocks of this machine and of the brokers differ. Start it "
+     "again: rows beyond the limits are then set aside (sink.timestamp). Where clocks differ, set them "
+     "right, or message.timestamp.type=LogAppendTime ('timestamps: broker') on the topic"},
     {RD_KAFKA_RESP_ERR_INVALID_RECORD, "kafka.record_refused",
      "the brokers refused rows as invalid: a topic with cleanup.policy=compact takes no row without a "
-     "key. Set 'key' at the sink, or cleanup.policy=delete on its topic, then start it again"},
+     "key, and one has that policy since after this run began. Start it again: rows without a key are "
+     "then set aside (sink.no_key). 'key' at the sink gives them one"},
 };
 
 /* True when it says why; the status is the caller's. */
@@ -268,8 +281,12 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     struct kafka_client *producer = s->producer;
     struct patience_of_answer patience = patience_begin();
     while (producer->delivered < s->produced && producer->failed == 0 &&
-           !patience_is_over(&patience)) {
+           !patience_is_over(&patience, producer)) {
+        const uint64_t before = producer->delivered;
         (void)rd_kafka_flush(producer->rk, FLUSH_STEP_MS);
+        if (producer->delivered > before) {
+            kafka_take_answer(producer);
+        }
     }
     if (producer->delivered == s->produced) {
         return STATUS_OK;
@@ -323,10 +340,12 @@ enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
         rd_kafka_error_t *error =
             rd_kafka_commit_transaction(s->producer->rk, COMMIT_STEP_MS);
         if (error == NULL) {
+            kafka_take_answer(s->producer);
             return STATUS_OK;
         }
         if (rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
-            !rd_kafka_error_txn_requires_abort(error) && !patience_is_over(&patience)) {
+            !rd_kafka_error_txn_requires_abort(error) &&
+            !patience_is_over(&patience, s->producer)) {
             rd_kafka_error_destroy(error);
             continue;
         }
@@ -367,7 +386,7 @@ static void take_reject(struct attempt *attempt, const struct sink *sink,
         },
         .attempt = refused->attempt,
         .hash = refused->hash,
-        .code = TOO_LARGE,
+        .code = refused->code,
     };
     kafka_outbox_headers(o, refused->headers_at, refused->header_count, headers);
     memcpy(reject.message, refused->message, sizeof refused->message);
@@ -657,6 +676,7 @@ enum status kafka_commit(struct system *system, const struct epoch *epoch,
                          struct progress *progresses, struct error *err)
 {
     struct kafka_system *s = kafka_system(system);
+    kafka_sinks_refresh(s);
     if (s->in_doubt || s->producer == NULL) {
         bool done = false;
         enum status status = resolve(s, epoch, progresses, &done, err);

@@ -236,7 +236,7 @@ void kafka_outbox_add(struct kafka_outbox *o, uint32_t source_partition, uint32_
 }
 
 void kafka_outbox_refuse(struct kafka_outbox *o, const struct output_row *row,
-                         struct hash128 hash, int64_t size, int64_t limit)
+                         struct hash128 hash, const char *code, const char *message)
 {
     const struct record *record = &row->batch->records[row->row];
     const struct replay_origin *replay = batch_replay(row->batch, row->row);
@@ -257,9 +257,8 @@ void kafka_outbox_refuse(struct kafka_outbox *o, const struct output_row *row,
     reject->headers_at = o->bytes.size;
     keep_headers(&o->bytes, record->headers, record->header_count);
     reject->hash = hash;
-    (void)snprintf(reject->message, sizeof reject->message,
-                   "about %lld bytes, and the topic takes %lld", (long long)size,
-                   (long long)limit);
+    reject->code = code;
+    (void)snprintf(reject->message, sizeof reject->message, "%s", message);
     o->outbox.size_bytes += o->bytes.size - before + sizeof *reject;
     o->outbox.row_count++;
 }

@@ -199,6 +199,42 @@ static enum status try_read(struct kafka_system *s, const char *topic, const cha
     return status;
 }
 
+struct left_offset {
+    char topic[250];
+    int32_t partition;
+    bool is_found;
+};
+
+static enum status note_left(void *context, const rd_kafka_topic_partition_t *offset,
+                             struct error *err)
+{
+    struct left_offset *left = context;
+    struct kafka_position ignored = {0};
+    (void)err;
+    if (!left->is_found && offset->metadata != NULL &&
+        read_metadata(bytes_of(offset->metadata, offset->metadata_size), &ignored)) {
+        left->is_found = true;
+        left->partition = offset->partition;
+        (void)snprintf(left->topic, sizeof left->topic, "%s", offset->topic);
+    }
+    return STATUS_OK;
+}
+
+enum status kafka_refuse_left_offsets(struct kafka_client *client, const char *group,
+                                      const char *progress_topic, struct error *err)
+{
+    struct left_offset left = {0};
+    enum status status = kafka_group_offsets(client, group, note_left, &left, err);
+    return status == STATUS_OK && left.is_found
+               ? error_set(err, STATUS_CONFIG, "progress.reset",
+                           "group '%s' has an offset in '%s' [%d] that weir committed, but '%s', which "
+                           "holds the progress record of it, was deleted. weir does not guess where it "
+                           "was: to read everything again, give the pipeline another name and its sinks "
+                           "new topics",
+                           group, left.topic, left.partition, progress_topic)
+               : status;
+}
+
 /* Offsets go with their topic: where R is left of another one of that name, it was made anew. */
 static enum status check_recreated(struct kafka_system *s, const char *topic, const char *label,
                                    bool *out_was_there, struct error *err)

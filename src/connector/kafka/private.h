@@ -3,6 +3,7 @@
 #define WEIR_CONNECTOR_KAFKA_PRIVATE_H
 
 #include "connector/kafka/ends.h"
+#include "connector/kafka/groups.h"
 #include "connector/kafka/kafka.h"
 #include "connector/kafka/member.h"
 #include "connector/kafka/reader.h"
@@ -74,6 +75,7 @@ struct kafka_reject {
     size_t key_size, value_size;
     uint32_t header_count;
     struct hash128 hash; /* as it stands in the sink's sum */
+    const char *code; /* "sink.too_large", … */
     char message[120];
 };
 
@@ -103,9 +105,11 @@ struct kafka_sink {
     char *topic_name;
     uint32_t key_field;    /* FIELD_NONE: the record's own key */
     struct topic_wish wish; /* what the pipeline file asks for */
-    uint32_t partitions;   /* of the topic, once it is known */
+    /* of the topic, once it is known; the worker's rows and the commit thread's questions */
+    _Atomic uint32_t partitions;
     char topic_id[32];     /* likewise */
-    int64_t record_limit;  /* max.message.bytes, once it is known; 0: not yet */
+    struct kafka_topic_rules rules; /* once they are known; record_limit 0: not yet */
+    int64_t now_ms;        /* the worker's clock when it last looked */
     rd_kafka_topic_t *handle; /* of the producer */
 };
 
@@ -157,6 +161,7 @@ struct kafka_system {
     struct kafka_held *held;
     uint32_t held_count;
     uint64_t owner;
+    int64_t refreshed_us; /* when the partitions of sinks were last asked for; 0: by the opening */
 };
 
 static inline struct kafka_system *kafka_system(const struct system *system)
@@ -201,8 +206,9 @@ struct kafka_message {
 };
 void kafka_outbox_add(struct kafka_outbox *outbox, uint32_t source_partition, uint32_t partition,
                       const struct kafka_message *message);
+/* The row itself as it came, for its dead letter; `code` lives for ever. */
 void kafka_outbox_refuse(struct kafka_outbox *outbox, const struct output_row *row,
-                         struct hash128 hash, int64_t size, int64_t limit);
+                         struct hash128 hash, const char *code, const char *message);
 /* Bytes of a message as brokers count them, an upper bound. */
 int64_t kafka_message_size(const struct kafka_message *message);
 struct bytes kafka_outbox_slice(const struct kafka_outbox *outbox, size_t at, size_t size);
@@ -231,6 +237,8 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
 enum status kafka_sink_check_topic(struct kafka_system *s, const struct kafka_sink *sink,
                                    struct error *err) WEIR_MUST_USE;
 /* Notes the ids of new sinks' topics in the transaction that is being made. */
+/* From time to time, before a commit: whether topics have more partitions now. */
+void kafka_sinks_refresh(struct kafka_system *system);
 enum status kafka_sinks_put_topics(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
 
 /* --- system.c --- */
@@ -262,6 +270,11 @@ rd_kafka_error_t *kafka_positions_send(struct kafka_system *s, bool *out_lost);
 enum status kafka_position_read(struct kafka_system *s, const char *topic, const char *label,
                                 struct buffer *out, bool *out_found, struct error *err)
     WEIR_MUST_USE;
+
+/* Of a group whose progress topic is not there: CONFIG "progress.reset" when it has offsets that are
+ * weir's, so that the pipeline has run. */
+enum status kafka_refuse_left_offsets(struct kafka_client *client, const char *group,
+                                      const char *progress_topic, struct error *err) WEIR_MUST_USE;
 
 /* Waits until nobody's open transaction hides what the progress topic holds now. */
 enum status kafka_settle(struct kafka_system *s, struct error *err) WEIR_MUST_USE;

@@ -5,10 +5,13 @@
  * that murmur2 gives for its key, like Java's clients; without a key to its origin's partition
  * modulo the count. It keeps its record's timestamp.
  *
- * Brokers refuse records above max.message.bytes, and would refuse the whole transaction for one,
- * so sizes are looked at first: a row that is too large is refused here (`sink.too_large`), and a
- * dead letter that is too large goes without its value, which the header `weir.value` says
- * ("reference": the record itself stands where weir.topic, weir.partition and weir.offset say).
+ * Brokers refuse records above max.message.bytes, without a key where a topic is compacted, and with a
+ * timestamp too far from their clock, and would refuse the whole transaction for one, so all this is
+ * looked at first: such a row is refused here (`sink.too_large`, `sink.no_key`, `sink.timestamp`). What
+ * this machine's clock says is asked once for each row, when it comes; what was said of it is committed
+ * with R, like all that a sink refuses. A dead letter that is too large goes without its value, which the
+ * header `weir.value` says ("reference": the record itself stands where weir.topic, weir.partition and
+ * weir.offset say); one whose timestamp its topic does not take gets that of its writing.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@
 #include "base/time.h"
 #include "connector/kafka/private.h"
 #include "connector/topic_row.h"
+#include "os/clock.h"
 
 static const struct grammar_field sink_fields[] = {
     {.key = "topic", .type = GRAMMAR_NAME, .required = true,
@@ -28,6 +32,9 @@ static const struct grammar_field sink_fields[] = {
 };
 
 #define PARTITIONS_OTHERWISE 3
+/* So far the clocks of brokers may be apart from this machine's. */
+#define CLOCKS_APART_MS 5000
+#define REFRESH_MS 2000
 
 static struct hash128 count_row(struct kafka_outbox *o, const struct kafka_message *message,
                                 const struct hash_secret *secret, struct ledger_sink *delta)
@@ -42,19 +49,67 @@ static struct hash128 count_row(struct kafka_outbox *o, const struct kafka_messa
 static void add(struct kafka_sink *s, struct kafka_outbox *o, uint32_t source_partition,
                 int32_t origin_number, const struct kafka_message *message)
 {
-    uint32_t partition = bytes_is_none(message->key) ? (uint32_t)origin_number % s->partitions
-                                                     : hash_partition(message->key, s->partitions);
+    const uint32_t count = s->partitions;
+    uint32_t partition = bytes_is_none(message->key) ? (uint32_t)origin_number % count
+                                                     : hash_partition(message->key, count);
     kafka_outbox_add(o, source_partition, partition, message);
 }
 
-/* A row that is too large is counted as written first and taken back by the commit, like a row that
- * a table refuses. */
+/* So far a timestamp may be away, to be taken whatever the clocks say. */
+static int64_t surely_taken_ms(int64_t limit_ms)
+{
+    return limit_ms - (limit_ms / 2 < CLOCKS_APART_MS ? limit_ms / 2 : CLOCKS_APART_MS);
+}
+
+/* Whether the topic takes that timestamp now. The clock is asked where it matters. */
+static bool takes_timestamp(struct kafka_sink *s, int64_t timestamp_us)
+{
+    const struct kafka_topic_rules *rules = &s->rules;
+    const int64_t at_ms = timestamp_us / 1000;
+    const bool has_limit = rules->after_ms != INT64_MAX || rules->before_ms != INT64_MAX;
+    const int64_t after_ms = surely_taken_ms(rules->after_ms);
+    if (timestamp_us == TIME_NEVER || rules->record_limit == 0 || !has_limit) {
+        return true;
+    }
+    /* What was not too far ahead of an earlier moment is not now. */
+    if (rules->before_ms != INT64_MAX || at_ms - s->now_ms > after_ms) {
+        s->now_ms = clock_realtime_us() / 1000;
+    }
+    return at_ms - s->now_ms <= after_ms && s->now_ms - at_ms <= surely_taken_ms(rules->before_ms);
+}
+
+/* Why the topic does not take a row, or NULL. */
+static const char *refusal(struct kafka_sink *s, const struct kafka_message *message,
+                           char (*out)[120])
+{
+    const int64_t size = kafka_message_size(message);
+    if (s->rules.record_limit > 0 && size > s->rules.record_limit) {
+        (void)snprintf(*out, sizeof *out, "about %lld bytes, and the topic takes %lld",
+                       (long long)size, (long long)s->rules.record_limit);
+        return "sink.too_large";
+    }
+    if (s->rules.is_compacted && bytes_is_none(message->key)) {
+        (void)snprintf(*out, sizeof *out, "the topic is compacted, and the row has no key");
+        return "sink.no_key";
+    }
+    if (!takes_timestamp(s, message->timestamp_us)) {
+        char at[TIME_TEXT_BYTES];
+        (void)time_format(message->timestamp_us, at);
+        (void)snprintf(*out, sizeof *out, "%s is too far from the time when it was written", at);
+        return "sink.timestamp";
+    }
+    return NULL;
+}
+
+/* A row that is refused is counted as written first and taken back by the commit, like a row that a
+ * table refuses. */
 static void append_row(struct sink *sink, struct outbox *outbox, const struct output_row *row,
                        const struct hash_secret *secret, struct ledger_sink *delta)
 {
     struct kafka_sink *s = kafka_sink(sink);
     struct kafka_outbox *o = kafka_outbox(outbox);
     const struct record *record = &row->batch->records[row->row];
+    char why[120];
     struct kafka_message message = {
         .key = topic_row_key(row->batch, row->row, s->key_field),
         .value = row->value,
@@ -62,9 +117,9 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
     };
     message.headers = topic_row_headers(row->batch, row->row, &message.header_count);
     struct hash128 hash = count_row(o, &message, secret, delta);
-    int64_t size = kafka_message_size(&message);
-    if (s->record_limit > 0 && size > s->record_limit) {
-        kafka_outbox_refuse(o, row, hash, size, s->record_limit);
+    const char *code = refusal(s, &message, &why);
+    if (code != NULL) {
+        kafka_outbox_refuse(o, row, hash, code, why);
     } else {
         add(s, o, row->batch->partition, row->origin->number, &message);
     }
@@ -82,10 +137,11 @@ static void append_dead_letter(struct sink *sink, struct outbox *outbox,
         .value = letter->value,
         .headers = form.headers,
         .header_count = form.header_count,
-        .timestamp_us = letter->timestamp_us,
+        .timestamp_us =
+            takes_timestamp(s, letter->timestamp_us) ? letter->timestamp_us : TIME_NEVER,
     };
     struct record_header *with_note = NULL;
-    if (s->record_limit > 0 && kafka_message_size(&message) > s->record_limit) {
+    if (s->rules.record_limit > 0 && kafka_message_size(&message) > s->rules.record_limit) {
         /* The original key and headers may be what is large: weir's own always fit. */
         uint32_t own = form.header_count - form.original_count;
         with_note = memory_alloc(size_mul((size_t)own + 1, sizeof *with_note));
@@ -95,7 +151,7 @@ static void append_dead_letter(struct sink *sink, struct outbox *outbox,
         message.headers = with_note;
         message.header_count = own + 1;
         message.value = BYTES_NONE;
-        message.key = kafka_message_size(&message) > s->record_limit ? BYTES_NONE : message.key;
+        message.key = kafka_message_size(&message) > s->rules.record_limit ? BYTES_NONE : message.key;
     }
     (void)count_row(kafka_outbox(outbox), &message, secret, delta);
     add(s, kafka_outbox(outbox), source_partition, (int32_t)source_partition, &message);
@@ -136,8 +192,49 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     }
     (void)snprintf(sink->topic_id, sizeof sink->topic_id, "%s", topic.id);
     sink->partitions = topic.partition_count;
-    sink->record_limit = rules.record_limit;
+    sink->rules = rules;
     return STATUS_OK;
+}
+
+/* How many partitions the producer knows of a topic when it asks again; 0: no answer. */
+static uint32_t ask_partitions(struct kafka_client *producer, const struct kafka_sink *sink)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (sink->handle == NULL || rd_kafka_metadata(producer->rk, 0, sink->handle, &metadata,
+                                                  REFRESH_MS) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return 0;
+    }
+    const bool is_known = metadata->topic_cnt == 1 &&
+                          metadata->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    const uint32_t count = is_known ? (uint32_t)metadata->topics[0].partition_cnt : 0;
+    rd_kafka_metadata_destroy(metadata);
+    return count;
+}
+
+/* Partitions that were added get rows from then on, as with Java's producers, unless the pipeline file
+ * says how many there are. */
+void kafka_sinks_refresh(struct kafka_system *s)
+{
+    const int64_t now_us = clock_monotonic_us();
+    char text[32] = "";
+    size_t size = sizeof text;
+    if (s->producer == NULL || s->in_doubt ||
+        rd_kafka_conf_get(rd_kafka_conf(s->producer->rk), "topic.metadata.refresh.interval.ms", text,
+                          &size) != RD_KAFKA_CONF_OK) {
+        return;
+    }
+    const int64_t interval_us = strtoll(text, NULL, 10) * 1000;
+    if (interval_us <= 0 || now_us - s->refreshed_us < interval_us) {
+        return;
+    }
+    for (uint32_t i = 0; i < s->system.sink_count && s->refreshed_us != 0; i++) {
+        struct kafka_sink *sink = kafka_sink(s->system.sinks[i]);
+        const uint32_t count = sink->wish.partitions == 0 ? ask_partitions(s->producer, sink) : 0;
+        if (count > sink->partitions) {
+            sink->partitions = count;
+        }
+    }
+    s->refreshed_us = now_us;
 }
 
 static const char *key_topic(struct buffer *key, const struct kafka_sink *sink)

@@ -117,6 +117,9 @@ static enum status open_reader(struct system *system, const char *pipeline, stru
     }
     status = kafka_topic_find(s->client, s->progress_topic, &topic, &found, err);
     if (status == STATUS_OK && !found) {
+        status = kafka_refuse_left_offsets(s->client, pipeline, s->progress_topic, err);
+    }
+    if (status == STATUS_OK && !found) {
         status = error_set(err, STATUS_CONFIG, "progress.none",
                            "pipeline '%s' has not run with %s yet: the cluster has no topic '%s'",
                            pipeline, s->place, s->progress_topic);
@@ -166,7 +169,7 @@ static int64_t batch_bytes(const struct kafka_system *s)
 {
     int64_t bytes = BATCH_BYTES_MOST;
     for (uint32_t i = 0; i < s->system.sink_count; i++) {
-        int64_t limit = kafka_sink(s->system.sinks[i])->record_limit;
+        int64_t limit = kafka_sink(s->system.sinks[i])->rules.record_limit;
         bytes = limit > 0 && limit < bytes ? limit : bytes;
     }
     return bytes;
@@ -176,7 +179,7 @@ static int64_t record_bytes(const struct kafka_system *s)
 {
     int64_t bytes = BATCH_BYTES_MOST;
     for (uint32_t i = 0; i < s->system.sink_count; i++) {
-        int64_t limit = kafka_sink(s->system.sinks[i])->record_limit;
+        int64_t limit = kafka_sink(s->system.sinks[i])->rules.record_limit;
         bytes = limit > bytes ? limit : bytes;
     }
     return bytes > 1000000000 ? 1000000000 : bytes;

@@ -4,55 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/kafka/question.h"
 #include "os/clock.h"
 
 #define DEFAULT_RECORD_LIMIT 1048588
-#define APPEAR_STEP_US 50000
-#define GROUP_STEP_MS 1000
 #define WATCH_US INT64_C(1000000)
 /* A broker that has just come back does not know all topics for some seconds. */
 #define UNKNOWN_US INT64_C(15000000)
 /* Those of weir live 10 s, and brokers look for old ones every 10 s. */
 #define OPEN_TRANSACTION_US INT64_C(30000000)
-
-/* --- asking --- */
-
-/* A queue for one answer. */
-struct question {
-    rd_kafka_queue_t *queue;
-    rd_kafka_AdminOptions_t *options;
-    rd_kafka_event_t *answer;
-};
-
-static void ask(struct kafka_client *client, rd_kafka_admin_op_t operation,
-                struct question *question)
-{
-    char unused[64];
-    *question = (struct question){
-        .queue = rd_kafka_queue_new(client->rk),
-        .options = rd_kafka_AdminOptions_new(client->rk, operation),
-    };
-    (void)rd_kafka_AdminOptions_set_request_timeout(question->options, KAFKA_TIMEOUT_MS, unused,
-                                                    sizeof unused);
-}
-
-/* The answer's error as a whole; that of single topics is the caller's to look at. */
-static rd_kafka_resp_err_t answer_of(struct kafka_client *client, struct question *question)
-{
-    question->answer = rd_kafka_queue_poll(question->queue, KAFKA_TIMEOUT_MS + 5000);
-    rd_kafka_poll(client->rk, 0);
-    return question->answer == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
-                                    : rd_kafka_event_error(question->answer);
-}
-
-static void end_question(struct question *question)
-{
-    if (question->answer != NULL) {
-        rd_kafka_event_destroy(question->answer);
-    }
-    rd_kafka_AdminOptions_destroy(question->options);
-    rd_kafka_queue_destroy(question->queue);
-}
 
 /* --- finding --- */
 
@@ -69,9 +29,9 @@ static bool is_unknown_there(rd_kafka_resp_err_t code)
 }
 
 /* What a topic is; the answer comes. */
-static void ask_what(struct kafka_client *client, const char *name, struct question *question)
+static void ask_what(struct kafka_client *client, const char *name, struct kafka_question *question)
 {
-    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, question);
+    kafka_ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, question);
     rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
     rd_kafka_DescribeTopics(client->rk, topics, question->options, question->queue);
     rd_kafka_TopicCollection_destroy(topics);
@@ -83,13 +43,13 @@ static rd_kafka_resp_err_t describe(struct kafka_client *client, const char *nam
                                                                void *context),
                                     void *context)
 {
-    struct question question;
+    struct kafka_question question;
     ask_what(client, name, &question);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
+    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = use(question.answer, context);
     }
-    end_question(&question);
+    kafka_question_end(&question);
     return code;
 }
 
@@ -152,7 +112,7 @@ enum status kafka_topic_find(struct kafka_client *client, const char *name,
 struct kafka_topic_watch {
     struct kafka_client *client;
     char *name;
-    struct question question; /* queue NULL: none is open */
+    struct kafka_question question; /* queue NULL: none is open */
     int64_t next_us;
 };
 
@@ -171,7 +131,7 @@ void kafka_topic_watch_free(struct kafka_topic_watch *watch)
         return;
     }
     if (watch->question.queue != NULL) {
-        end_question(&watch->question);
+        kafka_question_end(&watch->question);
     }
     memory_free(watch->name);
     memory_free(watch);
@@ -179,7 +139,7 @@ void kafka_topic_watch_free(struct kafka_topic_watch *watch)
 
 bool kafka_topic_watch_look(struct kafka_topic_watch *watch, struct kafka_topic *out)
 {
-    struct question *question = &watch->question;
+    struct kafka_question *question = &watch->question;
     if (question->queue == NULL) {
         if (clock_monotonic_us() >= watch->next_us) {
             ask_what(watch->client, watch->name, question);
@@ -193,8 +153,8 @@ bool kafka_topic_watch_look(struct kafka_topic_watch *watch, struct kafka_topic 
     const bool is_told =
         rd_kafka_event_error(question->answer) == RD_KAFKA_RESP_ERR_NO_ERROR &&
         take_description(question->answer, out) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    end_question(question);
-    *question = (struct question){0};
+    kafka_question_end(question);
+    *question = (struct kafka_question){0};
     watch->next_us = clock_monotonic_us() + WATCH_US;
     return is_told;
 }
@@ -284,7 +244,7 @@ static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
                                   uint32_t partitions, uint32_t replication,
                                   const char *const *settings, char *reason, size_t reason_size)
 {
-    struct question question;
+    struct kafka_question question;
     rd_kafka_NewTopic_t *topic =
         rd_kafka_NewTopic_new(name, partitions == 0 ? -1 : (int)partitions,
                               replication == 0 ? -1 : (int)replication, reason, reason_size);
@@ -294,9 +254,9 @@ static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
     for (; settings != NULL && *settings != NULL; settings += 2) {
         (void)rd_kafka_NewTopic_set_config(topic, settings[0], settings[1]);
     }
-    ask(client, RD_KAFKA_ADMIN_OP_CREATETOPICS, &question);
+    kafka_ask(client, RD_KAFKA_ADMIN_OP_CREATETOPICS, &question);
     rd_kafka_CreateTopics(client->rk, &topic, 1, question.options, question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
+    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         size_t count = 0;
         const rd_kafka_topic_result_t **results = rd_kafka_CreateTopics_result_topics(
@@ -305,7 +265,7 @@ static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
         code = rd_kafka_topic_result_error(results[0]);
         (void)snprintf(reason, reason_size, "%s", text == NULL ? "" : text);
     }
-    end_question(&question);
+    kafka_question_end(&question);
     rd_kafka_NewTopic_destroy(topic);
     return code;
 }
@@ -328,7 +288,7 @@ enum status kafka_topic_make(struct kafka_client *client, const char *name, uint
     bool found = false;
     enum status status = kafka_topic_find(client, name, &topic, &found, err);
     while (status == STATUS_OK && !found && clock_monotonic_us() < end_us) {
-        clock_sleep_us(APPEAR_STEP_US);
+        clock_sleep_us(KAFKA_ASK_AGAIN_US);
         status = kafka_topic_find(client, name, &topic, &found, err);
     }
     if (status == STATUS_OK && !found) {
@@ -341,7 +301,7 @@ enum status kafka_topic_make(struct kafka_client *client, const char *name, uint
 enum status kafka_topic_change(struct kafka_client *client, const char *name,
                                const char *const *settings, struct error *err)
 {
-    struct question question;
+    struct kafka_question question;
     char doing[320];
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
@@ -350,9 +310,9 @@ enum status kafka_topic_change(struct kafka_client *client, const char *name,
             resource, settings[0], RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, settings[1]);
         check(refused == NULL);
     }
-    ask(client, RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, &question);
+    kafka_ask(client, RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, &question);
     rd_kafka_IncrementalAlterConfigs(client->rk, &resource, 1, question.options, question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
+    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         size_t count = 0;
         const rd_kafka_ConfigResource_t **results =
@@ -360,13 +320,46 @@ enum status kafka_topic_change(struct kafka_client *client, const char *name,
                 rd_kafka_event_IncrementalAlterConfigs_result(question.answer), &count);
         code = rd_kafka_ConfigResource_error(results[0]);
     }
-    end_question(&question);
+    kafka_question_end(&question);
     rd_kafka_ConfigResource_destroy(resource);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return STATUS_OK;
     }
     (void)snprintf(doing, sizeof doing, "change what topic '%s' keeps", name);
     return kafka_error(client, code, doing, err);
+}
+
+enum status kafka_topic_delete(struct kafka_client *client, const char *name, struct error *err)
+{
+    struct kafka_question question;
+    struct kafka_topic topic;
+    char doing[320];
+    rd_kafka_DeleteTopic_t *request = rd_kafka_DeleteTopic_new(name);
+    kafka_ask(client, RD_KAFKA_ADMIN_OP_DELETETOPICS, &question);
+    rd_kafka_DeleteTopics(client->rk, &request, 1, question.options, question.queue);
+    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        size_t count = 0;
+        const rd_kafka_topic_result_t **results = rd_kafka_DeleteTopics_result_topics(
+            rd_kafka_event_DeleteTopics_result(question.answer), &count);
+        code = rd_kafka_topic_result_error(results[0]);
+    }
+    kafka_question_end(&question);
+    rd_kafka_DeleteTopic_destroy(request);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !is_unknown(code)) {
+        (void)snprintf(doing, sizeof doing, "delete topic '%s'", name);
+        return kafka_error(client, code, doing, err);
+    }
+    const int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
+    bool found = true;
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && found && clock_monotonic_us() < end_us) {
+        status = kafka_topic_find(client, name, &topic, &found, err);
+        if (found) {
+            clock_sleep_us(KAFKA_ASK_AGAIN_US);
+        }
+    }
+    return status;
 }
 
 /* --- settings --- */
@@ -376,14 +369,14 @@ enum status kafka_topic_settings(struct kafka_client *client, const char *name,
                                                const char *text),
                                  void *context, struct error *err)
 {
-    struct question question;
+    struct kafka_question question;
     char doing[320];
     size_t count = 0;
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name);
-    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, &question);
+    kafka_ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, &question);
     rd_kafka_DescribeConfigs(client->rk, &resource, 1, question.options, question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
+    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         const rd_kafka_ConfigResource_t **results = rd_kafka_DescribeConfigs_result_resources(
             rd_kafka_event_DescribeConfigs_result(question.answer), &count);
@@ -397,7 +390,7 @@ enum status kafka_topic_settings(struct kafka_client *client, const char *name,
             }
         }
     }
-    end_question(&question);
+    kafka_question_end(&question);
     rd_kafka_ConfigResource_destroy(resource);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return STATUS_OK;
@@ -406,48 +399,50 @@ enum status kafka_topic_settings(struct kafka_client *client, const char *name,
     return kafka_error(client, code, doing, err);
 }
 
-struct one_setting {
-    const char *setting;
-    char *out_text;
-    size_t size;
-    bool is_found;
+struct found_rules {
+    struct kafka_topic_rules rules;
+    bool is_broker_time;
 };
 
-static void take_setting(void *context, const char *setting, const char *text)
+static void lower(int64_t *limit_ms, const char *text)
 {
-    struct one_setting *one = context;
-    if (strcmp(setting, one->setting) == 0) {
-        (void)snprintf(one->out_text, one->size, "%s", text);
-        one->is_found = true;
-    }
-}
-
-bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
-                         char *out_text, size_t size)
-{
-    struct one_setting one = {.setting = setting, .out_text = out_text, .size = size};
-    struct error ignored = {0};
-    enum status status = kafka_topic_settings(client, name, take_setting, &one, &ignored);
-    return status == STATUS_OK && one.is_found;
+    const int64_t found_ms = strtoll(text, NULL, 10);
+    *limit_ms = found_ms >= 0 && found_ms < *limit_ms ? found_ms : *limit_ms;
 }
 
 static void take_rule(void *context, const char *setting, const char *text)
 {
-    struct kafka_topic_rules *rules = context;
+    struct found_rules *found = context;
+    struct kafka_topic_rules *rules = &found->rules;
     if (strcmp(setting, "max.message.bytes") == 0) {
         int64_t limit = strtoll(text, NULL, 10);
         rules->record_limit = limit > 0 ? limit : DEFAULT_RECORD_LIMIT;
     } else if (strcmp(setting, "cleanup.policy") == 0) {
         rules->is_compacted = strstr(text, "compact") != NULL;
+    } else if (strcmp(setting, "message.timestamp.type") == 0) {
+        found->is_broker_time = strcmp(text, "LogAppendTime") == 0;
+    } else if (strcmp(setting, "message.timestamp.before.max.ms") == 0) {
+        lower(&rules->before_ms, text);
+    } else if (strcmp(setting, "message.timestamp.after.max.ms") == 0) {
+        lower(&rules->after_ms, text);
+    } else if (strcmp(setting, "message.timestamp.difference.max.ms") == 0) {
+        /* of brokers before 3.6; later ones take the stricter of the two */
+        lower(&rules->before_ms, text);
+        lower(&rules->after_ms, text);
     }
 }
 
 struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const char *name)
 {
-    struct kafka_topic_rules rules = {.record_limit = DEFAULT_RECORD_LIMIT};
+    struct found_rules found = {.rules = {.record_limit = DEFAULT_RECORD_LIMIT,
+                                          .before_ms = INT64_MAX,
+                                          .after_ms = INT64_MAX}};
     struct error ignored = {0};
-    (void)!kafka_topic_settings(client, name, take_rule, &rules, &ignored);
-    return rules;
+    (void)!kafka_topic_settings(client, name, take_rule, &found, &ignored);
+    if (found.is_broker_time) {
+        found.rules.before_ms = found.rules.after_ms = INT64_MAX;
+    }
+    return found.rules;
 }
 
 /* --- offsets --- */
@@ -484,7 +479,7 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
         if (!is_unknown_there(code) || clock_monotonic_us() >= end_us || stop_requested()) {
             break;
         }
-        clock_sleep_us(APPEAR_STEP_US);
+        clock_sleep_us(KAFKA_ASK_AGAIN_US);
     }
     rd_kafka_poll(client->rk, 0);
     return not_bounded(client, topic, partition, code, err);
@@ -493,17 +488,17 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
 enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
                                  uint32_t partition, int64_t *out, struct error *err)
 {
-    struct question question;
+    struct kafka_question question;
     char doing[320];
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition)->offset =
         RD_KAFKA_OFFSET_SPEC_LATEST;
-    ask(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &question);
+    kafka_ask(client, RD_KAFKA_ADMIN_OP_LISTOFFSETS, &question);
     rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_isolation_level(
         question.options, RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED);
     check(refused == NULL);
     rd_kafka_ListOffsets(client->rk, list, question.options, question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
+    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         size_t count = 0;
         const rd_kafka_ListOffsetsResultInfo_t **results = rd_kafka_ListOffsets_result_infos(
@@ -517,7 +512,7 @@ enum status kafka_high_watermark(struct kafka_client *client, const char *topic,
                    ? RD_KAFKA_RESP_ERR__TIMED_OUT
                    : code;
     }
-    end_question(&question);
+    kafka_question_end(&question);
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return STATUS_OK;
@@ -546,7 +541,7 @@ enum status kafka_await_committed(struct kafka_client *client, const char *topic
                              "again",
                              topic, partition);
         }
-        clock_sleep_us(APPEAR_STEP_US);
+        clock_sleep_us(KAFKA_ASK_AGAIN_US);
     }
     return status;
 }
@@ -571,126 +566,5 @@ enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint
     rd_kafka_poll(client->rk, 0);
     (void)snprintf(doing, sizeof doing, "ask which record of '%s' [%u] was there at a time", topic,
                    partition);
-    return kafka_error(client, code, doing, err);
-}
-
-/* The group's coordinator is another one, or has just begun to be it. */
-static bool is_settling(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
-           code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
-           code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
-}
-
-/* By the consumer's own request, which waits until the offset is stable. The admin client's one for
- * it (ListConsumerGroupOffsets) ends the process when the coordinator's connection breaks just then
- * (librdkafka's pull request 5397). */
-enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
-                               uint32_t partition, int64_t *out_offset, struct buffer *metadata,
-                               bool *out_found, struct error *err)
-{
-    char doing[320];
-    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *entry =
-        rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
-    rd_kafka_resp_err_t code;
-    for (;;) {
-        code = rd_kafka_committed(client->rk, list, GROUP_STEP_MS);
-        code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? entry->err : code;
-        rd_kafka_poll(client->rk, 0);
-        if (!is_settling(code) || clock_monotonic_us() >= end_us || stop_requested()) {
-            break;
-        }
-        clock_sleep_us(code == RD_KAFKA_RESP_ERR__TIMED_OUT ? 0 : APPEAR_STEP_US);
-    }
-    *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
-    *out_offset = entry->offset;
-    if (*out_found && metadata != NULL && entry->metadata != NULL) {
-        buffer_append(metadata, entry->metadata, entry->metadata_size);
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
-        return STATUS_OK;
-    }
-    (void)snprintf(doing, sizeof doing, "ask how far group '%s' has come", group);
-    return kafka_error(client, code, doing, err);
-}
-
-/* By the consumer's own request too: the admin client's one for it (AlterConsumerGroupOffsets) finds
- * the coordinator in the same way that ends the process. */
-enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
-                             const int64_t *offsets, uint32_t count, struct error *err)
-{
-    char doing[320];
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client->rk);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (uint32_t p = 0; p < count; p++) {
-        rd_kafka_topic_partition_list_add(list, topic, (int32_t)p)->offset = offsets[p];
-    }
-    rd_kafka_resp_err_t code = rd_kafka_commit_queue(client->rk, list, queue, NULL, NULL);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_event_t *answer = rd_kafka_queue_poll(queue, KAFKA_TIMEOUT_MS);
-        rd_kafka_poll(client->rk, 0);
-        code = answer == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd_kafka_event_error(answer);
-        if (answer != NULL) {
-            rd_kafka_event_destroy(answer);
-        }
-    }
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_queue_destroy(queue);
-    (void)snprintf(doing, sizeof doing, "note how far group '%s' has come", group);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : kafka_error(client, code, doing, err);
-}
-
-void kafka_group_follow(struct kafka_client *client, const char *topic, const int64_t *offsets,
-                        uint32_t count)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
-    for (uint32_t p = 0; p < count; p++) {
-        rd_kafka_topic_partition_list_add(list, topic, (int32_t)p)->offset = offsets[p];
-    }
-    /* What goes wrong is told by the next note that is waited for. */
-    (void)rd_kafka_commit(client->rk, list, 1);
-    rd_kafka_topic_partition_list_destroy(list);
-    rd_kafka_poll(client->rk, 0);
-}
-
-static rd_kafka_resp_err_t describe_group(struct kafka_client *client, const char *group,
-                                          uint32_t *out)
-{
-    struct question question;
-    ask(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, &question);
-    rd_kafka_DescribeConsumerGroups(client->rk, &group, 1, question.options, question.queue);
-    rd_kafka_resp_err_t code = answer_of(client, &question);
-    *out = 0;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        size_t count = 0;
-        const rd_kafka_ConsumerGroupDescription_t **groups =
-            rd_kafka_DescribeConsumerGroups_result_groups(
-                rd_kafka_event_DescribeConsumerGroups_result(question.answer), &count);
-        code = rd_kafka_error_code(rd_kafka_ConsumerGroupDescription_error(groups[0]));
-        *out = (uint32_t)rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
-    }
-    end_question(&question);
-    return code;
-}
-
-enum status kafka_group_members(struct kafka_client *client, const char *group, uint32_t *out,
-                                struct error *err)
-{
-    char doing[320];
-    const int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-    rd_kafka_resp_err_t code = describe_group(client, group, out);
-    /* Its coordinator has just begun to be it. */
-    while (code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS &&
-           clock_monotonic_us() < end_us) {
-        clock_sleep_us(APPEAR_STEP_US);
-        code = describe_group(client, group, out);
-    }
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
-        return STATUS_OK;
-    }
-    (void)snprintf(doing, sizeof doing, "ask who is in group '%s'", group);
     return kafka_error(client, code, doing, err);
 }

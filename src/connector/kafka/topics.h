@@ -51,15 +51,18 @@ enum status kafka_topic_settings(struct kafka_client *client, const char *name,
                                  void (*visit)(void *context, const char *setting,
                                                const char *text),
                                  void *context, struct error *err) WEIR_MUST_USE;
-/* One setting of a topic, and whether the brokers tell it. `out_text` is a copy, at most `size`. */
-bool kafka_topic_setting(struct kafka_client *client, const char *name, const char *setting,
-                         char *out_text, size_t size);
 /* What a topic takes and keeps of rows; the brokers' defaults where they do not tell. */
 struct kafka_topic_rules {
     int64_t record_limit; /* max.message.bytes */
     bool is_compacted;    /* cleanup.policy */
+    /* How far a record's timestamp may lie before and behind the broker's clock; INT64_MAX: no limit, as
+     * where the broker sets it (message.timestamp.type, .before.max.ms, .after.max.ms). */
+    int64_t before_ms, after_ms;
 };
 struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const char *name);
+/* It is gone when this returns. */
+enum status kafka_topic_delete(struct kafka_client *client, const char *name,
+                               struct error *err) WEIR_MUST_USE;
 /* Of the records that can be read: the first that is there, and the end of what is committed. */
 enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_t partition,
                          int64_t *out_first, int64_t *out_end, struct error *err) WEIR_MUST_USE;
@@ -76,20 +79,5 @@ enum status kafka_await_committed(struct kafka_client *client, const char *topic
 enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint32_t partition,
                             int64_t time_ms, int64_t *out_offset, bool *out_found,
                             struct error *err) WEIR_MUST_USE;
-/* How far the client's own group has come, by its commits; `metadata` gets what stands beside the
- * offset, and may be NULL. RETRY while a transaction that commits it is being ended. */
-enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
-                               uint32_t partition, int64_t *out_offset, struct buffer *metadata,
-                               bool *out_found, struct error *err) WEIR_MUST_USE;
-/* A group that is not there has none. */
-enum status kafka_group_members(struct kafka_client *client, const char *group, uint32_t *out,
-                                struct error *err) WEIR_MUST_USE;
-/* Of the client's own group, which must have no members. */
-enum status kafka_group_note(struct kafka_client *client, const char *group, const char *topic,
-                             const int64_t *offsets, uint32_t count, struct error *err)
-    WEIR_MUST_USE;
-/* The same of a client of that group, without waiting; whether it came to that nobody says. */
-void kafka_group_follow(struct kafka_client *client, const char *topic, const int64_t *offsets,
-                        uint32_t count);
 
 #endif

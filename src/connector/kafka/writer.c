@@ -90,11 +90,11 @@ static enum status append(struct writer *writer, const struct writer_record *rec
                                           .header_count = record->header_count,
                                           .timestamp_us = record->timestamp_us};
     const int64_t size = kafka_message_size(&message);
-    if (w->sink.record_limit > 0 && size > w->sink.record_limit) {
+    if (w->sink.rules.record_limit > 0 && size > w->sink.rules.record_limit) {
         return error_set(err, STATUS_CONFIG, "topic.too_large",
                          "a record of about %lld bytes is too large for topic '%s', which takes "
                          "%lld (max.message.bytes)",
-                         (long long)size, writer->topic, (long long)w->sink.record_limit);
+                         (long long)size, writer->topic, (long long)w->sink.rules.record_limit);
     }
     uint32_t partition = record->partition >= 0 ? (uint32_t)record->partition
                          : bytes_is_none(record->key)
@@ -247,13 +247,13 @@ static enum status find_topic(struct kafka_writer *w, const struct topic_wish *w
             error_set(err, STATUS_CONFIG, "topic.missing", "the brokers have no topic '%s'", name);
     }
     if (status == STATUS_OK) {
-        w->sink.record_limit = kafka_topic_rules(w->system.client, name).record_limit;
+        w->sink.rules = kafka_topic_rules(w->system.client, name);
         w->sink.partitions = w->topic.partition_count;
     }
     w->writer.topic = name;
     w->writer.topic_id = w->topic.id;
     w->writer.partitions = w->topic.partition_count;
-    w->writer.most_bytes = w->sink.record_limit;
+    w->writer.most_bytes = w->sink.rules.record_limit;
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "base/time.h"
 #include "connector/sqlite/sqlite.h"
 #include "connector/sqlite/system.h"
+#include "connector/sqlite/topic_users.h"
 #include "connector/topics.h"
 
 #define PARTITIONS_OTHERWISE 3
@@ -179,6 +180,12 @@ static enum status groups(struct topics *topics, const char *name, topic_group_v
     return status;
 }
 
+static enum status users(struct topics *topics, const char *name, topic_user_visitor *visit,
+                         void *context, struct error *err)
+{
+    return topic_users_each(self(topics)->log, name, visit, context, err);
+}
+
 /* --- making and changing --- */
 
 /* Topic and limits in one transaction: there is none without the limits that it was to have. */
@@ -248,6 +255,11 @@ static enum status keep(struct topics *topics, const char *name, int64_t age_us,
     return status == STATUS_OK ? locallog_retention_write(s->log, &s->topic, &kept, err) : status;
 }
 
+static enum status remove_topic(struct topics *topics, const char *name, struct error *err)
+{
+    return locallog_topic_delete(self(topics)->log, name, err);
+}
+
 const struct topics_ops local_topics_ops = {
     .open = open_topics,
     .close = close_topics,
@@ -255,6 +267,8 @@ const struct topics_ops local_topics_ops = {
     .find = find,
     .partitions = partitions,
     .groups = groups,
+    .users = users,
     .make = make,
     .keep = keep,
+    .remove = remove_topic,
 };

@@ -30,9 +30,7 @@ static enum status has_tables(struct locallog *log, bool *out, struct error *err
     return status;
 }
 
-enum status topic_users_each(struct locallog *log, const char *topic,
-                             enum status (*user)(void *context, const char *pipeline,
-                                                 struct error *err),
+enum status topic_users_each(struct locallog *log, const char *topic, topic_user_visitor *user,
                              void *context, struct error *err)
 {
     static const char doing[] = "look for pipelines in";
