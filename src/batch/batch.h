@@ -173,11 +173,13 @@ struct batch {
     uint32_t set_count;
     uint64_t *routes;      /* VALID rows: a bit per sink of the plan; 0 for all others */
     struct bytes *outputs; /* VALID rows: what goes out; the record's own where unchanged */
-    /* Of the record's key and value per row, once somebody has counted the inputs: most go out as
+    /* Of the record's key and value per row, once batch_hash_records() was called: most go out as
      * they came, and their hashes are asked for again. */
     struct hash128 *key_hashes;
     struct hash128 *value_hashes;
+    struct hash128 records_sum; /* of record_hash() over the rows */
     bool has_hashes;
+    bool is_decoded; /* the columns are filled */
 
     struct violation *violations;
     uint32_t violation_count, violation_capacity;
@@ -203,6 +205,9 @@ struct hash128 record_hash(const struct hash_secret *secret, const struct record
 struct hash128 slice_hash(const struct hash_secret *secret, struct bytes slice);
 struct hash128 record_hash_of(const struct hash_secret *secret, int64_t offset,
                               struct hash128 key_hash, struct hash128 value_hash);
+
+/* Fills key_hashes, value_hashes and records_sum, unless they are there. */
+void batch_hash_records(struct batch *batch, const struct hash_secret *secret);
 
 /* The next record, to be filled by the source; NULL when the batch is full. Slices that do not
  * outlive the batch are copied into batch->arena by the source. */

@@ -63,3 +63,21 @@ bool record_key_value(struct bytes key, enum column_type type, struct value *out
     *out = (struct value){.type = VALUE_TEXT, .text = key};
     return type == COLUMN_TEXT && bytes_is_utf8(key);
 }
+
+void batch_hash_records(struct batch *batch, const struct hash_secret *secret)
+{
+    if (batch->has_hashes) {
+        return;
+    }
+    struct hash128 sum = {0, 0};
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        const struct record *record = &batch->records[row];
+        struct hash128 key_hash = slice_hash(secret, record->key);
+        struct hash128 value_hash = slice_hash(secret, record->value);
+        batch->key_hashes[row] = key_hash;
+        batch->value_hashes[row] = value_hash;
+        sum = hash_add(sum, record_hash_of(secret, record->offset, key_hash, value_hash));
+    }
+    batch->records_sum = sum;
+    batch->has_hashes = true;
+}

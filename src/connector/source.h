@@ -7,7 +7,9 @@
  * of a topic, or a file. The list is fixed while the source is open. Reading appends to a batch;
  * memory that must outlive the call goes into the batch's arena.
  *
- * Threads: all calls of one source from one thread (the worker that owns it).
+ * Threads: one call of a source at a time. All from one thread (the worker that owns it), but for
+ * read() of a source that has `ahead_rows`: that moves between two threads, and what it read ahead may be
+ * dropped and read again behind seek().
  */
 #ifndef WEIR_CONNECTOR_SOURCE_H
 #define WEIR_CONNECTOR_SOURCE_H
@@ -62,6 +64,8 @@ struct source_ops {
     const char *kind;
     const struct grammar_field *grammar; /* of the map behind that key */
     bool can_replay;                     /* records can be read again: needed for exactly_once */
+    /* Where a batch has so many rows, the next one is read ahead on another thread; 0: never */
+    uint32_t ahead_rows;
     bool is_remote;                      /* on another machine, so it can be away for a while */
     bool has_keys;                       /* records can have keys */
     /* what its records' timestamps are; PRODUCER where some may be, each record says */

@@ -14,6 +14,8 @@ enum {
      * that does not grow has less to sync. */
     JOURNAL_KEEP_BYTES = 64 * 1024 * 1024,
     CACHE_KIB = 4 * 1024,
+    /* Who only reads goes on from row to row, and comes back to inner pages alone. */
+    READER_CACHE_KIB = 512,
 };
 
 /* Versions before these can lose a committed transaction when a write-ahead log is reset. */
@@ -187,7 +189,8 @@ static enum status database_configure(struct locallog *log, struct error *err)
     snprintf(sql, sizeof sql,
              "PRAGMA synchronous = %s; PRAGMA cache_size = -%d; PRAGMA journal_size_limit = %d;"
              "PRAGMA query_only = %d",
-             BROKEN("no-fsync") ? "OFF" : "FULL", CACHE_KIB, JOURNAL_KEEP_BYTES,
+             BROKEN("no-fsync") ? "OFF" : "FULL",
+             mode_writes(log->mode) ? CACHE_KIB : READER_CACHE_KIB, JOURNAL_KEEP_BYTES,
              !mode_writes(log->mode));
     int result = sqlite3_exec(log->db, sql, NULL, NULL, NULL);
     if ((result & 0xFF) == SQLITE_NOTADB) {

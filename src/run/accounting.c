@@ -56,23 +56,15 @@ static void count_tombstones(const struct plan *plan, const struct batch *batch,
 void accounting_count(const struct plan *plan, const struct stage_runner *runner,
                       struct batch *batch, struct ledger *ledger)
 {
-    const struct hash_secret *secret = stage_runner_secret(runner);
-    struct hash128 sum = {0, 0};
     uint64_t bytes = 0;
+    batch_hash_records(batch, stage_runner_secret(runner));
     for (uint32_t row = 0; row < batch->row_count; row++) {
-        const struct record *record = &batch->records[row];
-        struct hash128 key_hash = slice_hash(secret, record->key);
-        struct hash128 value_hash = slice_hash(secret, record->value);
-        batch->key_hashes[row] = key_hash;
-        batch->value_hashes[row] = value_hash;
-        sum = hash_add(sum, record_hash_of(secret, record->offset, key_hash, value_hash));
-        bytes += record->key.size + record->value.size;
+        bytes += batch->records[row].key.size + batch->records[row].value.size;
         ledger->verdicts[batch->verdicts[row]]++;
     }
-    batch->has_hashes = true;
     ledger->in += batch->row_count;
     ledger->in_bytes += bytes;
-    ledger->in_sum = hash_add(ledger->in_sum, sum);
+    ledger->in_sum = hash_add(ledger->in_sum, batch->records_sum);
     ledger->replayed += batch->replay_count;
     for (uint32_t i = 0; i < batch->repair_count; i++) {
         ledger->repairs[batch->repairs[i].kind]++;

@@ -12,6 +12,7 @@
 #include "run/accounting.h"
 #include "run/committer.h"
 #include "run/group_note.h"
+#include "run/intake.h"
 #include "run/patience.h"
 #include "run/pipeline.h"
 #include "run/snapshots.h"
@@ -23,7 +24,8 @@
 struct worker {
     struct pipeline *pipeline;
     struct stage_runner *runner;
-    struct batch *batch;
+    struct intake *intake;
+    struct batch *batch;        /* the intake's */
     struct ledger counted;      /* of the batch */
     uint64_t records;
     int64_t expected;           /* records to come, −1 unknown */
@@ -36,9 +38,15 @@ struct worker {
 
 /* --- one batch --- */
 
-static int64_t cut_offset(const struct pipeline *pipeline, uint32_t p)
+/* Nothing new is begun; systems that are behind others are still brought to the same place. */
+static bool is_ending(const struct pipeline *pipeline)
 {
-    int64_t at = pipeline->partitions[p].state->next_offset;
+    return stop_requested() || pipeline->options->align_only;
+}
+
+/* Where a batch that begins at `at` ends at the latest. */
+static int64_t cut_offset(const struct pipeline *pipeline, uint32_t p, int64_t at)
+{
     int64_t cut = accounting_segment_end(at);
     if (pipeline->options->until_end && pipeline->partitions[p].end_offset < cut) {
         cut = pipeline->partitions[p].end_offset;
@@ -107,21 +115,53 @@ static void hand_over(struct worker *worker, uint32_t s)
     committer_extend(committer, p, partition->state->next_offset);
 }
 
-/* Reads, judges and hands over one batch. *out_rows 0: nothing there now. */
-static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_rows,
-                              struct error *err)
+static struct intake_span span_at(const struct pipeline *pipeline, uint32_t p, int64_t offset)
+{
+    return (struct intake_span){
+        .partition = p, .offset = offset, .limit_offset = cut_offset(pipeline, p, offset)};
+}
+
+/* --- the batch after it --- */
+
+static bool is_at_end(const struct pipeline *pipeline, uint32_t p, int64_t offset)
+{
+    return pipeline->options->until_end && offset >= pipeline->partitions[p].end_offset;
+}
+
+/* Begins to read what take_round() will come to next, where so much comes that it pays. */
+static void read_ahead(const struct worker *worker)
+{
+    const struct pipeline *pipeline = worker->pipeline;
+    const struct batch *batch = worker->batch;
+    const uint32_t ahead_rows = pipeline->source->ops->ahead_rows;
+    if (batch->row_count < ahead_rows || ahead_rows == 0 || is_ending(pipeline)) {
+        return;
+    }
+    for (uint32_t i = 1; i <= pipeline->partition_count; i++) {
+        uint32_t p = (batch->partition + i) % pipeline->partition_count;
+        if (!pipeline->partitions[p].is_mine) {
+            continue; /* and has no state */
+        }
+        int64_t offset = p == batch->partition ? batch->records[batch->row_count - 1].next_offset
+                                               : pipeline->partitions[p].state->next_offset;
+        if (!is_at_end(pipeline, p, offset)) {
+            const struct intake_span span = span_at(pipeline, p, offset);
+            intake_begin(worker->intake, &span);
+            return;
+        }
+    }
+}
+
+/* --- a batch as a whole --- */
+
+/* Judges the batch, and hands it over to all systems that do not have it yet. */
+static enum status judge(struct worker *worker, struct error *err)
 {
     struct pipeline *pipeline = worker->pipeline;
-    struct stage_state *state = pipeline->partitions[p].state;
     struct batch *batch = worker->batch;
-    batch_reset(batch, p, 0);
-    enum status status = pipeline->source->ops->read(pipeline->source, p, batch,
-                                                     cut_offset(pipeline, p), err);
-    *out_rows = batch->row_count;
-    if (status != STATUS_OK || batch->row_count == 0) {
-        return status;
-    }
-    status = stage_run(worker->runner, state, batch, STAGE_FULL, err);
+    uint32_t p = batch->partition;
+    enum status status = stage_run(worker->runner, pipeline->partitions[p].state, batch,
+                                   STAGE_FULL, err);
     if (status != STATUS_OK) {
         return status;
     }
@@ -133,8 +173,30 @@ static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_r
             hand_over(worker, s);
         }
     }
-    worker->records += batch->row_count;
-    telemetry_read(pipeline->telemetry, p, batch->row_count);
+    return STATUS_OK;
+}
+
+/* Takes, judges and hands over one batch. *out_rows 0: nothing there now. */
+static enum status take_batch(struct worker *worker, uint32_t p, uint32_t *out_rows,
+                              struct error *err)
+{
+    struct pipeline *pipeline = worker->pipeline;
+    const struct intake_span span =
+        span_at(pipeline, p, pipeline->partitions[p].state->next_offset);
+    *out_rows = 0;
+    enum status status = intake_take(worker->intake, &span, &worker->batch, err);
+    if (status != STATUS_OK || worker->batch->row_count == 0) {
+        return status;
+    }
+    read_ahead(worker);
+    status = judge(worker, err);
+    intake_end(worker->intake);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_rows = worker->batch->row_count;
+    worker->records += *out_rows;
+    telemetry_read(pipeline->telemetry, p, *out_rows);
     return STATUS_OK;
 }
 
@@ -325,12 +387,6 @@ static int64_t count_expected(const struct pipeline *pipeline)
     return expected;
 }
 
-/* Nothing new is begun; systems that are behind others are still brought to the same place. */
-static bool is_ending(const struct pipeline *pipeline)
-{
-    return stop_requested() || pipeline->options->align_only;
-}
-
 /* Whether all systems have come to the same place in a partition. */
 static bool is_partition_aligned(const struct pipeline *pipeline, uint32_t p)
 {
@@ -361,8 +417,7 @@ static enum status take_round(struct worker *worker, uint64_t *out_rows, struct 
     for (uint32_t p = 0; p < pipeline->partition_count; p++) {
         if (!pipeline->partitions[p].is_mine ||
             (is_ending(pipeline) && is_partition_aligned(pipeline, p)) ||
-            (pipeline->options->until_end &&
-             pipeline->partitions[p].state->next_offset >= pipeline->partitions[p].end_offset)) {
+            is_at_end(pipeline, p, pipeline->partitions[p].state->next_offset)) {
             continue;
         }
         uint32_t rows = 0;
@@ -477,7 +532,7 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
     if (status != STATUS_OK) {
         return status;
     }
-    worker.batch = stage_runner_batch(worker.runner);
+    worker.intake = intake_new(pipeline->source, worker.runner);
     worker.dlq_system = dlq_system(pipeline->plan);
     worker.expected = count_expected(pipeline);
     worker.snapshots = snapshots_new(pipeline);
@@ -502,7 +557,7 @@ enum status worker_run(struct pipeline *pipeline, uint64_t *out_records, struct 
     tell_progress(&worker, true);
     *out_records += worker.records;
     ledger_fini(&worker.counted);
-    batch_free(worker.batch);
+    intake_free(worker.intake);
     stage_runner_free(worker.runner);
     return status;
 }

@@ -49,6 +49,7 @@ void stage_runner_free(struct stage_runner *runner)
     }
     sql_program_free(runner->program);
     decoder_free(runner->decoder);
+    decoder_free(runner->decoder_ahead);
     schema_checker_free(runner->checker);
     memory_free(runner->late);
     memory_free(runner->has_violation);
@@ -96,6 +97,24 @@ const struct stage_info *stage_list(uint32_t index)
     return index < sizeof stages / sizeof stages[0] ? &stages[index] : NULL;
 }
 
+/* `decoder` is one of the runner's. */
+static void decode(const struct stage_runner *runner, struct decoder *decoder, struct batch *batch)
+{
+    stage_read_replay_headers(batch);
+    stage_tombstones(runner, batch);
+    decoder->ops->decode(decoder, batch);
+    batch->is_decoded = true;
+}
+
+void stage_prepare(struct stage_runner *runner, struct batch *batch)
+{
+    if (runner->decoder_ahead == NULL) {
+        runner->decoder_ahead = decoder_new(runner->plan->layout, &runner->plan->decoder);
+    }
+    decode(runner, runner->decoder_ahead, batch);
+    batch_hash_records(batch, &runner->secret);
+}
+
 enum status stage_run(struct stage_runner *runner, struct stage_state *state, struct batch *batch,
                       enum stage_mode mode, struct error *err)
 {
@@ -103,9 +122,9 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
         return STATUS_OK;
     }
     check(batch->records[0].offset >= state->next_offset);
-    stage_read_replay_headers(batch);
-    stage_tombstones(runner, batch);
-    runner->decoder->ops->decode(runner->decoder, batch);
+    if (!batch->is_decoded) {
+        decode(runner, runner->decoder, batch);
+    }
     stage_null_values(runner, batch);
     stage_event_time(runner, state, batch);
     stage_coerce(runner, batch);

@@ -223,6 +223,11 @@ const struct hash_secret *stage_runner_secret(const struct stage_runner *runner)
 /* A batch for this plan's layout. */
 struct batch *stage_runner_batch(struct stage_runner *runner);
 
+/* What stage_run() does first, and asks no state: columns out of records, and hashes of the records.
+ * May be called on another thread, one at a time, while stage_run() judges another batch; a batch
+ * that it has not been called for is decoded by stage_run(). */
+void stage_prepare(struct stage_runner *runner, struct batch *batch);
+
 enum stage_mode {
     STAGE_FULL,   /* verdicts, state, routes and outputs */
     STAGE_SILENT, /* replay: verdicts and state, no outputs */

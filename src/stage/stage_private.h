@@ -8,6 +8,7 @@ struct stage_runner {
     const struct stage_plan *plan;
     struct hash_secret secret;
     struct decoder *decoder;
+    struct decoder *decoder_ahead; /* of stage_prepare(); NULL before it was called */
     struct schema_checker *checker;
     struct sql_program *program;   /* NULL without expressions */
     struct arena *arena;           /* of the program */
@@ -42,7 +43,7 @@ struct hash128 stage_key_hash(const struct stage_runner *runner, struct batch *b
 /* replay.c: reads the `weir.replay` headers into batch->replays. */
 void stage_read_replay_headers(struct batch *batch);
 /* tombstone.c: before the records are decoded, records without a value get their verdict. */
-void stage_tombstones(struct stage_runner *runner, struct batch *batch);
+void stage_tombstones(const struct stage_runner *runner, struct batch *batch);
 /* Violations of rows whose records' keys are not theirs. */
 void stage_check_keys(struct stage_runner *runner, struct batch *batch);
 /* event_time.c */

@@ -54,7 +54,7 @@ static void decide_tombstone(const struct stage_runner *runner, struct batch *ba
                  bytes_of_string(detail));
 }
 
-void stage_tombstones(struct stage_runner *runner, struct batch *batch)
+void stage_tombstones(const struct stage_runner *runner, struct batch *batch)
 {
     for (uint32_t row = 0; runner->plan->takes_tombstones && row < batch->row_count; row++) {
         if (bytes_is_none(batch->records[row].value)) {

@@ -110,6 +110,7 @@ static void source_wait(struct source *source, int64_t timeout_us)
 const struct source_ops world_source_ops = {
     .kind = "local",
     .can_replay = true,
+    .ahead_rows = 4,
     .has_keys = true,
     .timestamp_kind = TIMESTAMP_BROKER,
     .open = source_open,

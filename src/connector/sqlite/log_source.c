@@ -253,6 +253,7 @@ const struct source_ops local_source_ops = {
     .kind = "local",
     .grammar = log_source_fields,
     .can_replay = true,
+    .ahead_rows = 1024,
     .has_keys = true,
     .timestamp_kind = TIMESTAMP_BROKER,
     .can_inject = true,
