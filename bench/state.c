@@ -19,6 +19,7 @@
 enum {
     CACHED_KEYS = 10000,
     AHEAD = 16, /* as in stage/dedup.c */
+    SLOT_AHEAD = 6,
     SLOTS_PER_STEP = 64 * 1024, /* as in run/snapshots.c */
     KEYS_PER_BATCH = 8192,
     PARTITIONS = 3,
@@ -43,6 +44,7 @@ static enum status insert_keys(struct seen_store *store, uint64_t from, uint64_t
     enum status status = STATUS_OK;
     for (uint64_t i = from; i < from + count && status == STATUS_OK; i++) {
         seen_store_prefetch(store, key_of(i + AHEAD));
+        seen_store_prefetch_slot(store, key_of(i + SLOT_AHEAD));
         bool is_known;
         struct seen_entry known;
         status = seen_store_see(store, key_of(i), (struct seen_entry){0, (int64_t)i}, 0, &is_known,
@@ -58,7 +60,9 @@ static enum status find_keys(const struct seen_store *store, uint64_t key_count,
     for (uint64_t i = 0; i < count; i++) {
         /* A step without common divisors with the count: all keys, in no order of theirs. */
         seen_store_prefetch(store, key_of((i + AHEAD) * 7919 % key_count));
-        found += seen_store_find(store, key_of(i * 7919 % key_count), 0) != NULL;
+        seen_store_prefetch_slot(store, key_of((i + SLOT_AHEAD) * 7919 % key_count));
+        struct seen_entry entry;
+        found += seen_store_find(store, key_of(i * 7919 % key_count), 0, &entry);
     }
     return found == count ? STATUS_OK
                           : error_set(err, STATUS_FATAL, "bench.lost", "a key was not found");

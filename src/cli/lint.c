@@ -25,8 +25,8 @@ static void print_plan(const struct plan *plan)
            stage->check_count, stage->expression_count);
     print_duration("state reaches back", stage->horizon_us);
     if (stage->dedup_field_count > 0) {
-        printf("state size: 43 to 86 bytes a key within that time, half as much again while it "
-               "grows; at %.1f MiB weir stops and says so\n",
+        printf("state size: 27 to 36 bytes a key within that time; at %.1f MiB weir stops and says "
+               "so\n",
                (double)plan->state_memory_bytes / (1 << 20));
     }
     for (uint32_t i = 0; i < stage->sink_count; i++) {

@@ -42,7 +42,7 @@ static void *prepare(void *data, size_t old_bytes, size_t new_bytes)
     return data;
 }
 
-void *pages_alloc(size_t size_bytes)
+static void *map(size_t size_bytes)
 {
     check(size_bytes > 0);
     void *data =
@@ -50,7 +50,21 @@ void *pages_alloc(size_t size_bytes)
     if (data == MAP_FAILED) {
         memory_exhausted(size_bytes);
     }
-    return prepare(data, 0, size_bytes);
+    return data;
+}
+
+void *pages_alloc(size_t size_bytes)
+{
+    return prepare(map(size_bytes), 0, size_bytes);
+}
+
+void *pages_reserve(size_t size_bytes)
+{
+    void *data = map(size_bytes);
+#ifdef MADV_HUGEPAGE
+    advise(data, size_bytes, MADV_HUGEPAGE);
+#endif
+    return data;
 }
 
 void *pages_grow(void *data, size_t old_bytes, size_t new_bytes)

@@ -16,6 +16,9 @@
 /* Zeros, at the beginning of a page; all of it is there at once, not by a fault for each page when
  * it is first touched. `size_bytes` is not 0. Free with pages_free() and the same size. */
 void *pages_alloc(size_t size_bytes) __attribute__((malloc, returns_nonnull));
+/* Addresses for large pages, without memory: that comes with pages_populate(), or with the first touch.
+ * Zeros. Free with pages_free(). */
+void *pages_reserve(size_t size_bytes) __attribute__((malloc, returns_nonnull));
 /* The same content at what may be another address, and zeros behind it: `new_bytes` is more than
  * `old_bytes`, and what stood between the two was never written to. */
 void *pages_grow(void *data, size_t old_bytes, size_t new_bytes) __attribute__((returns_nonnull));

@@ -3,7 +3,7 @@
  *
  *   due ──▶ a copy of the partition's state begins, between two batches, at their boundary P
  *       ──▶ a little of it is written after each batch, and what a batch is about to change before
- *           it changes (state/keyed_table.h)
+ *           it changes (state/seen_table.h)
  *       ──▶ all is written and every system has committed P: the file becomes visible
  *       ──▶ the next partition
  *

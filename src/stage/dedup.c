@@ -17,7 +17,9 @@
 #include "base/time.h"
 #include "stage/stage_private.h"
 
+/* So many rows ahead of their turn keys are fetched, and then their slots. */
 #define PREFETCH_ROWS 16u
+#define PREFETCH_SLOT_ROWS 6u
 
 /* The usual key: one text. */
 static void hash_text_keys(struct stage_runner *runner, struct batch *batch, uint32_t field)
@@ -100,11 +102,23 @@ static enum status dedup_row(struct stage_runner *runner, struct stage_state *st
             return status;
         }
     } else {
-        const struct seen_entry *found = seen_store_find(state->seen, key, watermark_us);
-        is_known = found != NULL;
-        known = is_known ? *found : sighting;
+        is_known = seen_store_find(state->seen, key, watermark_us, &known);
     }
     return is_known ? decide_duplicate(runner->plan, batch, row, known.offset, err) : STATUS_OK;
+}
+
+/* For rows whose turn comes soon after this one's. */
+static void prefetch(const struct stage_runner *runner, const struct seen_store *seen,
+                     uint32_t row_count, uint32_t row)
+{
+    uint32_t ahead = row + PREFETCH_ROWS;
+    if (ahead < row_count && runner->key_known[ahead]) {
+        seen_store_prefetch(seen, runner->key_hashes[ahead]);
+    }
+    ahead = row + PREFETCH_SLOT_ROWS;
+    if (ahead < row_count && runner->key_known[ahead]) {
+        seen_store_prefetch_slot(seen, runner->key_hashes[ahead]);
+    }
 }
 
 enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
@@ -118,9 +132,8 @@ enum status stage_dedup(struct stage_runner *runner, struct stage_state *state,
         hash_keys(runner, batch);
     }
     for (uint32_t row = 0; row < batch->row_count; row++) {
-        uint32_t ahead = row + PREFETCH_ROWS;
-        if (dedups && ahead < batch->row_count && runner->key_known[ahead]) {
-            seen_store_prefetch(state->seen, runner->key_hashes[ahead]);
+        if (dedups) {
+            prefetch(runner, state->seen, batch->row_count, row);
         }
         if (batch->verdicts[row] != VERDICT_NONE) {
             continue;

@@ -1,4 +1,4 @@
-#include "state/keyed_table.h"
+#include "state/store_private.h"
 
 bool state_budget_take(struct state_budget *budget, uint64_t bytes)
 {

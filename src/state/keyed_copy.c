@@ -27,7 +27,7 @@ static void write_group(const struct keyed_table *table, size_t slot_bytes, size
     for (size_t i = group * KEYED_GROUP_SLOTS; i < end; i++) {
         const struct keyed_head *slot = keyed_at(table, slot_bytes, i);
         if (is_entry(table, slot, i) &&
-            keyed_is_remembered(slot->event_time_us, table->horizon_us, copy->watermark_us)) {
+            state_is_remembered(slot->event_time_us, table->horizon_us, copy->watermark_us)) {
             copy->write(slot, &pieces->out);
         }
     }

@@ -1,5 +1,5 @@
 /*
- * The hash table below both keyed stores. Not for other folders.
+ * The hash table below LAST. Not for other folders.
  *
  * Slots are of one size, given at each call as a constant, so that the compiler makes a table of
  * each kind out of these functions. A slot begins with its key and the event time of its entry:
@@ -30,13 +30,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/broken.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "base/time.h"
 #include "os/pages.h"
-#include "state/store.h"
+#include "state/store_private.h"
 
 #define KEYED_TABLE_MIN_SLOTS 64u
 
@@ -71,28 +69,6 @@ struct keyed_table {
     const char *remedy; /* "shorten dedup.window" */
     struct keyed_copy *copy; /* NULL: none is being taken */
 };
-
-/* Takes `bytes` out of the budget; false (and nothing taken) when they are not there. */
-bool state_budget_take(struct state_budget *budget, uint64_t bytes);
-void state_budget_give(struct state_budget *budget, uint64_t bytes);
-/* FATAL "state.memory". */
-enum status state_budget_refuse(const struct state_budget *budget, uint64_t bytes, const char *what,
-                                const char *remedy, struct error *err);
-
-/* watermark ≤ event time + horizon, without overflow at the ends of time. */
-static inline bool keyed_is_remembered(int64_t event_time_us, int64_t horizon_us,
-                                       int64_t watermark_us)
-{
-    int64_t until_us;
-    if (BROKEN("purge-early") && horizon_us < TIME_UNLIMITED) {
-        horizon_us /= 2;
-    }
-    if (horizon_us >= TIME_UNLIMITED ||
-        __builtin_add_overflow(event_time_us, horizon_us, &until_us)) {
-        return true;
-    }
-    return watermark_us <= until_us;
-}
 
 static inline bool keyed_is_zero(struct hash128 key)
 {
@@ -213,7 +189,7 @@ static inline void keyed_purge(struct keyed_table *table, size_t slot_bytes, int
     keyed_touch_all(table, slot_bytes);
     if (table->has_zero_key) {
         struct keyed_head *slot = keyed_at(table, slot_bytes, table->capacity);
-        if (!keyed_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
+        if (!state_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
             keyed_forget(table, slot);
             table->has_zero_key = false;
         }
@@ -229,7 +205,7 @@ static inline void keyed_purge(struct keyed_table *table, size_t slot_bytes, int
         if (keyed_is_zero(slot->key)) {
             continue;
         }
-        if (keyed_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
+        if (state_is_remembered(slot->event_time_us, table->horizon_us, watermark_us)) {
             /* All before it in its run stand already: its new place is this or an earlier slot. */
             keyed_replace(table, slot_bytes, slot);
         } else {
@@ -356,36 +332,17 @@ static inline bool keyed_has_room(const struct keyed_table *table)
     return table->count < table->capacity / 4 * 3;
 }
 
-/* Gives the slot that keyed_probe() found for the key, and that is not taken, to it. The caller fills
- * what is behind the key. */
-static inline void keyed_claim(struct keyed_table *table, size_t slot_bytes,
-                               struct keyed_head *slot, struct hash128 key)
+/* The slot of a key that is known to have none yet; there must be room. The caller fills what is behind
+ * the key. */
+static inline struct keyed_head *keyed_add(struct keyed_table *table, size_t slot_bytes,
+                                           struct hash128 key)
 {
+    struct keyed_head *slot = keyed_probe(table, slot_bytes, key);
+    check(!keyed_is_taken(table, slot, key));
     keyed_touch(table, slot_bytes, slot);
     slot->key = key;
     table->has_zero_key = table->has_zero_key || keyed_is_zero(key);
     table->count++;
-}
-
-/* The slot of a key that has none yet, NULL where it has; there must be room. The caller fills what
- * is behind the key. */
-static inline struct keyed_head *keyed_add_new(struct keyed_table *table, size_t slot_bytes,
-                                               struct hash128 key)
-{
-    struct keyed_head *slot = keyed_probe(table, slot_bytes, key);
-    if (keyed_is_taken(table, slot, key)) {
-        return NULL;
-    }
-    keyed_claim(table, slot_bytes, slot, key);
-    return slot;
-}
-
-/* The same for a key that is known to have none. */
-static inline struct keyed_head *keyed_add(struct keyed_table *table, size_t slot_bytes,
-                                           struct hash128 key)
-{
-    struct keyed_head *slot = keyed_add_new(table, slot_bytes, key);
-    check(slot != NULL);
     return slot;
 }
 

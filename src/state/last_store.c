@@ -87,7 +87,7 @@ const struct last_entry *last_store_find(const struct last_store *store, struct 
 {
     struct keyed_head *head = keyed_find(&store->table, SLOT_BYTES, key);
     if (head == NULL ||
-        !keyed_is_remembered(head->event_time_us, store->table.horizon_us, watermark_us)) {
+        !state_is_remembered(head->event_time_us, store->table.horizon_us, watermark_us)) {
         return NULL;
     }
     return &last_slot_of(head)->entry;
@@ -99,7 +99,7 @@ enum status last_store_put(struct last_store *store, struct hash128 key, struct 
     struct keyed_table *table = &store->table;
     struct keyed_head *head = keyed_find(table, SLOT_BYTES, key);
     /* An expired value, too, gives way to a later one only: an earlier one has expired as well. */
-    if (!keyed_is_remembered(entry.event_time_us, table->horizon_us, watermark_us) ||
+    if (!state_is_remembered(entry.event_time_us, table->horizon_us, watermark_us) ||
         (head != NULL && entry.event_time_us < head->event_time_us)) {
         return STATUS_OK;
     }
@@ -205,7 +205,7 @@ struct hash128 last_store_digest(const struct last_store *store, int64_t waterma
     struct buffer form = {0};
     struct keyed_head *head;
     for (size_t i = 0; (head = keyed_next(table, SLOT_BYTES, &i)) != NULL;) {
-        if (keyed_is_remembered(head->event_time_us, table->horizon_us, watermark_us)) {
+        if (state_is_remembered(head->event_time_us, table->horizon_us, watermark_us)) {
             buffer_clear(&form);
             last_slot_write(last_slot_of(head), &form);
             digest = hash_add(digest, hash_plain(form.data, form.size));

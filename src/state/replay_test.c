@@ -306,9 +306,7 @@ static struct outcome world_judge(struct world *world, int64_t offset, const str
         struct seen_entry seen;
         bool is_known = false;
         if (late) {
-            const struct seen_entry *found = seen_store_find(world->seen, key, watermark);
-            is_known = found != NULL;
-            seen = is_known ? *found : sighting;
+            is_known = seen_store_find(world->seen, key, watermark, &seen);
         } else {
             assert_int_equal(
                 seen_store_see(world->seen, key, sighting, watermark, &is_known, &seen, &err),

@@ -1,26 +1,11 @@
 #include "state/form.h"
-#include "state/keyed_table.h"
-
-struct seen_slot {
-    struct hash128 key;
-    struct seen_entry entry;
-};
-
-_Static_assert(sizeof(struct seen_slot) == 32, "two slots a cache line");
-_Static_assert(offsetof(struct seen_slot, entry) + offsetof(struct seen_entry, event_time_us) ==
-                   offsetof(struct keyed_head, event_time_us),
-               "the table finds the event time");
-
-enum { SLOT_BYTES = sizeof(struct seen_slot) };
+#include "state/seen_table.h"
+#include "state/store_private.h"
 
 struct seen_store {
-    struct keyed_table table;
+    struct seen_table table;
+    uint64_t reserved; /* so many may be read back */
 };
-
-static struct seen_slot *seen_slot_of(struct keyed_head *head)
-{
-    return (struct seen_slot *)(void *)head;
-}
 
 struct seen_store *seen_store_new(struct state_budget *budget, int64_t horizon_us)
 {
@@ -28,90 +13,108 @@ struct seen_store *seen_store_new(struct state_budget *budget, int64_t horizon_u
     struct seen_store *store = memory_alloc_zero(1, sizeof *store);
     store->table.budget = budget;
     store->table.horizon_us = horizon_us;
-    store->table.what = "dedup";
-    store->table.remedy = "shorten the dedup window";
     return store;
 }
 
 void seen_store_free(struct seen_store *store)
 {
     if (store != NULL) {
-        keyed_fini(&store->table, SLOT_BYTES);
+        seen_table_fini(&store->table);
         memory_free(store);
     }
 }
 
-void seen_store_prefetch(const struct seen_store *store, struct hash128 key)
+/* Below that many chunks, 1 MiB, a table is in a cache near the core: to fetch anything would cost more than
+ * it saves. */
+#define FAR_CHUNKS 342u
+
+void seen_store_prefetch(const struct seen_store *store, struct hash128 hash)
 {
-    const struct keyed_table *table = &store->table;
-    if (table->capacity > 0) {
-        __builtin_prefetch(keyed_at(table, SLOT_BYTES, (size_t)key.low & (table->capacity - 1)), 1);
+    const struct seen_table *table = &store->table;
+    if (table->chunk_count >= FAR_CHUNKS) {
+        const struct seen_segment *segment = seen_table_segment(table, hash);
+        uint32_t first = seen_table_first(segment, hash.low);
+        uint32_t second = seen_table_second(segment, hash.low);
+        __builtin_prefetch(seen_table_bucket(table, segment, first), 1);
+        __builtin_prefetch(seen_table_bucket(table, segment, second), 1);
     }
 }
 
-const struct seen_entry *seen_store_find(const struct seen_store *store, struct hash128 key,
-                                         int64_t watermark_us)
+void seen_store_prefetch_slot(const struct seen_store *store, struct hash128 hash)
 {
-    struct keyed_head *head = keyed_find(&store->table, SLOT_BYTES, key);
-    if (head == NULL ||
-        !keyed_is_remembered(head->event_time_us, store->table.horizon_us, watermark_us)) {
-        return NULL;
+    const struct seen_table *table = &store->table;
+    if (table->chunk_count >= FAR_CHUNKS) {
+        const struct seen_segment *segment = seen_table_segment(table, hash);
+        uint32_t high = (uint32_t)seen_key(hash).high;
+        const struct seen_bucket *first = seen_table_bucket(
+            table, segment, seen_table_first(segment, hash.low));
+        const struct seen_bucket *second =
+            seen_table_bucket(table, segment, seen_table_second(segment, hash.low));
+        bool is_first = seen_bucket_match(first, high) != 0;
+        bool is_second = seen_bucket_match(second, high) != 0;
+        if (!is_first && !is_second) {
+            is_first = seen_bucket_taken(first) < seen_bucket_taken(second);
+        }
+        const struct seen_bucket *bucket = is_first ? first : second;
+        __builtin_prefetch(&bucket->low[SEEN_BUCKET_SLOTS - 1], 1);
+        __builtin_prefetch(&bucket->time[0], 1);
     }
-    return &seen_slot_of(head)->entry;
 }
 
-/* The slot of a key, which has an entry or gets an empty one: *out_is_new. One look, but where the
- * table must make room. */
-static inline enum status take_slot(struct keyed_table *table, struct hash128 key,
-                                    int64_t watermark_us, struct seen_slot **out, bool *out_is_new,
-                                    struct error *err)
+bool seen_store_find(const struct seen_store *store, struct hash128 hash, int64_t watermark_us,
+                     struct seen_entry *out)
 {
-    struct keyed_head *head = table->capacity == 0 ? NULL : keyed_probe(table, SLOT_BYTES, key);
-    *out_is_new = head == NULL || !keyed_is_taken(table, head, key);
-    if (*out_is_new && keyed_is_full(table)) {
-        enum status status = keyed_make_room(table, SLOT_BYTES, watermark_us, err);
+    const struct seen_table *table = &store->table;
+    struct hash128 key = seen_key(hash);
+    struct seen_place place;
+    if (table->directory == NULL ||
+        !seen_table_probe(table, key, &place)) {
+        return false;
+    }
+    *out = seen_table_entry(table, place.segment, place.bucket, place.at);
+    return state_is_remembered(out->event_time_us, table->horizon_us, watermark_us);
+}
+
+/* The slot of a key that has none yet: one look, but where room must be made. */
+static enum status add(struct seen_table *table, struct hash128 key, struct seen_entry entry,
+                       int64_t watermark_us, struct seen_place *place, struct error *err)
+{
+    if (place->segment == NULL || !seen_segment_has_room(place->segment)) {
+        enum status status = seen_table_make_room(table, key, watermark_us, err);
         if (status != STATUS_OK) {
             return status;
         }
-        head = keyed_probe(table, SLOT_BYTES, key);
+        check(!seen_table_probe(table, key, place));
     }
-    if (*out_is_new) {
-        keyed_claim(table, SLOT_BYTES, head, key);
-    } else {
-        keyed_touch(table, SLOT_BYTES, head);
-    }
-    *out = seen_slot_of(head);
-    return STATUS_OK;
+    return seen_table_set(table, place, key, entry, err);
 }
 
-enum status seen_store_see(struct seen_store *store, struct hash128 key, struct seen_entry sighting,
-                           int64_t watermark_us, bool *out_known, struct seen_entry *out_entry,
-                           struct error *err)
+enum status seen_store_see(struct seen_store *store, struct hash128 hash,
+                           struct seen_entry sighting, int64_t watermark_us, bool *out_known,
+                           struct seen_entry *out_entry, struct error *err)
 {
-    struct keyed_table *table = &store->table;
-    struct seen_slot *slot;
-    bool is_new;
-    enum status status = take_slot(table, key, watermark_us, &slot, &is_new, err);
-    if (status != STATUS_OK) {
-        return status;
+    struct seen_table *table = &store->table;
+    struct hash128 key = seen_key(hash);
+    struct seen_place place = {0};
+    *out_known = false;
+    if (table->directory == NULL ||
+        !seen_table_probe(table, key, &place)) {
+        return add(table, key, sighting, watermark_us, &place, err);
     }
-    *out_known =
-        !is_new && keyed_is_remembered(slot->entry.event_time_us, table->horizon_us, watermark_us);
-    if (!*out_known) {
-        slot->entry = sighting;
-        return STATUS_OK;
+    struct seen_entry before = seen_table_entry(table, place.segment, place.bucket, place.at);
+    if (state_is_remembered(before.event_time_us, table->horizon_us, watermark_us)) {
+        *out_known = true;
+        *out_entry = before;
+        if (sighting.event_time_us < before.event_time_us) {
+            sighting.event_time_us = before.event_time_us;
+        }
     }
-    *out_entry = slot->entry;
-    if (sighting.event_time_us > slot->entry.event_time_us) {
-        slot->entry.event_time_us = sighting.event_time_us;
-    }
-    slot->entry.offset = sighting.offset;
-    return STATUS_OK;
+    return seen_table_set(table, &place, key, sighting, err);
 }
 
 void seen_store_purge(struct seen_store *store, int64_t watermark_us)
 {
-    keyed_purge(&store->table, SLOT_BYTES, watermark_us);
+    seen_table_purge(&store->table, watermark_us);
 }
 
 void seen_store_set_horizon(struct seen_store *store, int64_t horizon_us)
@@ -127,67 +130,61 @@ uint64_t seen_store_count(const struct seen_store *store)
 
 /* --- copies --- */
 
-static void seen_slot_write(const void *at, struct buffer *out)
-{
-    const struct seen_slot *slot = at;
-    form_write_hash(slot->key, out);
-    buffer_append_u64(out, (uint64_t)slot->entry.event_time_us);
-    buffer_append_u64(out, (uint64_t)slot->entry.offset);
-}
-
 void seen_store_copy_begin(struct seen_store *store, struct state_pieces *pieces, uint32_t number,
                            int64_t watermark_us)
 {
-    keyed_copy_begin(&store->table, pieces, number, watermark_us, seen_slot_write);
+    seen_copy_begin(&store->table, pieces, number, watermark_us);
 }
 
 bool seen_store_copy_continue(struct seen_store *store, size_t slot_count)
 {
-    return keyed_copy_continue(&store->table, SLOT_BYTES, slot_count);
+    return seen_copy_continue(&store->table, slot_count);
 }
 
 void seen_store_copy_end(struct seen_store *store)
 {
-    keyed_copy_end(&store->table);
+    seen_copy_end(&store->table);
 }
 
 enum status seen_store_reserve(struct seen_store *store, uint64_t count, struct error *err)
 {
-    return keyed_reserve(&store->table, SLOT_BYTES, count, err);
+    store->reserved = count;
+    return seen_table_reserve(&store->table, count, err);
 }
 
 enum status seen_store_read(struct seen_store *store, struct reader *in, struct error *err)
 {
-    struct keyed_table *table = &store->table;
-    while (in->at < in->end) {
-        struct hash128 key = form_read_hash(in);
+    struct seen_table *table = &store->table;
+    enum status status = STATUS_OK;
+    while (in->at < in->end && status == STATUS_OK) {
+        /* Early versions wrote all of the hash. */
+        struct hash128 key = seen_key(form_read_hash(in));
         struct seen_entry entry;
         entry.event_time_us = form_read_time(in);
         entry.offset = (int64_t)reader_u64(in);
-        struct keyed_head *head = NULL;
-        if (!in->failed && keyed_has_room(table)) {
-            head = keyed_add_new(table, SLOT_BYTES, key);
-        }
-        if (head == NULL) {
+        struct seen_place place = {0};
+        if (in->failed || table->count == store->reserved ||
+            seen_table_probe(table, key, &place)) {
             return error_set(err, STATUS_FATAL, "snapshot.corrupt",
                              "a remembered key of dedup is cut off, stands there twice, or is one "
                              "too many");
         }
-        seen_slot_of(head)->entry = entry;
+        status = add(table, key, entry, TIME_NEVER, &place, err);
     }
-    return STATUS_OK;
+    return status;
 }
 
 struct hash128 seen_store_digest(const struct seen_store *store, int64_t watermark_us)
 {
-    const struct keyed_table *table = &store->table;
+    const struct seen_table *table = &store->table;
     struct hash128 digest = {0, 0};
     struct buffer form = {0};
-    struct keyed_head *head;
-    for (size_t i = 0; (head = keyed_next(table, SLOT_BYTES, &i)) != NULL;) {
-        if (keyed_is_remembered(head->event_time_us, table->horizon_us, watermark_us)) {
+    struct hash128 key;
+    struct seen_entry entry;
+    for (struct seen_cursor at = {0}; seen_table_next(table, &at, &key, &entry);) {
+        if (state_is_remembered(entry.event_time_us, table->horizon_us, watermark_us)) {
             buffer_clear(&form);
-            seen_slot_write(seen_slot_of(head), &form);
+            seen_entry_write(key, entry, &form);
             digest = hash_add(digest, hash_plain(form.data, form.size));
         }
     }

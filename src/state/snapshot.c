@@ -105,7 +105,7 @@ static const char *read_head(struct snapshot_reader *reader,
     if (in.failed || !bytes_equal_string(magic, SNAPSHOT_MAGIC)) {
         return "is broken: its head is not right";
     }
-    if (version != SNAPSHOT_VERSION) {
+    if (version < SNAPSHOT_VERSION_FIRST || version > SNAPSHOT_VERSION) {
         return version > SNAPSHOT_VERSION ? "was written by a later version of weir"
                                           : "was written by an earlier version of weir";
     }

@@ -8,7 +8,7 @@
  *
  * All integers are little-endian; a hash is its low, then its high u64; "sized" is a u32 size and
  * that many bytes:
- *   8 B "WEIRSNAP" | u32 version 2 | sized pipeline | 16 B incarnation | sized topic id |
+ *   8 B "WEIRSNAP" | u32 version 3 | sized pipeline | 16 B incarnation | sized topic id |
  *   sized partition label | i64 next offset | hash of the plan | hash of the last consumed record |
  *   pieces (state/store.h) | u64 XXH3-64 (seed 0) of all before
  *

@@ -8,7 +8,9 @@
 #include "state/snapshot.h"
 
 #define SNAPSHOT_MAGIC "WEIRSNAP"
-#define SNAPSHOT_VERSION 2u
+#define SNAPSHOT_VERSION 3u
+/* From here on a snapshot can be read: version 2 has all 128 bits of dedup's keys. */
+#define SNAPSHOT_VERSION_FIRST 2u
 
 /* The path of the snapshot at `offset`. */
 const char *snapshot_path(struct arena *arena, const char *folder,

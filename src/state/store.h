@@ -1,9 +1,9 @@
 /*
  * Keyed stores: what the stages remember, per source partition.
  *
- * SEEN (dedup): 128-bit key hash → greatest event time of its sightings, offset of the latest. 32
- * bytes a slot, open addressing, no pointers. LAST (fill last_by): key hash → event time and offset
- * of the latest value, and the value (numbers inline, texts copied).
+ * SEEN (dedup): key hash, of which 96 bits are kept (seen_slots.h) → greatest event time of its
+ * sightings, offset of the latest; up to 32 bytes a key. LAST (fill last_by): key hash → event time and
+ * offset of the latest value, and the value (numbers inline, texts copied).
  *
  * An entry is remembered while watermark ≤ event time + horizon (TIME_UNLIMITED: for ever). Lookups
  * apply that rule themselves, so purging is invisible at any time, provided that the watermarks of
@@ -11,7 +11,7 @@
  *
  * Nothing is ever evicted. Memory is accounted in a shared budget; when a store would grow beyond
  * the budget after a purge, the insertion fails with FATAL "state.memory" and a message that says
- * what to do. A store grows in place, to twice its size.
+ * what to do. SEEN grows by small steps, LAST in place, to twice its size.
  *
  * Threads: a store belongs to one worker. A budget may be shared (atomic).
  */
@@ -60,11 +60,13 @@ struct seen_entry {
 struct seen_store;
 struct seen_store *seen_store_new(struct state_budget *budget, int64_t horizon_us);
 void seen_store_free(struct seen_store *store);
-/* Hints for a group of keys that will be looked up next (prefetch). */
+/* Hints for a key that will be looked up soon: fetch where it may stand, and later, when that has come,
+ * what else belongs to its slot. */
 void seen_store_prefetch(const struct seen_store *store, struct hash128 key);
-/* NULL when the key is not remembered at this watermark. Valid until the next insert or purge. */
-const struct seen_entry *seen_store_find(const struct seen_store *store, struct hash128 key,
-                                         int64_t watermark_us);
+void seen_store_prefetch_slot(const struct seen_store *store, struct hash128 key);
+/* False when the key is not remembered at this watermark. */
+bool seen_store_find(const struct seen_store *store, struct hash128 key, int64_t watermark_us,
+                     struct seen_entry *out);
 /* A sighting of a key. Where the key is remembered at this watermark (*out_known), *out_entry is the
  * entry before; the entry gets the sighting's offset and the later event time. Else the key is
  * remembered from now on; an entry that has expired is replaced. */
@@ -98,10 +100,11 @@ uint64_t last_store_count(const struct last_store *store);
 
 /* For snapshots. A copy of what is remembered at `watermark_us`, the watermark now, as pieces: the
  * number of the store, u32, and some entries, in no particular order. An entry is u64 low and u64
- * high of the key, i64 event time, i64 offset, and in LAST the value (value_write()).
+ * high of the key (in SEEN of its 96 bits), i64 event time, i64 offset, and in LAST the value
+ * (value_write()).
  *
  * It is the store as it is at the begin, however it changes before all is written: see
- * keyed_table.h. `continue` writes what about `slot_count` slots hold, and says whether that was
+ * keyed_table.h and seen_table.h. `continue` writes what about `slot_count` slots hold, and says whether that was
  * all; `end` is due in any case. */
 void seen_store_copy_begin(struct seen_store *store, struct state_pieces *pieces, uint32_t number,
                            int64_t watermark_us);
