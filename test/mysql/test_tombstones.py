@@ -89,6 +89,25 @@ def test_a_key_that_the_column_cannot_have(lab, database, place, declared):
     lab.audit()
 
 
+@pytest.mark.parametrize("charset, there", [("latin1", "é"), ("utf8mb3", "日")])
+def test_a_key_that_the_character_set_does_not_have(lab, database, place, charset, there):
+    """The server compares it with nothing; that is this record's fault, and all around it goes on."""
+    database.ask(f"CREATE TABLE items (id varchar(9) CHARACTER SET {charset} COLLATE {charset}_bin PRIMARY KEY,"
+                 f" n bigint, {ORIGIN})")
+    tombstones.begin(lab, place, partitions=1)
+    value = tombstones.value_of
+    batches.append(lab, "in", [(key.encode(), value(key, 1)) for key in ("a", "b", "c", there)])
+    lab.run()
+    batches.append(lab, "in", [(b"a", None), ("😀".encode(), None), (there.encode(), None), (b"b", value("b", 2)),
+                               ("😀".encode(), value("😀", 1)), ("😀".encode(), None), (b"c", None)])
+    ledger = lab.ledger()
+    refused = {offset: headers["weir.reason"] for offset, (_, _, headers) in lab.letters().items()}
+    assert refused[5] == refused[9] == "sink.encoding" and set(refused) == {5, 8, 9}, refused
+    assert ledger["sinks"]["rows"]["rejected"] == 3
+    tombstones.check(lab, database, ledger, refused={(0, offset) for offset in refused})
+    assert set(tombstones.rows(database)) == {"b"}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_refused_rows_and_refused_deletions(lab, database, place, seed):
     key = "id varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"

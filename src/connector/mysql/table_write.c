@@ -219,15 +219,23 @@ static void describe(struct fault *fault, unsigned number, const char *sqlstate,
     fault->code = mysqldb_reason(number);
 }
 
+/* "Illegal mix of collations": a key has a character that the column's character set has not, so the
+ * server does not compare them. Of rows it says 1366. */
+#define NOT_COMPARED 1267u
+
 /* OK with a fault when a row is to blame; else what the error asks for. */
-static enum status judge_error(struct writer *w, MYSQL_STMT *statement, struct fault *fault,
-                               struct error *err)
+static enum status judge_error(struct writer *w, MYSQL_STMT *statement, bool deletes,
+                               struct fault *fault, struct error *err)
 {
     unsigned number = mysql_stmt_errno(statement);
-    if (mysqldb_class(number) != MYSQLDB_ROW) {
+    bool is_encoding = deletes && number == NOT_COMPARED;
+    if (!is_encoding && mysqldb_class(number) != MYSQLDB_ROW) {
         return statement_failed(w, statement, err);
     }
     describe(fault, number, mysql_stmt_sqlstate(statement), mysql_stmt_error(statement));
+    if (is_encoding) {
+        fault->code = "sink.encoding";
+    }
     return ask_row(w, &fault->row, err);
 }
 
@@ -272,7 +280,7 @@ static enum status execute(struct writer *w, size_t first, uint32_t level, struc
         return statement_failed(w, statement, err);
     }
     if (mysql_stmt_execute(statement) != 0) {
-        return judge_error(w, statement, fault, err);
+        return judge_error(w, statement, deletes, fault, err);
     }
     return mysql_stmt_warning_count(statement) > 0 ? judge_warning(w, fault, err) : STATUS_OK;
 }
