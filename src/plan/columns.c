@@ -36,6 +36,12 @@ static const char *column_name(struct arena *arena, const char *path)
     return name;
 }
 
+bool plan_is_required(const struct stage_plan *stage, uint32_t field)
+{
+    const struct field *f = &stage->layout->fields[field];
+    return f->parent == FIELD_NONE && !f->nullable && schema_is_required(stage->schema, field);
+}
+
 void plan_make_columns(struct plan_maker *maker)
 {
     const struct stage_plan *stage = &maker->plan->stage;
@@ -51,7 +57,6 @@ void plan_make_columns(struct plan_maker *maker)
             (is_extra && set == FIELD_NONE)) {
             continue;
         }
-        bool top_level = f->parent == FIELD_NONE;
         enum column_type type = f->type;
         bool is_time = stage->is_time[field];
         bool is_number = false;
@@ -71,8 +76,7 @@ void plan_make_columns(struct plan_maker *maker)
             .type = type,
             .is_time = is_time,
             .is_number = is_number,
-            .required = set == FIELD_NONE && top_level && !f->nullable &&
-                        schema_is_required(stage->schema, field),
+            .required = set == FIELD_NONE && plan_is_required(stage, field),
             .field = set == FIELD_NONE ? field : FIELD_NONE,
             .set_index = set,
         };

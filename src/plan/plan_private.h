@@ -49,6 +49,8 @@ enum status plan_read_knobs(struct plan_maker *maker, struct error *err) WEIR_MU
 enum status plan_read_atomic(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* columns.c */
 void plan_make_columns(struct plan_maker *maker);
+/* Whether every record that fits the schema has a value there. */
+bool plan_is_required(const struct stage_plan *stage, uint32_t field);
 
 /* A path of the pipeline file; relative ones begin at its folder. */
 const char *plan_join_path(struct arena *arena, const char *folder, const char *path);

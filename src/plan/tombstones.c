@@ -46,6 +46,13 @@ static enum status take_key(struct plan_maker *maker, const struct sink *sink, u
                           "the field must be a string (no date-time) or an integer",
                           err);
     }
+    if (!plan_is_required(stage, key)) {
+        return refuse_key(maker, sink, key,
+                          "may be absent or null, so a row could go out without the key that its "
+                          "tombstone has; make it required in the schema, or take the record's own "
+                          "key: leave 'key' out",
+                          err);
+    }
     if (stage->key_field != FIELD_NONE && stage->key_field != key) {
         return refuse_key(maker, sink, key,
                           arena_printf(maker->arena,

@@ -261,6 +261,10 @@ def test_what_could_not_be_kept_is_refused(keyed):
          "a record's key is bytes"),
         ({"schema": {**many, "properties": {**many["properties"], "id": {"type": "number"}}}},
          "a record's key is bytes"),
+        ({"sinks": {"out": local("out", key="id")}, "schema": {**many, "required": ["n"]}}, "make it required"),
+        ({"sinks": {"out": local("out", key="id")},
+          "schema": {**many, "properties": {**many["properties"], "id": {"type": ["string", "null"]}}}},
+         "make it required"),
         ({"schema": SCHEMA, "source": {"file": {"path": "in.ndjson"}, "tombstones": "delete"}},
          "no keys"),
     ]
@@ -348,3 +352,12 @@ def test_keys_stand_where_they_belong(keyed):
     # Topics alone do not ask.
     keyed.write(name="q", sinks={"out": local("out2")}, dlq=local("dead2"))
     assert keyed.ledger()["reasons"] == {"tombstone": 1}
+
+
+def test_a_topic_that_names_the_key_holds_records_to_it(keyed):
+    """Or the key that a row leaves with is not that of its tombstone."""
+    keyed.write(sinks={"out": local("out", key="id")})
+    put(keyed, {0: [(b"b", value_of("a", 1)), (None, value_of("a", 1)), (b"a", value_of("a", 1)), (b"a", None)]})
+    assert keyed.ledger()["reasons"] == {"key.mismatch": 1, "key.missing": 1, "tombstone": 1}
+    assert [(key, value is None) for _, _, key, value, _ in keyed.records("out")] == [(b"a", False), (b"a", True)]
+    keyed.audit()
