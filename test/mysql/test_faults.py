@@ -33,7 +33,7 @@ def check_all(pipeline, database, process):
 def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     proxy = Proxy(server.port, every_second(), is_commit)
     place = database.place.replace(str(server.port), str(proxy.port))
-    pipeline = iot(tmp_path, weir, database, place=place, records=40000, seed=seed % 1000,
+    pipeline = iot(tmp_path, weir, database, place=place, records=160000, seed=seed % 1000,
                    more="retry: {initial: 10ms, attempts: 50}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     process = pipeline.start()
@@ -43,7 +43,7 @@ def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     assert proxy.cuts["before"] and proxy.cuts["after"]
     pipeline.judge_topics()
     check_table(pipeline, database)
-    assert database.ask("SELECT sum(records) FROM weir_progress") == [(40000,)]
+    assert database.ask("SELECT sum(records) FROM weir_progress") == [(160000,)]
 
 
 def alone(pipeline):
