@@ -51,6 +51,10 @@ REFUSALS = {
                  " RAISE EXCEPTION 'a stays'; END IF; RETURN OLD; END $$",
                  "CREATE TRIGGER stays BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION stays()"],
                 "DROP TRIGGER stays ON items", "sink.trigger", ["SQLSTATE P0001", "a stays"]),
+    "ignored": (["CREATE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF OLD.id = 'a' THEN"
+                 " UPDATE items SET n = -1 WHERE id = OLD.id; RETURN NULL; END IF; RETURN OLD; END $$",
+                 "CREATE TRIGGER stays BEFORE DELETE ON items FOR EACH ROW EXECUTE FUNCTION stays()"],
+                "DROP TRIGGER stays ON items", "sink.ignored", ["ignored the deletion"]),
 }
 
 

@@ -19,6 +19,7 @@
 extern const struct database_dialect postgres_dialect;
 
 /* Of pg_trigger: it fires before each row of an insert or an update, and may drop it. */
+#define POSTGRES_TRIGGER_MAY_KEEP "tgtype & 3 = 3 AND tgtype & 8 <> 0" /* what is to be deleted */
 #define POSTGRES_TRIGGER_MAY_DROP "tgtype & 3 = 3 AND tgtype & 20 <> 0"
 
 struct postgres_table {
@@ -33,8 +34,8 @@ struct postgres_table {
     const char *make_stage;
     const char *take_stage; /* INSERT … SELECT … ON CONFLICT */
     const char *key_type;   /* of the key's first column, without its length; for casts */
-    /* Where tombstones delete: DELETE … USING arrays of keys and of where each comes from. NULL
-     * elsewhere. */
+    /* Where tombstones delete: DELETE … USING arrays of keys and of where each comes from; gives how
+     * many rows a trigger has kept. NULL elsewhere. */
     const char *delete;
     const char *check_stage; /* SELECT: how many rows of the stage a trigger has kept out of the table */
     PGconn *staged_in;      /* the connection that has the stage */

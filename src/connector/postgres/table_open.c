@@ -375,16 +375,41 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
     buffer_fini(&key);
 }
 
-/* $1 … $4: arrays of keys, topics, partitions and offsets. */
+/* Whether a trigger of the table or of one of its partitions could do that, by its tgtype. */
+static void write_has_trigger(const struct postgres_table *t, const char *that, struct buffer *sql)
+{
+    const char *name = database_quote(t->table.base.arena, '\'', t->table.quoted);
+    buffer_printf(sql,
+                  "EXISTS (SELECT FROM pg_trigger WHERE (tgrelid = to_regclass(%s) OR tgrelid IN"
+                  " (SELECT relid FROM pg_partition_tree(to_regclass(%s)))) AND NOT tgisinternal AND"
+                  " tgenabled <> 'D' AND %s)",
+                  name, name, that);
+}
+
+/* $1 … $4: arrays of keys, topics, partitions and offsets; the last of each key deletes, for a trigger
+ * must not be asked twice about a row. Gives how many rows should be gone that a trigger has kept: the
+ * SELECT sees the table as it was before. */
 static const char *write_delete(const struct postgres_table *t)
 {
     const char *key = t->table.columns[t->table.base.keys.columns[0]].quoted;
-    return arena_printf(t->table.base.arena,
-                        "DELETE FROM %s AS t USING unnest($1::%s[], $2::text[], $3::integer[],"
-                        " $4::bigint[]) AS d (key, topic, partition, place) WHERE t.%s = d.key AND"
-                        " (t._weir_offset IS NULL OR (d.topic COLLATE \"C\", d.partition, d.place) >"
-                        " (t._weir_topic, t._weir_partition, t._weir_offset))",
-                        t->table.quoted, t->key_type, key);
+    const char *doomed = arena_printf(t->table.base.arena,
+                                      "t.%s = d.key AND (t._weir_offset IS NULL OR (d.topic COLLATE"
+                                      " \"C\", d.partition, d.place) > (t._weir_topic,"
+                                      " t._weir_partition, t._weir_offset))",
+                                      key);
+    struct buffer sql = {0};
+    buffer_printf(&sql,
+                  "WITH d AS (SELECT DISTINCT ON (key) * FROM unnest($1::%s[], $2::text[],"
+                  " $3::integer[], $4::bigint[]) AS d (key, topic, partition, place) ORDER BY key,"
+                  " topic COLLATE \"C\" DESC, partition DESC, place DESC), gone AS (DELETE FROM %s AS t USING d WHERE"
+                  " %s RETURNING t.%s AS key) SELECT count(*) FROM %s AS t JOIN d ON %s WHERE ",
+                  t->key_type, t->table.quoted, doomed, key, t->table.quoted, doomed);
+    write_has_trigger(t, POSTGRES_TRIGGER_MAY_KEEP, &sql);
+    buffer_append_string(&sql, " AND NOT EXISTS (SELECT FROM gone WHERE gone.key = t.");
+    buffer_printf(&sql, "%s)", key);
+    const char *text = arena_copy_string(t->table.base.arena, buffer_string(&sql));
+    buffer_fini(&sql);
+    return text;
 }
 
 /* After take_stage every row of the stage has its key in the table, in a row that it does not win
@@ -392,13 +417,9 @@ static const char *write_delete(const struct postgres_table *t)
 static void write_check_stage(const struct postgres_table *t, struct buffer *sql)
 {
     const struct table_keys *keys = &t->table.base.keys;
-    const char *name = database_quote(t->table.base.arena, '\'', t->table.quoted);
-    buffer_printf(sql,
-                  "SELECT count(*) FROM %s AS excluded WHERE EXISTS (SELECT FROM pg_trigger WHERE"
-                  " (tgrelid = to_regclass(%s) OR tgrelid IN (SELECT relid FROM"
-                  " pg_partition_tree(to_regclass(%s)))) AND NOT tgisinternal AND tgenabled <> 'D'"
-                  " AND " POSTGRES_TRIGGER_MAY_DROP ") AND NOT EXISTS (SELECT FROM %s AS t WHERE ",
-                  t->stage, name, name, t->table.quoted);
+    buffer_printf(sql, "SELECT count(*) FROM %s AS excluded WHERE ", t->stage);
+    write_has_trigger(t, POSTGRES_TRIGGER_MAY_DROP, sql);
+    buffer_printf(sql, " AND NOT EXISTS (SELECT FROM %s AS t WHERE ", t->table.quoted);
     for (uint32_t i = 0; i < keys->count; i++) {
         const char *quoted = t->table.columns[keys->columns[i]].quoted;
         buffer_printf(sql, "t.%s = excluded.%s AND ", quoted, quoted);
@@ -456,7 +477,8 @@ static enum status try_upsert(struct postgres_table *t, struct error *err)
     struct buffer sql = {0};
     buffer_printf(&sql, "BEGIN; %s; EXPLAIN %s", t->make_stage, t->take_stage);
     if (t->delete != NULL) {
-        buffer_printf(&sql, "; EXPLAIN DELETE FROM %s WHERE false", t->table.quoted);
+        buffer_printf(&sql, "; EXPLAIN WITH gone AS (DELETE FROM %s WHERE false RETURNING 0) SELECT FROM gone",
+                      t->table.quoted);
     }
     enum status status = database_table_change(&t->table, &sql, err);
     PQclear(PQexec(system_of(t)->connection, "ROLLBACK"));

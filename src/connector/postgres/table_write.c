@@ -250,8 +250,12 @@ static enum status delete_rows(struct writer *w, size_t first, size_t end, bool 
     }
     PGresult *result =
         postgres_table_delete(w->t, w->s->connection, w->deletions, w->deletion_count);
-    status = PQresultStatus(result) == PGRES_COMMAND_OK ? STATUS_OK
-                                                        : judge_error(w, result, fault, err);
+    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
+        status = judge_error(w, result, fault, err);
+    } else if (strcmp(PQgetvalue(result, 0, 0), "0") != 0) {
+        *fault = (struct fault){.found = true, .code = "sink.ignored"};
+        snprintf(fault->message, sizeof fault->message, "a trigger of the table ignored the deletion");
+    }
     PQclear(result);
     fault->line = 0;
     return status;
