@@ -108,7 +108,8 @@ enum status assignment_settle(struct pipeline *pipeline, bool *out_ready, struct
             break;
         }
         telemetry_tick(pipeline->telemetry, pipeline);
-        clock_sleep_us(STEP_US);
+        /* Until the group speaks. */
+        pipeline->source->ops->wait(pipeline->source, STEP_US);
     }
     return status;
 }

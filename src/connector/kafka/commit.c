@@ -152,6 +152,7 @@ static enum status fail_code(struct kafka_system *s, rd_kafka_resp_err_t code, c
 enum status kafka_transaction_begin(struct kafka_system *s, struct error *err)
 {
     rd_kafka_error_t *error = rd_kafka_begin_transaction(s->producer->rk);
+    s->is_producer_fresh = false;
     s->producer->delivered = s->producer->failed = 0;
     s->produced = 0;
     kafka_positions_clear(s);

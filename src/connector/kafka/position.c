@@ -23,6 +23,7 @@
 /* Twice as long as a transaction lives. */
 #define PATIENCE_US (20 * TIME_US_PER_SECOND)
 #define STEP_US 100000
+#define STAND_MS 1000
 
 void kafka_positions_clear(struct kafka_system *s)
 {
@@ -174,12 +175,11 @@ static enum status read_record(struct kafka_system *s, const struct kafka_positi
 
 /* One try. OK without *out_found and without *out_broken: the group has no offset. */
 static enum status try_read(struct kafka_system *s, const char *topic, const char *label,
-                            struct buffer *out, bool *out_found, bool *out_broken,
-                            struct error *err)
+                            struct kafka_position *position, struct buffer *out, bool *out_found,
+                            bool *out_broken, struct error *err)
 {
     struct buffer metadata = {0};
     struct buffer key = {0};
-    struct kafka_position position = {0};
     int64_t offset = 0;
     bool found = false;
     *out_found = *out_broken = false;
@@ -187,9 +187,10 @@ static enum status try_read(struct kafka_system *s, const char *topic, const cha
         kafka_group_offset(s->client, s->pipeline, topic, (uint32_t)strtoul(label, NULL, 10),
                            &offset, &metadata, &found, err);
     if (status == STATUS_OK && found) {
-        bool is_ours = read_metadata(bytes_of(metadata.data, metadata.size), &position);
+        bool is_ours = read_metadata(bytes_of(metadata.data, metadata.size), position);
+        position->next_offset = offset;
         if (is_ours) {
-            status = read_record(s, &position, kafka_key_progress(&key, label, topic), out,
+            status = read_record(s, position, kafka_key_progress(&key, label, topic), out,
                                  out_found, err);
         }
         *out_broken = !*out_found;
@@ -262,10 +263,13 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
                                 struct buffer *out, bool *out_found, struct error *err)
 {
     int64_t end_us = clock_monotonic_us() + PATIENCE_US;
+    struct kafka_held *held = kafka_held(s, topic, label);
+    buffer_clear(&held->record);
     for (;;) {
         struct error failure = {0};
         bool broken = false;
-        enum status status = try_read(s, topic, label, out, out_found, &broken, &failure);
+        enum status status = try_read(s, topic, label, &held->read, &held->record, out_found,
+                                      &broken, &failure);
         if (status == STATUS_OK && !broken) {
             break;
         }
@@ -290,6 +294,7 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
         }
         clock_sleep_us(STEP_US);
     }
+    buffer_append(out, held->record.data, held->record.size);
     if (!*out_found) {
         bool was_there = false;
         enum status status = check_recreated(s, topic, label, &was_there, err);
@@ -306,6 +311,44 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
         }
     }
     return STATUS_OK;
+}
+
+static bool is_same(const rd_kafka_topic_partition_t *entry, const struct kafka_position *read)
+{
+    struct kafka_position now = {0};
+    return entry->err == RD_KAFKA_RESP_ERR_NO_ERROR && entry->metadata != NULL &&
+           read_metadata(bytes_of(entry->metadata, entry->metadata_size), &now) &&
+           entry->offset == read->next_offset && now.offsets[0] == read->offsets[0] &&
+           now.epoch == read->epoch && now.checksum == read->checksum &&
+           memcmp(now.incarnation, read->incarnation, sizeof now.incarnation) == 0;
+}
+
+bool kafka_positions_stand(struct kafka_system *s, const struct progress *progresses,
+                           uint32_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (uint32_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_list_add(list, progresses[i].topic,
+                                          (int32_t)strtol(progresses[i].partition, NULL, 10));
+    }
+    bool stand = rd_kafka_committed(s->client->rk, list, STAND_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (uint32_t i = 0; i < count && stand; i++) {
+        const struct kafka_held *held =
+            kafka_held(s, progresses[i].topic, progresses[i].partition);
+        stand = held->record.size > 0 && is_same(&list->elems[i], &held->read);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return stand;
+}
+
+enum status kafka_position_warm_up(struct kafka_system *s, struct error *err)
+{
+    int64_t first = 0;
+    int64_t end = 0;
+    enum status status = open_exact(s, err);
+    return status == STATUS_OK
+               ? kafka_bounds(s->exact_client, s->progress_topic, 0, &first, &end, err)
+               : status;
 }
 
 /* --- what open transactions hide --- */

@@ -128,6 +128,9 @@ struct kafka_position {
 struct kafka_held {
     char *topic, *label;
     struct kafka_segment segment; /* the one that the last epoch ended in */
+    /* R's record as it was read last, and where it stands; empty: there was none */
+    struct buffer record;
+    struct kafka_position read;
 };
 
 struct kafka_system {
@@ -150,6 +153,9 @@ struct kafka_system {
     struct kafka_client *client;   /* asks and reads */
     struct kafka_client *producer; /* NULL: not claimed, or it failed and must be made anew */
     rd_kafka_topic_t *progress_handle;
+    /* made when all topics were there, and without a transaction so far; how it was set, since when */
+    bool is_producer_fresh;
+    int64_t producer_batch_bytes, producer_record_bytes, producer_made_us;
     bool is_claimed;
     bool in_doubt;                 /* a producer failed: what it had sent may be committed */
     uint64_t produced;             /* in this transaction */
@@ -275,6 +281,11 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
  * weir's, so that the pipeline has run. */
 enum status kafka_refuse_left_offsets(struct kafka_client *client, const char *group,
                                       const char *progress_topic, struct error *err) WEIR_MUST_USE;
+/* Connects what reads R, and asks where its topic is. */
+enum status kafka_position_warm_up(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
+/* Whether the group's offsets of all these partitions are still those that R was last read by, all asked
+ * for at once. False too when that cannot be told now. */
+bool kafka_positions_stand(struct kafka_system *s, const struct progress *progresses, uint32_t count);
 
 /* Waits until nobody's open transaction hides what the progress topic holds now. */
 enum status kafka_settle(struct kafka_system *s, struct error *err) WEIR_MUST_USE;

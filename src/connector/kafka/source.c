@@ -97,7 +97,8 @@ static enum status open_partitions(struct kafka_source *s, struct error *err)
     for (uint32_t p = 0; p < count; p++) {
         int64_t first = 0;
         int64_t end = 0;
-        enum status status = kafka_bounds(s->asker, s->topic_name, p, &first, &end, err);
+        /* By the client that will read: then it is connected. */
+        enum status status = kafka_bounds(s->client, s->topic_name, p, &first, &end, err);
         if (status != STATUS_OK) {
             return status;
         }

@@ -1,5 +1,7 @@
 #include "connector/kafka/store.h"
 
+#include <string.h>
+
 #include "base/time.h"
 #include "connector/kafka/reader.h"
 #include "connector/kafka/topics.h"
@@ -62,8 +64,9 @@ struct loading {
 
 static void compact(struct loading *loading)
 {
-    struct kafka_store fresh = {.arena = arena_new(64 * 1024)};
     struct kafka_store *store = loading->store;
+    struct kafka_store fresh = {.arena = arena_new(64 * 1024), .end = store->end};
+    memcpy(fresh.topic_id, store->topic_id, sizeof fresh.topic_id);
     loading->kept_bytes = 0;
     for (uint32_t i = 0; i < store->capacity; i++) {
         if (!bytes_is_none(store->items[i].key)) {
@@ -106,9 +109,40 @@ enum status kafka_store_load(struct kafka_store *store, struct kafka_client *cli
     store->arena = arena_new(64 * 1024);
     grow(store);
     enum status status = kafka_topic_find(client, topic, &found_topic, &found, err);
-    return status == STATUS_OK && found
-               ? kafka_scan(client, topic, 0, take_message, &loading, err)
-               : status;
+    if (status != STATUS_OK || !found) {
+        return status;
+    }
+    int64_t first = 0;
+    int64_t end = 0;
+    status = kafka_bounds(client, topic, 0, &first, &end, err);
+    if (status == STATUS_OK) {
+        store->end = end;
+        status = kafka_scan(client, topic, 0, take_message, &loading, err);
+    }
+    if (status == STATUS_OK) {
+        memcpy(store->topic_id, found_topic.id, sizeof store->topic_id);
+    }
+    return status;
+}
+
+enum status kafka_store_refresh(struct kafka_store *store, struct kafka_client *client,
+                                const char *topic, struct error *err)
+{
+    struct kafka_topic now;
+    bool found = false;
+    int64_t first = 0;
+    int64_t end = 0;
+    if (store->topic_id[0] == '\0') {
+        return kafka_store_load(store, client, topic, err);
+    }
+    enum status status = kafka_topic_find(client, topic, &now, &found, err);
+    if (status == STATUS_OK && found && strcmp(now.id, store->topic_id) == 0) {
+        status = kafka_bounds(client, topic, 0, &first, &end, err);
+        if (status == STATUS_OK && end == store->end) {
+            return STATUS_OK;
+        }
+    }
+    return status == STATUS_OK ? kafka_store_load(store, client, topic, err) : status;
 }
 
 enum status kafka_store_settle(struct kafka_client *client, struct kafka_client *exact,

@@ -30,6 +30,9 @@ struct kafka_store {
     struct arena *arena;
     struct kafka_store_item *items; /* open addressing; a free one has no key */
     uint32_t count, capacity;
+    /* of the topic, when it was read; empty: it was not there */
+    char topic_id[32];
+    int64_t end;
 };
 
 /* A ledger segment in the course of being filled. */
@@ -47,6 +50,9 @@ char *kafka_progress_topic(struct arena *arena, const char *pipeline);
 /* Reads the topic anew, as far as it is committed; a topic that is not there is empty. */
 enum status kafka_store_load(struct kafka_store *store, struct kafka_client *client,
                              const char *topic, struct error *err) WEIR_MUST_USE;
+/* The same, but nothing is read where the topic ends where it did. */
+enum status kafka_store_refresh(struct kafka_store *store, struct kafka_client *client,
+                                const char *topic, struct error *err) WEIR_MUST_USE;
 /* Waits until all that stands in the topic now can be read as committed or is aborted: behind an open
  * transaction, be it another program's, there may be a newer R. `exact` sees that end. RETRY
  * "progress.open_transaction" when it stays open. */

@@ -12,10 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/time.h"
 #include "connector/kafka/private.h"
+#include "os/clock.h"
 #include "os/random.h"
 
 #define BATCH_BYTES_MOST 1000000
+/* Brokers forget ids that nothing was done with, but not so soon. */
+#define FRESH_US (60 * TIME_US_PER_SECOND)
 
 static const char *place_of(const struct system *system)
 {
@@ -49,8 +53,12 @@ static void close_session(struct system *system)
         memory_free(s->held[i].topic);
         memory_free(s->held[i].label);
         kafka_segment_fini(&s->held[i].segment);
+        buffer_fini(&s->held[i].record);
     }
     memory_free(s->held);
+    for (uint32_t i = 0; i < system->sink_count; i++) {
+        kafka_sink(system->sinks[i])->topic_id[0] = '\0';
+    }
     memory_free(s->pipeline);
     arena_free(s->arena);
     s->client = NULL;
@@ -162,6 +170,7 @@ void kafka_drop_producer(struct kafka_system *s)
     }
     kafka_client_close(s->producer);
     s->producer = NULL;
+    s->is_producer_fresh = false;
 }
 
 /* A batch of the client must fit into every topic. */
@@ -205,9 +214,13 @@ static enum status take_id_over(struct kafka_system *s, struct error *err)
 enum status kafka_make_producer(struct kafka_system *s, struct error *err)
 {
     struct arena *arena = arena_new(1024);
+    s->producer_batch_bytes = batch_bytes(s);
+    s->producer_record_bytes = record_bytes(s);
+    s->producer_made_us = clock_monotonic_us();
     const char *settings[] = {
-        "batch.size", arena_printf(arena, "%lld", (long long)batch_bytes(s)),
-        "message.max.bytes", arena_printf(arena, "%lld", (long long)record_bytes(s)), NULL};
+        "batch.size", arena_printf(arena, "%lld", (long long)s->producer_batch_bytes),
+        "message.max.bytes", arena_printf(arena, "%lld", (long long)s->producer_record_bytes),
+        NULL};
     kafka_drop_producer(s);
     enum status status = kafka_client_open(s->config, s->folder, KAFKA_PRODUCE,
                                            arena_printf(arena, "weir.%s%s%s", s->pipeline,
@@ -253,14 +266,25 @@ enum status kafka_reload(struct kafka_system *s, struct error *err)
     return status;
 }
 
+/* Where the group's offsets say where R is: nobody's open transaction hides it. */
+static enum status refresh(struct kafka_system *s, struct error *err)
+{
+    enum status status = kafka_store_refresh(&s->store, s->client, s->progress_topic, err);
+    s->is_loaded = status == STATUS_OK;
+    return status;
+}
+
 static enum status ensure_loaded(struct kafka_system *s, struct error *err)
 {
     if (s->is_loaded) {
         return STATUS_OK;
     }
-    enum status status = kafka_reload(s, err);
+    enum status status = s->source == NULL ? kafka_reload(s, err) : refresh(s, err);
     for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
-        status = kafka_sink_prepare(s, kafka_sink(s->system.sinks[i]), false, err);
+        /* Known already: from the time when the group was being joined. Who takes over asks anew. */
+        if (kafka_sink(s->system.sinks[i])->topic_id[0] == '\0') {
+            status = kafka_sink_prepare(s, kafka_sink(s->system.sinks[i]), false, err);
+        }
     }
     return status;
 }
@@ -552,14 +576,43 @@ static enum status prepare(struct kafka_system *s, struct error *err)
     return status;
 }
 
+/* While the group is being joined there is time to ask for all that is needed then, and to connect.
+ * What cannot be had now is asked for again, and told. */
+static bool warm_up(struct kafka_system *s)
+{
+    struct error ignored = {0};
+    bool is_whole = ensure_loaded(s, &ignored) == STATUS_OK && s->store.topic_id[0] != '\0' &&
+                    kafka_position_warm_up(s, &ignored) == STATUS_OK;
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        is_whole &= kafka_sink(s->system.sinks[i])->topic_id[0] != '\0';
+    }
+    return is_whole;
+}
+
 /* Before R is read: nobody else can commit behind this. */
 static enum status claim(struct system *system, struct error *err)
 {
     struct kafka_system *s = kafka_system(system);
+    bool is_whole = s->source != NULL && warm_up(s);
     enum status status = kafka_make_producer(s, err);
     s->is_claimed = status == STATUS_OK;
+    s->is_producer_fresh = is_whole && s->is_claimed;
     s->is_loaded = false;
     return status;
+}
+
+/* That of claim() is as good as a new one, as long as nothing was done with it: where the group guards
+ * the commits, its id is this process's own. */
+static enum status take_producer(struct kafka_system *s, struct error *err)
+{
+    char reason[128];
+    bool is_good = s->is_producer_fresh && !s->in_doubt &&
+                   s->producer_batch_bytes == batch_bytes(s) &&
+                   s->producer_record_bytes == record_bytes(s) &&
+                   clock_monotonic_us() - s->producer_made_us < FRESH_US &&
+                   rd_kafka_fatal_error(s->producer->rk, reason, sizeof reason) ==
+                       RD_KAFKA_RESP_ERR_NO_ERROR;
+    return is_good ? STATUS_OK : kafka_make_producer(s, err);
 }
 
 enum status kafka_fenced(const struct kafka_system *s, const struct progress *progress,
@@ -658,14 +711,18 @@ static enum status begin(struct system *system, const struct progress *progresse
     return status;
 }
 
+/* `is_read`: load() has read just what the group's offset names. */
 static enum status swap_owner(struct kafka_system *s, const struct progress *progress,
-                              uint64_t owner, struct error *err)
+                              bool is_read, uint64_t owner, struct error *err)
 {
     struct progress stored = {0};
     struct kafka_segment segment = {0};
-    bool found = false;
-    enum status status = kafka_read_progress(s, progress->topic, progress->partition, &stored,
-                                             &segment, &found, err);
+    bool found = is_read;
+    const struct buffer *record = &kafka_held(s, progress->topic, progress->partition)->record;
+    enum status status =
+        is_read ? kafka_value_read(bytes_of(record->data, record->size), &stored, &segment, err)
+                : kafka_read_progress(s, progress->topic, progress->partition, &stored, &segment,
+                                      &found, err);
     if (status == STATUS_OK &&
         (!found || stored.owner != progress->owner || stored.epoch != progress->epoch)) {
         status = kafka_fenced(s, progress, err);
@@ -686,10 +743,10 @@ static enum status take_over(struct system *system, const struct progress *progr
     struct kafka_system *s = kafka_system(system);
     enum status status = prepare(s, err);
     if (status == STATUS_OK) {
-        status = kafka_make_producer(s, err);
+        status = take_producer(s, err);
     }
     if (status == STATUS_OK) {
-        status = kafka_reload(s, err);
+        status = s->source == NULL ? kafka_reload(s, err) : refresh(s, err);
     }
     for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
         status = kafka_sink_check_topic(s, kafka_sink(s->system.sinks[i]), err);
@@ -697,8 +754,10 @@ static enum status take_over(struct system *system, const struct progress *progr
     if (status == STATUS_OK) {
         status = kafka_transaction_begin(s, err);
     }
+    bool is_read = status == STATUS_OK && s->source != NULL &&
+                   kafka_positions_stand(s, progresses, count);
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = swap_owner(s, &progresses[i], owner, err);
+        status = swap_owner(s, &progresses[i], is_read, owner, err);
     }
     if (status == STATUS_OK) {
         status = put_plan(s, plan_text, err);
