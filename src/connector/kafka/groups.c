@@ -122,9 +122,7 @@ static enum status describe_group(struct kafka_client *client, const char *group
     char doing[320];
     const int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
     rd_kafka_resp_err_t code = describe_once(client, group, use, context);
-    /* Its coordinator has just begun to be it. */
-    while (code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS &&
-           clock_monotonic_us() < end_us) {
+    while (is_settling(code) && clock_monotonic_us() < end_us && !stop_requested()) {
         clock_sleep_us(KAFKA_ASK_AGAIN_US);
         code = describe_once(client, group, use, context);
     }
