@@ -34,6 +34,7 @@ struct producer {
     struct layout layout;
     struct json_decoder *decoder;
     struct batch *batch;
+    bool has_tombstones;     /* a line only says its key */
     uint32_t free_partition; /* of records without a key, for now */
 
     /* With --producer-id: how far the input is in. */
@@ -86,7 +87,7 @@ static void append_batch(struct producer *p)
 {
     json_decode(p->decoder, p->batch);
     for (uint32_t row = 0; row < p->batch->row_count; row++) {
-        append(p, key_of(p, row), p->batch->records[row].value);
+        append(p, key_of(p, row), p->has_tombstones ? BYTES_NONE : p->batch->records[row].value);
     }
     batch_reset(p->batch, 0, 0);
 }
@@ -427,6 +428,11 @@ static enum status open_all(struct producer *p, const struct cli_arguments *argu
 {
     int64_t partitions = 0;
     enum status status = read_interval(arguments, &p->interval_us, err);
+    if (status == STATUS_OK && cli_given(arguments, "tombstones") && !cli_given(arguments, "key")) {
+        status = error_set(err, STATUS_CONFIG, "use.option",
+                           "--tombstones writes keys without values: say with --key which member of a "
+                           "line is the key");
+    }
     p->id = cli_value(arguments, "producer-id");
     if (status == STATUS_OK && p->id != NULL && p->id[0] == '\0') {
         status = error_set(err, STATUS_CONFIG, "use.value", "--producer-id takes a name");
@@ -445,6 +451,7 @@ static enum status open_all(struct producer *p, const struct cli_arguments *argu
     if (cli_given(arguments, "key")) {
         set_key(p, cli_value(arguments, "key"));
     }
+    p->has_tombstones = cli_given(arguments, "tombstones");
     return status;
 }
 
@@ -506,6 +513,7 @@ static enum status produce(const struct cli_arguments *arguments, struct error *
 
 static const struct cli_option options[] = {
     {"key", "FIELD", "the member of a JSON line whose value becomes the key"},
+    {"tombstones", NULL, "with --key: records without a value, which delete what has that key"},
     {"partitions", "N", "of a topic that is made; 3 unless given, of brokers as many as they make"},
     {"producer-id", "ID", "the same input again under this id adds nothing twice"},
     {"batch-interval", "TIME", "commit at least so often; 100ms unless given"},
@@ -521,7 +529,8 @@ const struct cli_verb verb_produce = {
         "Every line of FILE (or standard input) becomes a record of the topic PLACE, written\n"
         "local:PATH#topic or kafka://HOST:PORT/topic, or named by a pipeline file: P.yaml:source.\n"
         "What is missing is made. With --key the partition follows from the key, as Java's clients\n"
-        "of Kafka choose it; lines without one are spread.\n"
+        "of Kafka choose it; lines without one are spread. With --tombstones too each record is that\n"
+        "key without a value: what deletes it where a pipeline says 'tombstones: delete'.\n"
         "With --producer-id it may be killed at any time and repeated with the same input:\n"
         "every line is in once. On a full disk it waits until there is space, and while brokers are\n"
         "away until they are back. Brokers get the lines in transactions.\n"

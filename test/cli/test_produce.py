@@ -236,3 +236,11 @@ def test_a_pipe_as_file_is_refused_with_the_way_out(weir_cli):
     os.mkfifo(weir_cli.folder / "fifo")
     err = weir_cli("produce", TOPIC, "fifo", status=2).err
     assert "'-' and '< fifo'" in err
+
+
+def test_tombstones_have_a_key_and_no_value(weir_cli):
+    weir_cli("produce", TOPIC, "--key", "id", "--partitions", "1", data=b'{"id":"a","n":1}\n{"id":7}\n')
+    weir_cli("produce", TOPIC, "--key", "id", "--tombstones", data=b'{"id":"a","n":2}\n{"id":7}\n')
+    found = [(record["key"], record["value"]) for record in weir_cli.records(TOPIC)]
+    assert found == [("a", '{"id":"a","n":1}'), ("7", '{"id":7}'), ("a", None), ("7", None)]
+    assert "--key" in weir_cli("produce", TOPIC, "--tombstones", status=2).err
