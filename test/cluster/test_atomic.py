@@ -16,6 +16,7 @@ from checker import judge
 from checker.kafka_topic import KafkaTopic, copy_topic, make_topic
 from checker.log import Topic
 from cluster.iot import CONNECTION
+from cluster.lab import until
 from postgres.database import Database
 from postgres.test_atomic import ATOMIC, Steps, prepared
 from postgres.pipeline import Pipeline
@@ -159,9 +160,9 @@ def test_a_zombie_that_reaches_no_database(broker, server, weir, tmp_path):
     os.kill(zombie.process.pid, signal.SIGCONT)
     steps.let_go.set()
     assert zombie.wait_for("'atomic-zombie-away-raw': 3 of 3 partitions lost"), zombie.errors()
-    zombie.wait_for("warning: no connection")
+    until(lambda: zombie.errors().count("partitions taken over") == 2, seconds=90)
     steps.listen()
-    zombie.wait_for("goes on after")
+    until(lambda: zombie.errors().count("recovered:") == 2, seconds=90)
     assert zombie.terminate() == 0, zombie.errors()
     both.check()
 
