@@ -78,7 +78,7 @@ def records(count, first=0):
     return [{"id": f"m{number}", "n": number} for number in range(first, first + count)]
 
 
-def until(what, seconds=20):
+def until(what, seconds=60):
     """Waits for a condition; its last value."""
     end = time.monotonic() + seconds
     while not (found := what()) and time.monotonic() < end:

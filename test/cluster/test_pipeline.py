@@ -6,11 +6,13 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import closing
 
 import pytest
 
 from checker.kafka_topic import KafkaTopic, client, copy_topic, make_topic
 from checker.log import Topic
+from cluster.lab import until
 
 RECORDS = 20000
 CONNECTION = "connections: {kafka: {kafka: {brokers: ['%s'], properties: {session.timeout.ms: 6000}}}}\n"
@@ -116,16 +118,19 @@ def test_kill_9(workload, broker, weir, seed, long_run):
 
 def test_processes_share_partitions(workload, broker, weir):
     folder, file = pipeline(workload, broker, "shared")
-    processes = [subprocess.Popen([weir, "run", file], cwd=folder, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    time.sleep(2)
+    said = folder / "shared.said"
+    with open(said, "wb") as output:
+        processes = [subprocess.Popen([weir, "run", file], cwd=folder, stdout=subprocess.DEVNULL,
+                                      stderr=output) for _ in range(3)]
+    until(lambda: "taken over" in said.read_text(), 60)
+    time.sleep(1)
     processes[0].send_signal(signal.SIGKILL)
     time.sleep(1)
     for process in processes[1:]:
         process.send_signal(signal.SIGTERM)
-    said = [process.communicate(timeout=60)[1] for process in processes]
-    assert [process.returncode for process in processes[1:]] == [0, 0], said
-    assert any("taken over" in text for text in said)
+    for process in processes:
+        process.wait(timeout=60)
+    assert [process.returncode for process in processes[1:]] == [0, 0], said.read_text()
     weir_run(weir, folder, "run", file, "--until-end")
     audited = weir_run(weir, folder, "audit", file).stdout
     assert verdicts(audited) == verdicts(workload[2])
@@ -220,7 +225,9 @@ def test_a_broker_that_is_away_is_waited_for(workload, own_broker, weir):
     node.start()
     own_broker.wait_ready()
     copy_topic(Topic(folder / "iot.db", "raw_iot_data"), place, "test-raw")
-    time.sleep(8)
+    with closing(client().KafkaAdminClient(bootstrap_servers=own_broker.bootstrap)) as admin:
+        until(lambda: sum(entry.offset for entry in admin.list_group_offsets(["patient"])["patient"]
+                          .values()) == 2 * RECORDS, 90)
     process.send_signal(signal.SIGTERM)
     out, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
@@ -248,7 +255,7 @@ def test_another_topic_under_the_same_name_is_refused(workload, broker, weir):
         done = weir_run(weir, folder, "run", "read.yaml", "--until-end", status=2)
         assert "source.partitions" in done.stderr
         admin.delete_topics(["changing"])
-        time.sleep(1)
+        until(lambda: "changing" not in admin.list_topics())
         make_topic(place, "changing", 1)
         done = weir_run(weir, folder, "run", "read.yaml", "--until-end", status=2)
         assert "source.recreated" in done.stderr
