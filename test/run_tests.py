@@ -28,7 +28,7 @@ RANDOM_SUITES = ("property", "torture", "simulation", "fuzz")
 
 # Folders whose tests share servers, which take a while to start, and in how many pieces they run.
 # Tests of brokers wait more than they work.
-SERVER_FOLDERS = {"cluster": 3, "mysql": 1, "postgres": 1}
+SERVER_FOLDERS = {"cluster": 4, "mysql": 1, "postgres": 1}
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 

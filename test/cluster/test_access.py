@@ -148,7 +148,7 @@ def test_a_right_is_withdrawn(make, sasl_broker, right):
     time.sleep(1)
     withdrawn = Withdrawn(it, kind, name.format(it.name), operation)
     try:
-        assert process.wait(timeout=30) == 2, it.said()
+        assert process.wait(timeout=60) == 2, it.said()
         assert "kafka.not_allowed" in it.said(), it.said()
         refused = it.run(status=2).stderr
         assert "kafka.not_allowed" in refused, refused

@@ -55,7 +55,7 @@ def test_a_topic_is_deleted(lab):
     said = lab("topic", "delete", place, "--yes", status=2).stderr
     assert "topic.in_use" in said and "group 'deleted'" in said, said
     process.terminate()
-    assert process.wait(timeout=30) == 0, lab.said(file)
+    assert process.wait(timeout=60) == 0, lab.said(file)
     assert "topic deleted-in with up to 30 records deleted" in lab("topic", "delete", place, "--yes").stderr
     consumer = client().KafkaConsumer(bootstrap_servers=lab.broker.bootstrap)
     try:

@@ -60,7 +60,7 @@ def is_written(lab, topic, count):
 
 def stop(process):
     process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=30)
+    return process.wait(timeout=60)
 
 
 # --- while it runs ---

@@ -187,6 +187,6 @@ def test_a_start_that_waits_is_stopped(root, weir, tmp_path):
                 said += line
             time.sleep(0 if word else 0.5)
             process.send_signal(signal.SIGTERM)
-            said += process.communicate(timeout=30)[1]
+            said += process.communicate(timeout=60)[1]
             assert process.returncode == 0, said
             assert "stopped before it could begin" in said, said

@@ -86,7 +86,7 @@ def test_partitions_that_a_sink_gets_while_it_runs(lab):
         lab.send("grown-in", records(100, sent))
         sent += 100
     process.terminate()
-    assert process.wait(timeout=30) == 0, lab.said(file)
+    assert process.wait(timeout=60) == 0, lab.said(file)
     lab.send("grown-in", records(100, sent))
     lab.run(file)
     assert sorted(json.loads(record.value)["n"] for record in read(lab, "grown-out")) == \

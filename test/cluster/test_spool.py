@@ -103,7 +103,7 @@ def test_a_running_one_goes_on_through_an_outage(lab):
     feed(500)
     until(lambda: left(lab) == 0, 60)
     running.terminate()
-    said = running.communicate(timeout=30)[1]
+    said = running.communicate(timeout=60)[1]
     assert running.returncode == 0 and "600 records into through" in said, said
     assert "kept" not in said and "it works again" in said, said
     is_in_once(lab, "through", 600)
