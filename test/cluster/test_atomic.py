@@ -18,7 +18,8 @@ from checker.log import Topic
 from cluster.iot import CONNECTION
 from cluster.lab import until
 from postgres.database import Database
-from postgres.test_atomic import ATOMIC, Steps, prepared
+from postgres.steps import Steps
+from postgres.test_atomic import ATOMIC, prepared
 from postgres.pipeline import Pipeline
 from postgres_server import Postgres, Unavailable
 

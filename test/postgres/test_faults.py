@@ -7,6 +7,7 @@ import pytest
 
 from postgres.pipeline import Pipeline, check_table, freeze
 from postgres.proxy import Proxy, every_second
+from postgres.steps import freeze_in_copy
 
 
 def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
@@ -28,7 +29,7 @@ def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
 
 
 @pytest.mark.parametrize("phase", ["anywhere", "idle in transaction", "COPY"])
-def test_a_zombie_writes_nothing(phase, database, weir, tmp_path):
+def test_a_zombie_writes_nothing(phase, database, server, weir, tmp_path):
     """A run that is frozen, in an open transaction too, taken over by another, and thawed."""
     pipeline = Pipeline(tmp_path, weir, database.dsn, records=80000, sink=(
         f'    postgres: {{dsn: "{database.dsn}", table: readings, mode: upsert,'
@@ -39,14 +40,20 @@ def test_a_zombie_writes_nothing(phase, database, weir, tmp_path):
     pipeline.edit("dlq:\n  local: {path: iot.db, topic: dlq_iot_data}\n  include: [invalid, late]\n",
                   "")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
-    zombie = pipeline.start()
-    assert zombie.wait_for("first start")
-    while not database.ask("SELECT 1 FROM weir_progress WHERE epoch > 3"):
-        time.sleep(0.005)
-    freeze(zombie, database, phase)
+    steps = None
+    if phase == "COPY":
+        zombie, steps = freeze_in_copy(pipeline, server.port)
+    else:
+        zombie = pipeline.start()
+        assert zombie.wait_for("first start")
+        while not database.ask("SELECT 1 FROM weir_progress WHERE epoch > 3"):
+            time.sleep(0.005)
+        freeze(zombie, database, phase)
     pipeline.finish()
     rows = database.ask("SELECT count(*), sum(hashtext(readings::text)) FROM readings")
     os.kill(zombie.process.pid, signal.SIGCONT)
+    if steps is not None:
+        steps.let_go.set()
     assert zombie.wait() == 3
     assert "progress.fenced" in zombie.errors()
     assert database.ask("SELECT count(*), sum(hashtext(readings::text)) FROM readings") == rows

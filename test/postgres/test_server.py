@@ -10,7 +10,8 @@ import pytest
 from faults.disk import Disk, complaints, wait_for_complaint
 from postgres.conftest import started
 from postgres.database import Database
-from postgres.pipeline import Pipeline, check_table, freeze
+from postgres.pipeline import Pipeline, check_table
+from postgres.steps import freeze_in_copy
 
 WAITS = "retry: {initial: 50ms, max: 200ms}\n"
 
@@ -141,12 +142,11 @@ def test_the_server_is_killed_during_copy(own_server, weir, tmp_path):
     database = Database(own_server, "iot")
     pipeline = Pipeline(tmp_path, weir, database.dsn, records=60000, more=WAITS)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
-    process = pipeline.start()
-    wait_until(is_under_way(database), process)
-    freeze(process, database, "COPY")
+    process, steps = freeze_in_copy(pipeline, own_server.port)
     own_server.kill()
     own_server.start()
     os.kill(process.process.pid, signal.SIGCONT)
+    steps.let_go.set()
     check_all(pipeline, database, process)
     assert "works again" in process.errors(), process.errors()
 

@@ -12,7 +12,8 @@ import pytest
 
 from postgres.conftest import started
 from postgres.database import Database
-from postgres.test_atomic import (ATOMIC, Steps, atomic_pipeline, check_all, next_offsets, prepared)
+from postgres.steps import Steps
+from postgres.test_atomic import ATOMIC, atomic_pipeline, check_all, next_offsets, prepared
 
 DECIDED, UNDECIDED = (b"COMMIT PREPARED", "before"), (b"PREPARE TRANSACTION", "after")
 
