@@ -227,41 +227,57 @@ static enum status visit_offset(void *context, const rd_kafka_topic_partition_t 
     return status == STATUS_OK ? v->visit(v->context, &group, err) : status;
 }
 
-static enum status groups(struct topics *topics, const char *name, topic_group_visitor *visit,
-                          void *context, struct error *err)
+static enum status visit_group(void *context, const char *group, struct error *err)
 {
-    struct kafka_topics *s = self(topics);
+    struct group_visit *v = context;
+    v->group = group;
+    return kafka_group_offsets(v->s->client, group, visit_offset, v, err);
+}
+
+static enum status each_group(struct kafka_topics *s,
+                              enum status (*use)(void *context, const char *group,
+                                                 struct error *err),
+                              void *context, struct error *err)
+{
     struct arena *arena = arena_new(4096);
     const char **names = NULL;
     uint32_t count = 0;
     enum status status = kafka_group_names(s->client, arena, &names, &count, err);
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        struct group_visit v = {
-            .s = s, .topic = name, .group = names[i], .visit = visit, .context = context};
-        status = kafka_group_offsets(s->client, names[i], visit_offset, &v, err);
+        status = use(context, names[i], err);
     }
     arena_free(arena);
     return status;
+}
+
+static enum status groups(struct topics *topics, const char *name, topic_group_visitor *visit,
+                          void *context, struct error *err)
+{
+    struct group_visit v = {.s = self(topics), .topic = name, .visit = visit, .context = context};
+    return each_group(v.s, visit_group, &v, err);
+}
+
+struct user_visit {
+    struct kafka_topics *s;
+    const char *topic;
+    topic_user_visitor *visit;
+    void *context;
+};
+
+static enum status visit_user(void *context, const char *group, struct error *err)
+{
+    const struct user_visit *v = context;
+    bool reads = false;
+    enum status status = kafka_group_reads(v->s->client, group, v->topic, &reads, err);
+    return status == STATUS_OK && reads ? v->visit(v->context, group, err) : status;
 }
 
 /* Who writes to a topic no broker tells. */
 static enum status users(struct topics *topics, const char *name, topic_user_visitor *visit,
                          void *context, struct error *err)
 {
-    struct kafka_topics *s = self(topics);
-    struct arena *arena = arena_new(4096);
-    const char **names = NULL;
-    uint32_t count = 0;
-    enum status status = kafka_group_names(s->client, arena, &names, &count, err);
-    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        bool reads = false;
-        status = kafka_group_reads(s->client, names[i], name, &reads, err);
-        if (status == STATUS_OK && reads) {
-            status = visit(context, names[i], err);
-        }
-    }
-    arena_free(arena);
-    return status;
+    struct user_visit v = {.s = self(topics), .topic = name, .visit = visit, .context = context};
+    return each_group(v.s, visit_user, &v, err);
 }
 
 /* --- making and changing --- */
