@@ -9,6 +9,8 @@ import json
 import random
 import shutil
 
+import kafka_bench
+
 # How much more than expected a step may cost: caches, and a busy machine.
 NOISE = 1.35
 SINKS = """
@@ -161,6 +163,18 @@ def value_size(job, _root, scale):
     return axis
 
 
+def processes(bench, run, data, scale):
+    """Of one group on Kafka, beside their broker; None where there is none to be had."""
+    axis = Axis("processes on Kafka", "", constant)
+
+    def measure_group(kafka):
+        kafka.fill(6_000_000 // scale, partitions=4)
+        for count in (1, 2):
+            axis.add(count, *kafka.of_a_group(count))
+        return axis
+    return kafka_bench.with_broker(bench, run, data, measure_group)
+
+
 def keys(bench, run, thing, title, most):
     """Of the state alone, in memory."""
     axis = Axis(title, "", leaving_caches)
@@ -189,6 +203,7 @@ def measure(bench, run, data, root):
     axes += [keys(bench, run, "state-insert", "keys inserted", most),
              keys(bench, run, "state-find", "keys found", most)]
     shutil.rmtree(job.data, ignore_errors=True)
+    axes += filter(None, [processes(bench, run, data, scale)])
     for axis in axes:
         print_axis(axis)
     worse = [complaint for axis in axes for complaint in axis.complaints()]

@@ -111,7 +111,7 @@ static int usage(void)
 {
     fputs("usage: kafka copy BROKERS FROM TO RECORDS\n"
           "       kafka pace BROKERS FROM IN OUT RATE SECONDS\n"
-          "       kafka span BROKERS TOPIC\n",
+          "       kafka span BROKERS TOPIC [SINCE]\n",
           stderr);
     return 2;
 }
@@ -132,8 +132,8 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[1], "pace") == 0 && argc == 8) {
         kafka_bench_pace(&bench, argv[3], argv[4], argv[5], strtoull(argv[6], NULL, 10),
                          strtoull(argv[7], NULL, 10));
-    } else if (strcmp(argv[1], "span") == 0 && argc == 4) {
-        kafka_bench_span(&bench, argv[3]);
+    } else if (strcmp(argv[1], "span") == 0 && argc <= 5) {
+        kafka_bench_span(&bench, argv[3], argc == 5 ? strtoll(argv[4], NULL, 10) : 0);
     } else {
         return usage();
     }

@@ -5,7 +5,8 @@
  *   kafka copy BROKERS FROM TO RECORDS        the reference: a bare transactional copy loop
  *   kafka pace BROKERS FROM IN OUT RATE SECONDS
  *                                             writes at a rate, and says how long records took
- *   kafka span BROKERS TOPIC                  when the first and the last record were appended
+ *   kafka span BROKERS TOPIC [SINCE]          when the first and the last record were appended,
+ *                                             since that time in ms
  *
  * Each prints one line of JSON. Clients are made by weir's own kafka_client_open(), so that copy
  * and weir have the same queue limits and the same settings, whatever these become.
@@ -39,6 +40,6 @@ void kafka_bench_copy(const struct kafka_bench *bench, const char *from, const c
                       uint64_t records);
 void kafka_bench_pace(const struct kafka_bench *bench, const char *from, const char *in,
                       const char *out, uint64_t rate, uint64_t seconds);
-void kafka_bench_span(const struct kafka_bench *bench, const char *topic);
+void kafka_bench_span(const struct kafka_bench *bench, const char *topic, int64_t since_ms);
 
 #endif

@@ -5,6 +5,7 @@ Records a second are those between the first and the last record that the broker
 output, for weir and the copy alike; CPU and RSS are of the whole process, start and stop included.
 """
 import json
+import os
 import re
 import signal
 import subprocess
@@ -22,26 +23,32 @@ PARTITIONS = 3
 RATES = (1_000, 50_000)
 # So that latency is measured of a run that stands, not of its start.
 SETTLE_S = 3
+JOIN_S = 30
 
 
 def measure(bench, run, folder):
     """False, having said why, where there is no broker to be had."""
+    return with_broker(bench, run, folder, KafkaBench.measure_all) is not None
+
+
+def with_broker(bench, run, folder, use):
+    """What `use` returns of a KafkaBench, whose broker lives as long; None, having said why, where
+    there is none to be had."""
     from checker import kafka_topic
     from kafka_cluster import Cluster, Unavailable
     if not bench.kafka_program.exists():
         print("kafka is left out: this build has no librdkafka", file=sys.stderr)
-        return False
+        return None
     try:
         kafka_topic.client()
         cluster = Cluster(folder / "kafka").start()
     except (ImportError, Unavailable) as error:
         print(f"kafka is left out: {error}", file=sys.stderr)
-        return False
+        return None
     try:
-        KafkaBench(bench, run, folder, cluster.bootstrap, kafka_topic.make_topic).measure_all()
+        return use(KafkaBench(bench, run, folder, cluster.bootstrap, kafka_topic.make_topic))
     finally:
         cluster.stop()
-    return True
 
 
 def sentences(result):
@@ -66,8 +73,8 @@ class KafkaBench:
         self.number = 0
         self.records = 0
 
-    def topic(self, name, stamped_by="LogAppendTime"):
-        self.make_topic("kafka://" + self.brokers, name, PARTITIONS,
+    def topic(self, name, stamped_by="LogAppendTime", partitions=PARTITIONS):
+        self.make_topic("kafka://" + self.brokers, name, partitions,
                         **{"message.timestamp.type": stamped_by})
         return name
 
@@ -92,14 +99,14 @@ class KafkaBench:
         (self.folder / f"{name}.yaml").write_text(text)
         return f"{name}.yaml"
 
-    def fill(self, records):
+    def fill(self, records, partitions=PARTITIONS):
         """The workload, but for the records that are no JSON at all."""
         database = self.folder / "kafka-input.db"
         for ending in ("", "-wal", "-shm", "-lock"):
             Path(f"{database}{ending}").unlink(missing_ok=True)
         self.run([self.bench.weir, "gen", f"local:{database}#raw", "--count", records,
                   "--partitions", PARTITIONS])
-        self.topic("raw")
+        self.topic("raw", partitions=partitions)
         text = (self.folder / self.pipeline("fill", PLAIN, "raw", "raw")).read_text()
         text = re.sub(r"source: .*", f"source: {{local: {{path: {database.name}, topic: raw}}, format: json}}",
                       text)
@@ -170,6 +177,36 @@ class KafkaBench:
         facts = self.bench.facts[kind]
         facts["first_ms"] = max(facts.get("first_ms", 0), first_ms - joined_ms)
 
+    def of_a_group(self, processes):
+        """The job by so many processes of one group, counted since the last of them has its partitions:
+        records of the input, CPU seconds of all, seconds that all records take at the rate seen."""
+        self.number += 1
+        sink = self.topic(f"out-{self.number}")
+        file = self.pipeline(f"bench-{self.number}", JOB, "raw", sink)
+        members = [subprocess.Popen([self.bench.weir, "run", file, "--until-end"], cwd=self.folder,
+                                    stdout=subprocess.DEVNULL,
+                                    stderr=(self.folder / f"member-{at}").open("w"))
+                   for at in range(processes)]
+        begun = time.monotonic()
+        while not all("taken over" in (self.folder / f"member-{at}").read_text()
+                      for at in range(processes)):
+            if time.monotonic() - begun > JOIN_S:
+                raise SystemExit(f"not all of {processes} processes have joined in {JOIN_S} s")
+            time.sleep(0.02)
+        since_ms = int(time.time() * 1e3)
+        cpu_s = 0
+        for member in members:
+            _, status, usage = os.wait4(member.pid, 0)
+            member.returncode = os.waitstatus_to_exitcode(status)
+            if member.returncode != 0:
+                raise SystemExit(f"weir run {file}: exit {member.returncode}")
+            cpu_s += usage.ru_utime + usage.ru_stime
+        span = json.loads(self.program("span", sink, since_ms).output)
+        if span["records"] < self.records / 4:
+            raise SystemExit(f"too little was left when {processes} processes had joined")
+        wall_s = span["milliseconds"] / 1e3 * self.records / span["records"]
+        return self.records, cpu_s, wall_s
+
     def measure_all(self):
         quick = self.bench.quick
         self.fill(200_000 if quick else 1_500_000)
@@ -182,3 +219,4 @@ class KafkaBench:
         for rate in RATES:
             self.latency(JOB, rate, 3 if quick else 12)
         self.first_record(JOB)
+        return self

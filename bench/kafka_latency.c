@@ -165,7 +165,7 @@ void kafka_bench_pace(const struct kafka_bench *bench, const char *from, const c
 
 /* --- span --- */
 
-void kafka_bench_span(const struct kafka_bench *bench, const char *topic)
+void kafka_bench_span(const struct kafka_bench *bench, const char *topic, int64_t since_ms)
 {
     rd_kafka_topic_t *handle = NULL;
     struct kafka_client *client = kafka_bench_open(bench, KAFKA_FETCH, NULL, NULL);
@@ -186,9 +186,11 @@ void kafka_bench_span(const struct kafka_bench *bench, const char *topic)
         } else {
             kafka_bench_check("read", message->err);
             int64_t at_ms = rd_kafka_message_timestamp(message, &type);
-            first_ms = at_ms < first_ms ? at_ms : first_ms;
-            last_ms = at_ms > last_ms ? at_ms : last_ms;
-            count++;
+            if (at_ms >= since_ms) {
+                first_ms = at_ms < first_ms ? at_ms : first_ms;
+                last_ms = at_ms > last_ms ? at_ms : last_ms;
+                count++;
+            }
         }
         rd_kafka_message_destroy(message);
     }
