@@ -68,10 +68,10 @@ static void print_json(const struct listing *listing)
 /* What the modules bring belongs to the tables; one that is not installed is left out. */
 static void load_modules(void)
 {
-    for (uint32_t i = 0; registry_module_kinds[i] != NULL; i++) {
+    for (uint32_t i = 0; registry_module_kinds[i].kind != NULL; i++) {
         struct error missing = {0};
-        if (registry_require(registry_module_kinds[i], &missing) != STATUS_OK) {
-            fprintf(stderr, "%s is left out: %s\n", registry_module_kinds[i], missing.message);
+        if (registry_require(registry_module_kinds[i].kind, &missing) != STATUS_OK) {
+            fprintf(stderr, "%s is left out: %s\n", registry_module_kinds[i].kind, missing.message);
         }
     }
 }

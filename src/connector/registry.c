@@ -22,21 +22,20 @@ const struct sink_kind *registry_sinks[KINDS_MAX + 1] = {
 
 const struct connection_kind *registry_connections[KINDS_MAX + 1];
 
-const char *const registry_module_kinds[] = {"kafka", "event_hubs", "postgres", "mysql", NULL};
+#define KAFKA_ADVICE \
+    "build it with 'script/build' (it needs librdkafka 2.13.2 or newer: script/bootstrap builds " \
+    "that where the system's is older), or install weir's Kafka module"
 
-/* The module of each of registry_module_kinds, and how to get it. */
-static const struct {
-    const char *module;
-    const char *advice;
-} modules[] = {
-    {"kafka", "build it with 'script/build' (it needs librdkafka 2.13.2 or newer: script/bootstrap "
-              "builds that where the system's is older), or install weir's Kafka module"},
-    {"kafka", "build it with 'script/build' (it needs librdkafka 2.13.2 or newer: script/bootstrap "
-              "builds that where the system's is older), or install weir's Kafka module"},
-    {"postgres", "build it with 'script/build' (it needs libpq: script/bootstrap installs it), or "
-                 "install weir's PostgreSQL module"},
-    {"mysql", "build it with 'script/build' (it needs libmariadb: script/bootstrap installs it), or "
-              "install weir's MySQL module"},
+const struct module_kind registry_module_kinds[] = {
+    {"kafka", true, "kafka", KAFKA_ADVICE},
+    {"event_hubs", true, "kafka", KAFKA_ADVICE},
+    {"postgres", false, "postgres",
+     "build it with 'script/build' (it needs libpq: script/bootstrap installs it), or install "
+     "weir's PostgreSQL module"},
+    {"mysql", false, "mysql",
+     "build it with 'script/build' (it needs libmariadb: script/bootstrap installs it), or install "
+     "weir's MySQL module"},
+    {0},
 };
 
 #ifndef WEIR_MODULE_FOLDER
@@ -101,22 +100,21 @@ static void take_kinds(const struct connector_module *module)
 
 enum status registry_require(const char *kind, struct error *err)
 {
-    uint32_t index = 0;
-    while (registry_module_kinds[index] != NULL &&
-           strcmp(registry_module_kinds[index], kind) != 0) {
-        index++;
+    const struct module_kind *from = registry_module_kinds;
+    while (from->kind != NULL && strcmp(from->kind, kind) != 0) {
+        from++;
     }
-    if (registry_module_kinds[index] == NULL || registry_source(kind) != NULL ||
+    if (from->kind == NULL || registry_source(kind) != NULL ||
         registry_sink(kind) != NULL) {
         return STATUS_OK;
     }
     struct error reason = {0};
     const void *symbol = NULL;
-    enum status status = module_load(modules[index].module, WEIR_MODULE_FOLDER,
+    enum status status = module_load(from->module, WEIR_MODULE_FOLDER,
                                      "weir_connector_module", &symbol, &reason);
     if (status != STATUS_OK) {
         return error_set(err, status, reason.code, "'%s' needs a module: %s; %s", kind,
-                         reason.message, modules[index].advice);
+                         reason.message, from->advice);
     }
     const struct connector_module *module = symbol;
     if (module->version != CONNECTOR_MODULE_VERSION) {

@@ -79,8 +79,16 @@ const struct connection_kind *registry_connection(const char *kind);
 /* Loads the module of a kind that a module brings; any other kind is fine. CONFIG when the module
  * is not there, with what to install, or not of this weir. */
 enum status registry_require(const char *kind, struct error *err) WEIR_MUST_USE;
-/* The kinds that modules bring, loaded or not; NULL-terminated. */
-extern const char *const registry_module_kinds[];
+/* A kind that a module brings. Each is a kind of sink. */
+struct module_kind {
+    const char *kind;
+    bool is_source; /* as well */
+    const char *module;
+    const char *advice; /* how to get the module */
+};
+
+/* Those of all modules, loaded or not; the last one's kind is NULL. */
+extern const struct module_kind registry_module_kinds[];
 
 /* All kinds that are there now, NULL-terminated. */
 extern const struct source_ops *registry_sources[];

@@ -71,8 +71,24 @@ static const struct {
     {"unexpected alias", "a '*' at the start of a value needs quotes"},
 };
 
-static const char *hint_about(const char *message)
+/* A '{' begins a map, also in ${NAME}, unless it stands in a text without brackets around it. */
+static bool is_variable(struct bytes content, struct place place)
 {
+    const uint8_t *at = content.data;
+    const uint8_t *end = content.data + content.size;
+    for (uint32_t line = 1; at != NULL && line < place.line; line++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        at = at == NULL ? NULL : at + 1;
+    }
+    return at != NULL && place.column > 1 && (size_t)(end - at) >= place.column &&
+           at[place.column - 2] == '$' && at[place.column - 1] == '{';
+}
+
+static const char *hint_about(const char *message, struct bytes content, struct place place)
+{
+    if (is_variable(content, place)) {
+        return "put quotes around a value with ${NAME} in it";
+    }
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
         if (strstr(message, hints[i].about) != NULL) {
             return hints[i].hint;
@@ -116,7 +132,7 @@ enum status complaint_of_library(struct fy_diag *diag, const char *file, struct 
                             "this is not YAML 1.2 that can be read%s", context);
     }
     struct place place = complaint_place(content, error);
-    const char *hint = hint_about(error->msg);
+    const char *hint = hint_about(error->msg, content, place);
     return error_set_at(err, STATUS_CONFIG, "doc.syntax", file, place.line, place.column,
                         "%s%s%s%s", error->msg, context, hint != NULL ? ": " : "",
                         hint != NULL ? hint : "");

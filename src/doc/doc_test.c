@@ -336,6 +336,8 @@ static void broken_yaml_has_its_place(void **state)
         CASE("a: [1, 2\n", 2, 1, "doc.syntax", "(in a list that begins at line 1, column 4)"),
         CASE("a: [1, 2", 1, 9, "doc.syntax", "(in a list that begins at line 1, column 4)"),
         CASE("a: [1, 2}\n", 1, 9, "doc.syntax", "mismatched"),
+        CASE("a: 1\nb: {c: ${HOST}, d: 1}\n", 2, 9, "doc.syntax", "quotes around a value with ${NAME}"),
+        CASE("a: [x, ${HOST}:1]\n", 1, 9, "doc.syntax", "quotes around a value with ${NAME}"),
         CASE("a: {b: 1\n\n", 3, 1, "doc.syntax", "(in a map that begins at line 1, column 4)"),
         CASE("a: 1\n]\n", 2, 1, "doc.syntax", "closing bracket"),
         CASE("[a,,b]\n", 1, 4, "doc.syntax", "comma"),

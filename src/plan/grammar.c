@@ -220,9 +220,22 @@ static const struct grammar_field *place_grammar(struct arena *arena, const char
     return table.fields;
 }
 
+/* Kinds of modules that the file does not name, and that are not loaded: so that who misspells one is
+ * told of it. */
+static void add_module_kinds(struct arena *arena, struct table *table, bool sources_only)
+{
+    for (uint32_t i = 0; registry_module_kinds[i].kind != NULL; i++) {
+        const struct module_kind *module = &registry_module_kinds[i];
+        if (registry_sink(module->kind) == NULL && (module->is_source || !sources_only)) {
+            table_add(arena, table,
+                      (struct grammar_field){.key = module->kind, .type = GRAMMAR_MAP,
+                                             .help = "the keys are those of its module"});
+        }
+    }
+}
+
 static const struct grammar_field *connection_grammar(struct arena *arena)
 {
-    static const struct grammar_field none[] = {{0}};
     struct table table = {0};
     for (uint32_t i = 0; registry_connections[i] != NULL; i++) {
         table_add(arena, &table,
@@ -231,7 +244,8 @@ static const struct grammar_field *connection_grammar(struct arena *arena)
                                          .fields = registry_connections[i]->grammar,
                                          .help = "how it is reached"});
     }
-    return table.count == 0 ? none : table.fields;
+    add_module_kinds(arena, &table, false);
+    return table.fields;
 }
 
 static const struct grammar_field *source_grammar(struct arena *arena)
@@ -246,6 +260,7 @@ static const struct grammar_field *source_grammar(struct arena *arena)
                                                                  registry_sources[i]->grammar),
                                          .help = "where records come from"});
     }
+    add_module_kinds(arena, &table, true);
     table_add_all(arena, &table, later_connectors);
     table_add(arena, &table,
               (struct grammar_field){.key = "format", .type = GRAMMAR_CHOICE, .choices = formats,
@@ -276,6 +291,7 @@ static void add_sink_kinds(struct arena *arena, struct table *table)
                                              registry_sinks[i]->ops->grammar),
                                          .help = "where rows go"});
     }
+    add_module_kinds(arena, table, false);
     table_add_all(arena, table, later_connectors);
 }
 
