@@ -49,6 +49,7 @@ void stop_signals_install(void)
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     check(sigaction(SIGPIPE, &ignore, NULL) == 0);
+    check(sigaction(SIGXFSZ, &ignore, NULL) == 0);
     sigset_t stops;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);

@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,6 +175,12 @@ static void flag_and_pipe(void)
     CHILD_MUST(pipe(fds) == 0);
     close(fds[0]);
     CHILD_MUST(write(fds[1], "x", 1) == -1); /* and no SIGPIPE */
+    FILE *file = tmpfile();
+    CHILD_MUST(file != NULL);
+    CHILD_MUST(setrlimit(RLIMIT_FSIZE, &(struct rlimit){1, RLIM_INFINITY}) == 0);
+    CHILD_MUST(write(fileno(file), "xy", 2) == 1); /* and no SIGXFSZ */
+    CHILD_MUST(write(fileno(file), "y", 1) == -1);
+    CHILD_MUST(fclose(file) == 0);
     raise(SIGTERM);
     CHILD_MUST(stop_requested());
     raise(SIGINT);
