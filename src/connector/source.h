@@ -136,8 +136,8 @@ struct source_ops {
     enum status (*copy)(const char *place, const char *to, const struct copy_observer *observer,
                         struct error *err);
     /* Whether the system still has what was opened: CONFIG "source.partitions" when partitions were
-     * added, "source.recreated" when the topic is another one. Never waits: what it goes by can be
-     * some seconds old. NULL where that cannot happen, or the next start tells. */
+     * added, "source.recreated" when the topic is another one, "source.replaced" when a file is. Never
+     * waits: what it goes by can be some seconds old. NULL where that cannot happen, or the next start tells. */
     enum status (*check_place)(struct source *source, struct error *err);
     /* NULL: not known. */
     enum status (*retention)(struct source *source, struct source_retention *out,

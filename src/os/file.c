@@ -517,6 +517,14 @@ int64_t file_reader_size(struct file_reader *reader)
     return fstat(reader->fd, &info) == 0 ? (int64_t)info.st_size : -1;
 }
 
+bool file_reader_is_replaced(const struct file_reader *reader)
+{
+    struct stat opened;
+    struct stat named;
+    return fstat(reader->fd, &opened) == 0 && stat(reader->path, &named) == 0 &&
+           (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino);
+}
+
 void file_reader_close(struct file_reader *reader)
 {
     if (reader == NULL) {

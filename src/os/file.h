@@ -69,6 +69,8 @@ enum status file_reader_open(const char *path, struct file_reader **out,
 enum status file_reader_read_at(struct file_reader *reader, int64_t offset, void *out, size_t size,
                                 size_t *out_size, struct error *err) WEIR_MUST_USE;
 int64_t file_reader_size(struct file_reader *reader);
+/* Whether another file is under its name now; not where none is. */
+bool file_reader_is_replaced(const struct file_reader *reader);
 void file_reader_close(struct file_reader *reader);
 
 /* Standard input: like read(2), 0 at the end. When a stop is asked for while nothing is there to

@@ -62,3 +62,24 @@ def test_a_pipeline_whose_file_is_deleted(lab):
     lab.produce([record(1)], path="source.db")
     wait_for(lambda: not process.is_running())
     assert process.wait() == 3 and "log.moved" in process.errors(), process.errors()
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_file_that_another_one_replaces(lab, goes_on):
+    """Rotated by renaming, or saved by an editor."""
+    first = record(0) + b"\n"
+    lab.file("in.ndjson", first)
+    lab.write(source={"file": {"path": "in.ndjson"}, "format": "json"})
+    process = lab.start()
+    lab.wait_committed(process, len(first))
+    with open(lab.path / "in.ndjson", "ab") as file:
+        file.write(record(1) + b"\n")
+    lab.file("new", (first + record(1) + b"\n" if goes_on else b"") + record(2) + b"\n")
+    (lab.path / "new").rename(lab.path / "in.ndjson")
+    wait_for(lambda: not process.is_running())
+    assert process.wait() == 2 and "source.replaced" in process.errors(), process.errors()
+    if goes_on:
+        assert lab.ledger()["in"] == 3
+        lab.audit()
+    else:
+        lab.refused("source.recreated")

@@ -230,6 +230,16 @@ static enum status read_records(struct source *source, uint32_t partition, struc
     return status;
 }
 
+static enum status check_place(struct source *source, struct error *err)
+{
+    struct file_source *s = self(source);
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < s->count && status == STATUS_OK; i++) {
+        status = source_file_check_place(&s->files[i], err);
+    }
+    return status;
+}
+
 static bool is_finished(struct source *source)
 {
     (void)source;
@@ -271,6 +281,7 @@ const struct source_ops file_source_ops = {
     .seek = seek,
     .read = read_records,
     .settle = settle,
+    .check_place = check_place,
     .is_finished = is_finished,
     .wait = wait_for_records,
 };

@@ -580,6 +580,36 @@ static void refuses_what_is_no_file(void **state)
     file_source_ops.close(NULL);
 }
 
+static void assert_place(struct source *source, const char *code)
+{
+    struct error err = {0};
+    (void)file_source_ops.check_place(source, &err);
+    assert_string_equal(err.code, code);
+}
+
+/* What came before it got another name is still read. */
+static void tells_when_another_file_has_its_name(void **state)
+{
+    (void)state;
+    put_text("a.txt", "one\n");
+    struct source *source = open_yaml("path: a.txt");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 1);
+    add_text("a.txt", "two\n");
+    put_text("new.txt", "three\n");
+    assert_int_equal(rename("a.txt", "old.txt"), 0);
+    assert_place(source, ""); /* Nothing has its name: it goes on. */
+    assert_int_equal(rename("new.txt", "a.txt"), 0);
+    assert_place(source, "");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 1);
+    assert_place(source, "");
+    take(source, INT64_MAX);
+    assert_int_equal(batch->row_count, 0);
+    assert_place(source, "source.replaced");
+    file_source_ops.close(source);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -599,6 +629,7 @@ int main(void)
         IN_FOLDER(leaves_the_id_of_an_empty_file_open),
         IN_FOLDER(each_file_is_a_partition),
         IN_FOLDER(refuses_what_is_no_file),
+        IN_FOLDER(tells_when_another_file_has_its_name),
     };
     return cmocka_run_group_tests_name("connector/file/file_source", tests, NULL, NULL);
 }

@@ -101,6 +101,11 @@ int64_t input_file_size(const struct input *input)
     return file_reader_size(input->reader);
 }
 
+bool input_is_replaced(const struct input *input)
+{
+    return file_reader_is_replaced(input->reader);
+}
+
 /* --- unpacking --- */
 
 static int64_t window_begin(const struct input *input)

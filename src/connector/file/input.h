@@ -40,5 +40,7 @@ enum status input_end(struct input *input, int64_t *out_size, bool *out_is_whole
 bool input_is_packed(const struct input *input);
 /* The size of the file as it lies there; -1 when nobody can tell. */
 int64_t input_file_size(const struct input *input);
+/* Whether another file is under its name now. */
+bool input_is_replaced(const struct input *input);
 
 #endif

@@ -440,8 +440,8 @@ static enum status read_blocks(struct source_file *file, struct line_cut *cut, s
     return STATUS_OK;
 }
 
-enum status source_file_read(struct source_file *file, struct batch *batch, int64_t limit_offset,
-                             struct error *err)
+static enum status read_batch(struct source_file *file, struct batch *batch, int64_t limit_offset,
+                              struct error *err)
 {
     enum status status = find_begin(file, err);
     if (status != STATUS_OK || !file->has_begin) {
@@ -479,5 +479,32 @@ enum status source_file_read(struct source_file *file, struct batch *batch, int6
     file->usual_bytes = batch->row_count == BATCH_ROWS_MAX && cut.taken_bytes < LINES_BLOCK_BYTES
                             ? cut.taken_bytes
                             : LINES_BLOCK_BYTES;
+    return STATUS_OK;
+}
+
+enum status source_file_read(struct source_file *file, struct batch *batch, int64_t limit_offset,
+                             struct error *err)
+{
+    enum status status = read_batch(file, batch, limit_offset, err);
+    file->is_drained = status == STATUS_OK && batch->row_count == 0;
+    return status;
+}
+
+enum status source_file_check_place(struct source_file *file, struct error *err)
+{
+    if (file->is_replaced) {
+        return !file->is_drained
+                   ? STATUS_OK
+                   : error_set(err, STATUS_CONFIG, "source.replaced",
+                               "%s is another file than the one that this run reads, which was "
+                               "renamed, or written anew; all that was in that one is read. Start "
+                               "again: that tells whether the new one goes on where it ended",
+                               file->path);
+    }
+    if (input_is_replaced(file->input)) {
+        /* Something may have come since the last read. */
+        file->is_replaced = true;
+        file->is_drained = false;
+    }
     return STATUS_OK;
 }

@@ -43,6 +43,8 @@ struct source_file {
     struct csv_scan open_scan;   /* behind them */
     size_t usual_bytes;          /* what a batch takes of this file */
     bool is_identified;
+    bool is_replaced; /* another file has been seen under its name */
+    bool is_drained;  /* the last read, since then, found no more in it */
     bool has_begin;     /* `begin` and `header` are known */
     int64_t begin;      /* of the first record */
     int64_t mark_begin; /* of the header, behind a byte order mark */
@@ -66,5 +68,9 @@ enum status source_file_seek(struct source_file *file, int64_t offset,
                              struct error *err) WEIR_MUST_USE;
 enum status source_file_read(struct source_file *file, struct batch *batch, int64_t limit_offset,
                              struct error *err) WEIR_MUST_USE;
+
+/* Whether another file is under its name, and all that was in this one is read: whoever goes on reading
+ * it waits for what will never come. CONFIG "source.replaced". */
+enum status source_file_check_place(struct source_file *file, struct error *err) WEIR_MUST_USE;
 
 #endif
