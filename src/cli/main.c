@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/verbs.h"
+#include "os/process.h"
 #include "os/thread.h"
 
 /* In the order of the help. */
@@ -199,5 +200,5 @@ int main(int argc, char **argv)
     if (err.status != STATUS_OK) {
         cli_print_error(&err);
     }
-    return cli_exit_status(status);
+    return process_end(cli_exit_status(status));
 }

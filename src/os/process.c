@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/thread.h"
 
 static bool read_memory(struct process_usage *out)
 {
@@ -48,4 +49,13 @@ bool process_usage_read(struct process_usage *out)
     usage.thread_count = count_entries("/proc/self/task");
     *out = usage;
     return true;
+}
+
+int process_end(int status)
+{
+    if (thread_is_any_left()) {
+        fflush(NULL);
+        _exit(status);
+    }
+    return status;
 }

@@ -1,4 +1,4 @@
-/* What this process uses, as the system counts it. */
+/* This process: what it uses, as the system counts it, and its end. */
 #ifndef WEIR_OS_PROCESS_H
 #define WEIR_OS_PROCESS_H
 
@@ -15,5 +15,9 @@ struct process_usage {
 
 /* False where the system does not tell (no /proc). */
 bool process_usage_read(struct process_usage *out);
+
+/* What main() returns. Where threads were left (os/thread.h) it ends the process at once, behind all that
+ * was written to standard streams: what libraries clear up at an exit these threads may still use. */
+int process_end(int status);
 
 #endif

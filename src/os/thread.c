@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,19 @@ void thread_start(struct thread *thread, const char *name, void (*run)(void *con
 void thread_join(struct thread *thread)
 {
     pthread_must(pthread_join(thread->handle, NULL), "pthread_join");
+}
+
+static atomic_bool any_left;
+
+void thread_leave(struct thread *thread)
+{
+    atomic_store(&any_left, true);
+    pthread_must(pthread_detach(thread->handle), "pthread_detach");
+}
+
+bool thread_is_any_left(void)
+{
+    return atomic_load(&any_left);
 }
 
 void mutex_init(struct mutex *mutex)

@@ -24,6 +24,10 @@ struct condition {
 void thread_start(struct thread *thread, const char *name, void (*run)(void *context),
                   void *context);
 void thread_join(struct thread *thread);
+/* Of a thread that nobody will join: it ends by itself, or with the process, for which process_end()
+ * then does not wait. */
+void thread_leave(struct thread *thread);
+bool thread_is_any_left(void);
 
 void mutex_init(struct mutex *mutex);
 void mutex_fini(struct mutex *mutex);

@@ -216,6 +216,20 @@ static bool is_stopped_in_vain(const struct outcome *outcome, enum status status
     return true;
 }
 
+/* A stop could not wait for what was open. */
+static void say_unanswered(const struct outcome *outcome, struct error *failure)
+{
+    if ((failure->status == STATUS_RETRY || failure->status == STATUS_ABORT) && stop_requested() &&
+        outcome->was_working) {
+        const struct error why = *failure;
+        error_clear(failure);
+        (void)error_set(failure, why.status, why.code,
+                        "stopped with a commit that was not answered: %s. Nothing is lost by it: the "
+                        "next start finds out whether it is in, and goes on from there",
+                        why.message);
+    }
+}
+
 /* Again, as long as what is away is waited for. */
 static enum status run_patiently(struct plan *plan, bool is_last,
                                  const struct run_options *options, struct patience *patience,
@@ -233,6 +247,7 @@ static enum status run_patiently(struct plan *plan, bool is_last,
                 return STATUS_OK;
             }
             if (status != STATUS_OK && err != NULL && err->status == STATUS_OK) {
+                say_unanswered(outcome, &failure);
                 *err = failure;
             }
             return status;

@@ -111,14 +111,14 @@ class Lab:
         thread.start()
         return thread
 
-    def start(self):
-        said = open(self.folder / "said.txt", "ab")
+    def start(self, name="said.txt"):
+        said = open(self.folder / name, "ab")
         with said:
             return subprocess.Popen([self.weir, "run", "p.yaml"], cwd=self.folder, stdout=said,
                                     stderr=said)
 
-    def said(self):
-        return (self.folder / "said.txt").read_text()
+    def said(self, name="said.txt"):
+        return (self.folder / name).read_text()
 
     def run(self, *arguments, status=0):
         return run_weir(self.weir, self.folder, "run", "p.yaml", "--until-end", *arguments,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/kafka/answer.h"
 #include "connector/secret.h"
 #include "os/clock.h"
 #include "os/secret.h"
@@ -666,16 +667,15 @@ void kafka_take_answer(struct kafka_client *client)
 enum status kafka_cluster_id(struct kafka_client *client, char **out, struct error *err)
 {
     char *id = NULL;
-    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-    int64_t away_us = clock_monotonic_us() + AWAY_US;
+    struct kafka_patience patience = kafka_patience_begin(KAFKA_TIMEOUT_MS * INT64_C(1000));
+    patience.away_us = clock_monotonic_us() + AWAY_US;
     bool is_hopeless = false;
-    while (id == NULL && !is_hopeless && clock_monotonic_us() < end_us) {
+    while (id == NULL && !is_hopeless && !kafka_patience_is_over(&patience, client)) {
         id = rd_kafka_clusterid(client->rk, 500);
         /* Complaints come through the queue of callbacks. */
         rd_kafka_poll(client->rk, 0);
         mutex_lock(&client->mutex);
-        is_hopeless = client->is_login_refused ||
-                      (client->are_all_down && clock_monotonic_us() > away_us);
+        is_hopeless = client->is_login_refused;
         mutex_unlock(&client->mutex);
     }
     if (id == NULL) {

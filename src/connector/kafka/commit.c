@@ -27,14 +27,10 @@
 #include "os/clock.h"
 
 #define FLUSH_STEP_MS 200
-#define COMMIT_STEP_MS 5000
+/* A call that is over is resumed by the next one. */
+#define COMMIT_STEP_MS 1000
 /* Longer than a transaction lives: then the brokers have ended it. */
 #define PATIENCE_US (30 * TIME_US_PER_SECOND)
-/* Of brokers that are all away: whoever waits for rows is to hear of it soon, and a producer that is made
- * anew later does as well. */
-#define AWAY_PATIENCE_US (5 * TIME_US_PER_SECOND)
-/* Once a stop is asked for: brokers that answer need far less, and whoever stops waits. */
-#define STOP_PATIENCE_US (5 * TIME_US_PER_SECOND)
 
 /* --- transactions --- */
 
@@ -42,35 +38,6 @@ static void doubt(struct kafka_system *s)
 {
     kafka_drop_producer(s);
     s->in_doubt = true;
-}
-
-/* How long the brokers have for an answer: to `end_us`, or not much longer than to a stop. */
-struct patience_of_answer {
-    int64_t away_us; /* brokers that are all away have it no longer than that */
-    int64_t end_us;
-    bool is_stopping;
-};
-
-static struct patience_of_answer patience_begin(void)
-{
-    const int64_t now_us = clock_monotonic_us();
-    return (struct patience_of_answer){.away_us = now_us + AWAY_PATIENCE_US,
-                                       .end_us = now_us + PATIENCE_US};
-}
-
-static bool patience_is_over(struct patience_of_answer *patience, struct kafka_client *producer)
-{
-    const int64_t now_us = clock_monotonic_us();
-    if (now_us >= patience->away_us && kafka_are_all_down(producer)) {
-        return true;
-    }
-    if (!patience->is_stopping && stop_requested()) {
-        patience->is_stopping = true;
-        if (patience->end_us > now_us + STOP_PATIENCE_US) {
-            patience->end_us = now_us + STOP_PATIENCE_US;
-        }
-    }
-    return now_us >= patience->end_us;
 }
 
 void kafka_transaction_abandon(struct kafka_system *s)
@@ -137,8 +104,8 @@ static enum status fail_code(struct kafka_system *s, rd_kafka_resp_err_t code, c
 {
     struct error found = {0};
     enum status status = kafka_error(s->producer, code, doing, &found);
-    /* Nobody would hear an abort. */
-    if (is_of_no_use(s->producer) || kafka_are_all_down(s->producer)) {
+    /* Nobody would hear an abort; who stops does not wait for it either. */
+    if (is_of_no_use(s->producer) || kafka_are_all_down(s->producer) || stop_requested()) {
         doubt(s);
     } else {
         kafka_transaction_abandon(s);
@@ -280,9 +247,9 @@ static enum status find_missing_topic(struct kafka_system *s, struct error *err)
 static enum status deliver(struct kafka_system *s, struct error *err)
 {
     struct kafka_client *producer = s->producer;
-    struct patience_of_answer patience = patience_begin();
+    struct kafka_patience patience = kafka_patience_begin(PATIENCE_US);
     while (producer->delivered < s->produced && producer->failed == 0 &&
-           !patience_is_over(&patience, producer)) {
+           !kafka_patience_is_over(&patience, producer)) {
         const uint64_t before = producer->delivered;
         (void)rd_kafka_flush(producer->rk, FLUSH_STEP_MS);
         if (producer->delivered > before) {
@@ -313,7 +280,11 @@ static enum status send_positions(struct kafka_system *s, struct error *err)
 {
     for (uint32_t tries = 0;; tries++) {
         bool is_lost = false;
-        rd_kafka_error_t *error = kafka_positions_send(s, &is_lost);
+        rd_kafka_error_t *error = NULL;
+        enum status status = kafka_positions_send(s, PATIENCE_US, &is_lost, &error, err);
+        if (status != STATUS_OK) {
+            return status;
+        }
         if (is_lost) {
             kafka_transaction_abandon(s);
             return error_set(err, STATUS_FENCED, "assignment.lost",
@@ -336,7 +307,7 @@ enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
     if (status == STATUS_OK && s->source != NULL) {
         status = send_positions(s, err);
     }
-    struct patience_of_answer patience = patience_begin();
+    struct kafka_patience patience = kafka_patience_begin(PATIENCE_US);
     while (status == STATUS_OK) {
         rd_kafka_error_t *error =
             rd_kafka_commit_transaction(s->producer->rk, COMMIT_STEP_MS);
@@ -346,8 +317,9 @@ enum status kafka_transaction_end(struct kafka_system *s, struct error *err)
         }
         if (rd_kafka_error_is_retriable(error) && !rd_kafka_error_is_fatal(error) &&
             !rd_kafka_error_txn_requires_abort(error) &&
-            !patience_is_over(&patience, s->producer)) {
+            !kafka_patience_is_over(&patience, s->producer)) {
             rd_kafka_error_destroy(error);
+            rd_kafka_poll(s->producer->rk, 0); /* complaints */
             continue;
         }
         /* Whether the brokers took it is not known unless they say that it must be aborted. */

@@ -204,10 +204,11 @@ static bool went_well(rd_kafka_error_t *error, char *why, size_t size)
     return false;
 }
 
-static bool try_transaction(struct kafka_client *producer, const char *group, const char *topic,
+/* *producer becomes NULL when it is of no use any more. */
+static bool try_transaction(struct kafka_client **producer, const char *group, const char *topic,
                             char *why, size_t size)
 {
-    rd_kafka_t *rk = producer->rk;
+    rd_kafka_t *rk = (*producer)->rk;
     if (!went_well(rd_kafka_init_transactions(rk, KAFKA_TIMEOUT_MS), why, size) ||
         !went_well(rd_kafka_begin_transaction(rk), why, size)) {
         return false;
@@ -215,10 +216,15 @@ static bool try_transaction(struct kafka_client *producer, const char *group, co
     rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(offsets, topic, 0)->offset = 0;
     rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata_new(group);
-    bool is_fine = went_well(
-        rd_kafka_send_offsets_to_transaction(rk, offsets, metadata, KAFKA_TIMEOUT_MS), why, size);
-    rd_kafka_consumer_group_metadata_destroy(metadata);
-    rd_kafka_topic_partition_list_destroy(offsets);
+    struct kafka_offsets_call *call =
+        kafka_offsets_send(*producer, offsets, metadata, KAFKA_TIMEOUT_MS * INT64_C(1000));
+    if (!kafka_offsets_are_answered(call)) {
+        (void)snprintf(why, size, "the coordinator of group '%s' does not answer", group);
+        kafka_offsets_leave(call);
+        *producer = NULL;
+        return false;
+    }
+    bool is_fine = went_well(kafka_offsets_end(call), why, size);
     char ignored[8];
     return went_well(rd_kafka_abort_transaction(rk, KAFKA_TIMEOUT_MS), is_fine ? why : ignored,
                      is_fine ? size : sizeof ignored) &&
@@ -237,7 +243,7 @@ static enum status examine_transactions(const struct examination *e, struct erro
     if (status != STATUS_OK) {
         return status;
     }
-    const bool is_fine = try_transaction(producer, id, s->progress_topic, why, sizeof why);
+    const bool is_fine = try_transaction(&producer, id, s->progress_topic, why, sizeof why);
     kafka_client_close(producer);
     (void)snprintf(what, sizeof what,
                    is_fine ? "transactions work: one was begun, given offsets and taken back"

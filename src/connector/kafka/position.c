@@ -80,13 +80,8 @@ static void write_metadata(const struct kafka_position *position,
     buffer_fini(&form);
 }
 
-rd_kafka_error_t *kafka_positions_send(struct kafka_system *s, bool *out_lost)
+static rd_kafka_topic_partition_list_t *list_positions(const struct kafka_system *s)
 {
-    struct kafka_member *member = s->source->member;
-    *out_lost = member == NULL || kafka_member_is_lost(member);
-    if (*out_lost || s->position_count == 0) {
-        return NULL;
-    }
     rd_kafka_topic_partition_list_t *offsets =
         rd_kafka_topic_partition_list_new((int)s->position_count);
     for (uint32_t i = 0; i < s->position_count; i++) {
@@ -95,12 +90,32 @@ rd_kafka_error_t *kafka_positions_send(struct kafka_system *s, bool *out_lost)
         entry->offset = s->positions[i]->next_offset;
         write_metadata(s->positions[i], entry);
     }
-    rd_kafka_consumer_group_metadata_t *metadata = kafka_member_metadata(member);
-    rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(s->producer->rk, offsets,
-                                                                   metadata, KAFKA_TIMEOUT_MS);
-    rd_kafka_consumer_group_metadata_destroy(metadata);
-    rd_kafka_topic_partition_list_destroy(offsets);
-    return error;
+    return offsets;
+}
+
+enum status kafka_positions_send(struct kafka_system *s, int64_t most_us, bool *out_lost,
+                                 rd_kafka_error_t **out_error, struct error *err)
+{
+    struct kafka_member *member = s->source->member;
+    *out_error = NULL;
+    *out_lost = member == NULL || kafka_member_is_lost(member);
+    if (*out_lost || s->position_count == 0) {
+        return STATUS_OK;
+    }
+    struct kafka_offsets_call *call = kafka_offsets_send(
+        s->producer, list_positions(s), kafka_member_metadata(member), most_us);
+    if (kafka_offsets_are_answered(call)) {
+        *out_error = kafka_offsets_end(call);
+        return STATUS_OK;
+    }
+    struct error found = {0};
+    (void)kafka_error(s->producer, RD_KAFKA_RESP_ERR__TIMED_OUT, "commit the offsets of the group",
+                      &found);
+    s->producer = NULL; /* the call's */
+    s->in_doubt = true;
+    kafka_drop_producer(s);
+    kafka_offsets_leave(call);
+    return error_set(err, STATUS_RETRY, found.code, "%s", found.message);
 }
 
 /* --- reading --- */

@@ -2,6 +2,7 @@
 #ifndef WEIR_CONNECTOR_KAFKA_PRIVATE_H
 #define WEIR_CONNECTOR_KAFKA_PRIVATE_H
 
+#include "connector/kafka/answer.h"
 #include "connector/kafka/ends.h"
 #include "connector/kafka/groups.h"
 #include "connector/kafka/kafka.h"
@@ -269,8 +270,10 @@ enum status kafka_fenced(const struct kafka_system *s, const struct progress *pr
 struct kafka_position *kafka_position_add(struct kafka_system *s, const struct progress *progress,
                                           struct bytes value);
 void kafka_positions_clear(struct kafka_system *s);
-/* The offsets of the group, with where R is. Sets *out_lost when the group went on without us. */
-rd_kafka_error_t *kafka_positions_send(struct kafka_system *s, bool *out_lost);
+/* The offsets of the group, with where R is. Sets *out_lost when the group went on without us; *out_error
+ * is what the brokers say, the caller's. RETRY when they say nothing: then the epoch is in doubt. */
+enum status kafka_positions_send(struct kafka_system *s, int64_t most_us, bool *out_lost,
+                                 rd_kafka_error_t **out_error, struct error *err) WEIR_MUST_USE;
 /* The value of R's record that the group's offset names; none when the group has none. Waits for
  * transactions that are being ended. */
 enum status kafka_position_read(struct kafka_system *s, const char *topic, const char *label,

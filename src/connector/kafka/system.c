@@ -18,6 +18,9 @@
 #include "os/random.h"
 
 #define BATCH_BYTES_MOST 1000000
+#define TAKE_OVER_US (45 * TIME_US_PER_SECOND)
+/* A call that is over is resumed by the next one. */
+#define TAKE_OVER_STEP_MS 500
 /* Brokers forget ids that nothing was done with, but not so soon. */
 #define FRESH_US (60 * TIME_US_PER_SECOND)
 
@@ -196,16 +199,17 @@ static int64_t record_bytes(const struct kafka_system *s)
 
 static enum status take_id_over(struct kafka_system *s, struct error *err)
 {
-    for (uint32_t tries = 0;; tries++) {
-        rd_kafka_error_t *error = rd_kafka_init_transactions(s->producer->rk, KAFKA_TIMEOUT_MS);
+    struct kafka_patience patience = kafka_patience_begin(TAKE_OVER_US);
+    for (;;) {
+        rd_kafka_error_t *error = rd_kafka_init_transactions(s->producer->rk, TAKE_OVER_STEP_MS);
         if (error == NULL) {
             return STATUS_OK;
         }
         rd_kafka_resp_err_t code = rd_kafka_error_code(error);
-        bool again = rd_kafka_error_is_retriable(error) && tries < 2 && !stop_requested();
+        const bool is_retriable = rd_kafka_error_is_retriable(error) != 0;
         rd_kafka_error_destroy(error);
         rd_kafka_poll(s->producer->rk, 0);
-        if (!again) {
+        if (!is_retriable || kafka_patience_is_over(&patience, s->producer)) {
             return kafka_error(s->producer, code, "take over the pipeline's transactions", err);
         }
     }

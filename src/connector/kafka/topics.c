@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/kafka/answer.h"
 #include "connector/kafka/question.h"
 #include "os/clock.h"
 
@@ -219,7 +220,7 @@ enum status kafka_topic_names(struct kafka_client *client, struct arena *arena, 
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code =
-        rd_kafka_metadata(client->rk, 1, NULL, &metadata, KAFKA_TIMEOUT_MS);
+        rd_kafka_metadata(client->rk, 1, NULL, &metadata, kafka_timeout_ms());
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_poll(client->rk, 0);
         return kafka_error(client, code, "ask which topics there are", err);
@@ -472,7 +473,7 @@ enum status kafka_bounds(struct kafka_client *client, const char *topic, uint32_
     rd_kafka_resp_err_t code;
     for (;;) {
         code = rd_kafka_query_watermark_offsets(client->rk, topic, (int32_t)partition, out_first,
-                                                out_end, KAFKA_TIMEOUT_MS);
+                                                out_end, kafka_timeout_ms());
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return STATUS_OK;
         }
@@ -555,7 +556,7 @@ enum status kafka_offset_at(struct kafka_client *client, const char *topic, uint
     rd_kafka_topic_partition_t *entry =
         rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
     entry->offset = time_ms;
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->rk, list, KAFKA_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->rk, list, kafka_timeout_ms());
     code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? entry->err : code;
     *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
     *out_offset = entry->offset;
