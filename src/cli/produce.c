@@ -297,9 +297,14 @@ static enum status finish_spool(struct producer *p, const char *path, struct err
     struct spool_result result = {0};
     struct error failure = {0};
     enum status status = spool_finish(p->spool, &result, &failure);
-    if (result.drained > p->record_count) {
+    if (result.drained + result.refused > p->record_count) {
         fprintf(stderr, "%s more that had waited in %s\n",
-                cli_count(result.drained - p->record_count, count), path);
+                cli_count(result.drained + result.refused - p->record_count, count), path);
+    }
+    if (result.refused > 0) {
+        fprintf(stderr, "%s record%s of these %s set aside in %s: the topic does not take %s\n",
+                cli_count(result.refused, count), result.refused == 1 ? "" : "s",
+                result.refused == 1 ? "is" : "are", path, result.refused == 1 ? "it" : "them");
     }
     if (result.left > 0) {
         fprintf(stderr,

@@ -178,12 +178,25 @@ static void begin(struct produce_remote *remote)
     }
 }
 
+/* Its partition follows from its key. */
+static struct writer_record record_of(struct bytes key, struct bytes value, int64_t timestamp_us)
+{
+    return (struct writer_record){
+        .key = key, .value = value, .timestamp_us = timestamp_us, .partition = -1};
+}
+
+enum status produce_remote_judge(const struct produce_remote *remote, struct bytes key,
+                                 struct bytes value, int64_t timestamp_us, struct error *err)
+{
+    const struct writer_record record = record_of(key, value, timestamp_us);
+    return remote->writer->ops->judge(remote->writer, &record, err);
+}
+
 void produce_remote_append(struct produce_remote *remote, struct bytes key, struct bytes value,
                            int64_t timestamp_us)
 {
     struct error failure = {0};
-    const struct writer_record record = {
-        .key = key, .value = value, .timestamp_us = timestamp_us, .partition = -1};
+    const struct writer_record record = record_of(key, value, timestamp_us);
     begin(remote);
     remote->count++;
     remote->bytes += key.size + value.size;

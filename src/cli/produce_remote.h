@@ -32,6 +32,10 @@ void produce_remote_close(struct produce_remote *remote); /* takes NULL */
 /* How far the input of that id is in. FATAL when what is stored cannot be read. */
 enum status produce_remote_position(struct produce_remote *remote, int64_t *out_sequence,
                                     struct hash128 *out_digest, struct error *err) WEIR_MUST_USE;
+/* CONFIG for a record that the topic does not take (writer_ops.judge). */
+enum status produce_remote_judge(const struct produce_remote *remote, struct bytes key,
+                                 struct bytes value, int64_t timestamp_us,
+                                 struct error *err) WEIR_MUST_USE;
 /* Copies. A record that the topic does not take fails the next commit. TIME_NEVER: the time when it
  * is written. */
 void produce_remote_append(struct produce_remote *remote, struct bytes key, struct bytes value,

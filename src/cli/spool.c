@@ -6,10 +6,14 @@
 #include "base/memory.h"
 #include "cli/input_digest.h"
 #include "cli/produce_remote.h"
+#include "cli/set_aside.h"
 #include "os/clock.h"
 #include "os/thread.h"
 
 #define DRAINED "weir.drained"
+#define HANDED "weir.handed"
+/* How soon a full disk is tried again. */
+#define FULL_PAUSE_US (200 * INT64_C(1000))
 /* How long what waits is handed on after a stop was asked for. */
 #define STOP_DRAIN_US (5 * INT64_C(1000000))
 
@@ -35,15 +39,16 @@ struct spool {
     bool is_ending;
     bool is_over;         /* the thread hands nothing on any more */
     struct error failure; /* why */
-    uint64_t drained;
+    uint64_t drained, refused;
 
     /* of the thread */
     struct locallog *log;
     struct locallog_reader *reader;
     struct batch *batch;
     struct produce_remote *remote;
-    struct position at;     /* handed on, or passed over as there already */
+    struct position at;     /* handed on, set aside, or passed over as there already */
     struct position stored; /* as the brokers have it */
+    struct position handed; /* what they had, by this file, when it was opened */
     int64_t stop_us;        /* when a stop was first seen; 0: none was */
 };
 
@@ -63,6 +68,20 @@ static const char *identity_of(const struct spool *spool)
     return spool->id != NULL ? spool->id : spool->identity;
 }
 
+/* Behind it may be lines that were set aside. Files of before there were any do not tell. */
+static enum status read_handed(struct spool *spool, const struct locallog_topic *topic,
+                               struct error *err)
+{
+    bool any = false;
+    enum status status = locallog_producer_read(spool->log, HANDED, topic, &spool->handed.sequence,
+                                                &spool->handed.digest, err);
+    if (status == STATUS_OK && spool->handed.sequence == 0) {
+        status = set_aside_is_any(spool->log, spool->name, &any, err);
+        spool->handed = any ? spool->handed : spool->at;
+    }
+    return status;
+}
+
 static enum status open_log(struct spool *spool, struct error *err)
 {
     static const struct layout no_columns;
@@ -72,6 +91,9 @@ static enum status open_log(struct spool *spool, struct error *err)
     if (status == STATUS_OK) {
         status = locallog_producer_read(spool->log, DRAINED, topic, &spool->at.sequence,
                                         &spool->at.digest, err);
+    }
+    if (status == STATUS_OK) {
+        status = read_handed(spool, topic, err);
     }
     if (status == STATUS_OK) {
         status = locallog_reader_open(spool->log, topic, 0, &spool->reader, err);
@@ -96,12 +118,12 @@ static enum status open_remote(struct spool *spool, struct error *err)
         status = produce_remote_position(spool->remote, &spool->stored.sequence,
                                          &spool->stored.digest, err);
     }
-    if (status == STATUS_OK && spool->stored.sequence < spool->at.sequence) {
+    if (status == STATUS_OK && spool->stored.sequence < spool->handed.sequence) {
         fprintf(stderr,
                 "warning: topic %s knows of %lld of the %lld lines that %s has handed on before: it "
                 "is another topic now, or was made anew. What waits is handed on to it\n",
                 spool->place->name, (long long)spool->stored.sequence,
-                (long long)spool->at.sequence, locallog_path(spool->log));
+                (long long)spool->handed.sequence, locallog_path(spool->log));
     }
     return status;
 }
@@ -116,35 +138,63 @@ static enum status refuse_other(const struct spool *spool, struct error *err)
                      locallog_path(spool->log));
 }
 
-/* Appends the records of the batch that the brokers do not have. */
-static enum status append_batch(struct spool *spool, uint64_t *out_count, struct error *err)
+static struct position behind(struct position at, struct bytes line)
 {
-    for (uint32_t row = 0; row < spool->batch->row_count; row++) {
-        const struct record *record = &spool->batch->records[row];
-        spool->at.sequence++;
-        spool->at.digest = input_digest_extend(spool->at.digest, record->value);
-        if (spool->at.sequence > spool->stored.sequence) {
+    return (struct position){.sequence = at.sequence + 1,
+                             .digest = input_digest_extend(at.digest, line)};
+}
+
+/* Appends the records of the batch from *row on that the brokers do not have, up to one that they do not
+ * take: then `refusal` is set. */
+static enum status append_rows(struct spool *spool, uint32_t *row, uint64_t *out_count,
+                               struct error *refusal, struct error *err)
+{
+    for (; *row < spool->batch->row_count; ++*row) {
+        const struct record *record = &spool->batch->records[*row];
+        const struct position next = behind(spool->at, record->value);
+        if (next.sequence > spool->stored.sequence) {
+            if (produce_remote_judge(spool->remote, record->key, record->value,
+                                     record->timestamp_us, refusal) != STATUS_OK) {
+                return STATUS_OK;
+            }
             produce_remote_append(spool->remote, record->key, record->value, record->timestamp_us);
             ++*out_count;
-        } else if (spool->at.sequence == spool->stored.sequence &&
-                   !hash_equal(spool->at.digest, spool->stored.digest)) {
+        }
+        spool->at = next;
+        if (spool->at.sequence == spool->stored.sequence &&
+            !hash_equal(spool->at.digest, spool->stored.digest)) {
             return refuse_other(spool, err);
         }
     }
     return STATUS_OK;
 }
 
-/* Deletes what the brokers have. */
-static enum status forget_drained(struct spool *spool, struct error *err)
+/* In a transaction: deletes what is done with, and notes how far that is, and the brokers. */
+static enum status forget(struct spool *spool, const struct position *at, struct error *err)
 {
     const struct locallog_topic *topic = topic_writer_topic(spool->writer);
-    enum status status = locallog_begin(spool->log, err);
+    enum status status = locallog_delete_before(spool->log, topic, 0, at->sequence, err);
     if (status == STATUS_OK) {
-        status = locallog_delete_before(spool->log, topic, 0, spool->at.sequence, err);
+        status = locallog_producer_write(spool->log, DRAINED, topic, at->sequence, at->digest, err);
+    }
+    return status == STATUS_OK ? locallog_producer_write(spool->log, HANDED, topic,
+                                                         spool->stored.sequence,
+                                                         spool->stored.digest, err)
+                               : status;
+}
+
+/* `refused` and `why` are NULL, or of a line that is set aside; it stands at `at` − 1. */
+static enum status forget_drained(struct spool *spool, const struct position *at,
+                                  const struct record *refused, const struct error *why,
+                                  struct error *err)
+{
+    enum status status = locallog_begin(spool->log, err);
+    if (status == STATUS_OK && refused != NULL) {
+        status = set_aside_line(spool->log, spool->name, spool->place->name, refused,
+                                at->sequence - 1, why, err);
     }
     if (status == STATUS_OK) {
-        status = locallog_producer_write(spool->log, DRAINED, topic, spool->at.sequence,
-                                         spool->at.digest, err);
+        status = forget(spool, at, err);
     }
     if (status == STATUS_OK) {
         status = locallog_commit(spool->log, err);
@@ -155,37 +205,91 @@ static enum status forget_drained(struct spool *spool, struct error *err)
     return status;
 }
 
-/* What there is now, up to a transaction's size; *out_is_empty when there is nothing. */
-static enum status drain_some(struct spool *spool, bool *out_is_empty, struct error *err)
+/* What was appended, and the position. */
+static enum status hand_on(struct spool *spool, uint64_t count, struct error *err)
 {
-    uint64_t count = 0;
-    const int64_t before = spool->at.sequence;
-    enum status status = STATUS_OK;
-    do {
-        batch_reset(spool->batch, 0, 0);
-        status = locallog_reader_read(spool->reader, spool->batch, INT64_MAX, err);
-        if (status == STATUS_OK) {
-            status = append_batch(spool, &count, err);
+    if (spool->at.sequence > spool->stored.sequence) {
+        enum status status =
+            produce_remote_commit(spool->remote, spool->at.sequence, spool->at.digest, err);
+        if (status != STATUS_OK) {
+            return status;
         }
-    } while (status == STATUS_OK && spool->batch->row_count > 0 &&
-             produce_remote_bytes(spool->remote) < TOPIC_WRITER_BYTES);
-    *out_is_empty = spool->at.sequence == before;
-    if (status == STATUS_OK && count > 0) {
-        status = produce_remote_commit(spool->remote, spool->at.sequence, spool->at.digest, err);
+        spool->stored = spool->at;
     }
-    if (status != STATUS_OK || *out_is_empty) {
-        return status;
-    }
-    spool->stored = count > 0 ? spool->at : spool->stored;
     mutex_lock(&spool->mutex);
     spool->drained += count;
     mutex_unlock(&spool->mutex);
     /* On a full disk it stays for now: the brokers' word passes it over, and the next time deletes it. */
     struct error failure = {0};
-    status = forget_drained(spool, &failure);
+    enum status status = forget_drained(spool, &spool->at, NULL, NULL, &failure);
     return status == STATUS_OK || status == STATUS_RETRY
                ? STATUS_OK
                : error_set(err, status, failure.code, "%s", failure.message);
+}
+
+/* Behind all before it, which the brokers have: so it is set aside before they hear that it is done with. */
+static enum status set_aside(struct spool *spool, const struct record *record,
+                             const struct error *why, struct error *err)
+{
+    const struct position next = behind(spool->at, record->value);
+    struct error failure = {0};
+    enum status status = forget_drained(spool, &next, record, why, &failure);
+    while (status == STATUS_RETRY && !stop_requested()) {
+        clock_sleep_us(FULL_PAUSE_US);
+        failure = (struct error){0};
+        status = forget_drained(spool, &next, record, why, &failure);
+    }
+    if (status != STATUS_OK) {
+        return error_set(err, status, failure.code, "%s", failure.message);
+    }
+    spool->at = next;
+    mutex_lock(&spool->mutex);
+    const bool is_first = spool->refused++ == 0;
+    mutex_unlock(&spool->mutex);
+    if (is_first) {
+        char name[SET_ASIDE_NAME_BYTES];
+        set_aside_name(spool->name, &name);
+        fprintf(stderr, "warning: %s (%s); such lines are set aside in local:%s#%s\n", why->message,
+                why->code, locallog_path(spool->log), name);
+    }
+    return STATUS_OK;
+}
+
+/* The batch. */
+static enum status drain_batch(struct spool *spool, uint64_t *count, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t row = 0; row < spool->batch->row_count && status == STATUS_OK; row++) {
+        struct error refusal = {0};
+        status = append_rows(spool, &row, count, &refusal, err);
+        if (status != STATUS_OK || refusal.status == STATUS_OK) {
+            break;
+        }
+        status = hand_on(spool, *count, err);
+        *count = 0;
+        if (status == STATUS_OK) {
+            status = set_aside(spool, &spool->batch->records[row], &refusal, err);
+        }
+    }
+    return status;
+}
+
+/* What there is now, up to a transaction's size; *out_is_empty when there is nothing. */
+static enum status drain_some(struct spool *spool, bool *out_is_empty, struct error *err)
+{
+    uint64_t count = 0;
+    enum status status = STATUS_OK;
+    *out_is_empty = true;
+    do {
+        batch_reset(spool->batch, 0, 0);
+        status = locallog_reader_read(spool->reader, spool->batch, INT64_MAX, err);
+        if (status == STATUS_OK) {
+            *out_is_empty &= spool->batch->row_count == 0;
+            status = drain_batch(spool, &count, err);
+        }
+    } while (status == STATUS_OK && spool->batch->row_count > 0 &&
+             produce_remote_bytes(spool->remote) < TOPIC_WRITER_BYTES);
+    return status == STATUS_OK && !*out_is_empty ? hand_on(spool, count, err) : status;
 }
 
 static void wait_for_more(struct spool *spool)
@@ -387,7 +491,7 @@ enum status spool_finish(struct spool *spool, struct spool_result *out, struct e
     const struct locallog_topic *topic = topic_writer_topic(spool->writer);
     struct locallog *log = topic_writer_log(spool->writer);
     join(spool);
-    *out = (struct spool_result){.drained = spool->drained};
+    *out = (struct spool_result){.drained = spool->drained, .refused = spool->refused};
     enum status status = locallog_bounds(log, topic, 0, &first, &next, &failure);
     if (status == STATUS_OK) {
         status = locallog_producer_read(log, DRAINED, topic, &drained.sequence, &drained.digest,

@@ -6,7 +6,8 @@
  * A line's offset in the spool is its place in the input. How far the brokers have it is committed
  * with the lines there (cli/produce_remote.h); what they have is then deleted here, in the transaction
  * that writes the same position under the producer "weir.drained". After kill -9 the brokers' word
- * decides, so a line is handed on once. With a producer's id the brokers' position is that of a
+ * decides, so a line is handed on once. A line that the topic does not take is set aside here, once those
+ * before it are handed on. With a producer's id the brokers' position is that of a
  * produce without a spool, and either goes on where the other stopped.
  *
  * Of one topic and id only one process has the spool at a time.
@@ -37,6 +38,7 @@ enum status spool_notify(struct spool *spool, struct error *err) WEIR_MUST_USE;
 
 struct spool_result {
     uint64_t drained; /* lines handed on by this process */
+    uint64_t refused; /* that the topic does not take: set aside by this process (cli/set_aside.h) */
     uint64_t left;    /* that wait in the file */
 };
 /* The input has ended: hands on what is left while brokers answer, or, once a stop is asked for, for

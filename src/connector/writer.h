@@ -53,7 +53,11 @@ struct writer_ops {
      * lives until the next call. */
     struct bytes (*recall)(struct writer *writer, const char *key);
     void (*remember)(struct writer *writer, const char *key, struct bytes value); /* copies */
-    /* Copies. CONFIG "topic.too_large" for a record that the topic does not take. */
+    /* CONFIG for a record that the topic does not take, as far as its settings were known at the opening:
+     * "topic.too_large", "topic.no_key", "topic.timestamp". */
+    enum status (*judge)(struct writer *writer, const struct writer_record *record,
+                         struct error *err);
+    /* Copies. Judges first. */
     enum status (*append)(struct writer *writer, const struct writer_record *record,
                           struct error *err);
     enum status (*commit)(struct writer *writer, struct error *err);

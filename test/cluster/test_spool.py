@@ -35,8 +35,10 @@ def lab(away_broker, weir, tmp_path):
     return Lab(away_broker, weir, tmp_path)
 
 
-def lines(first, count):
-    return "".join(json.dumps({"id": f"gerät-{n % 97}", "n": n}, ensure_ascii=False) + "\n"
+def lines(first, count, large=()):
+    """`large`: those of 3,000 bytes more."""
+    return "".join(json.dumps({"id": f"gerät-{n % 97}", "n": n, **({"pad": "x" * 3000} if n in large else {})},
+                              ensure_ascii=False) + "\n"
                    for n in range(first, first + count))
 
 
@@ -50,12 +52,27 @@ def produce(lab, topic, text, *more, status=0):
 def left(lab):
     """Records in the spool, as it says itself and as its rows do."""
     with sqlite3.connect(f"file:{lab.folder}/spool.db?mode=ro", uri=True) as log:
-        return sum(count for (count,) in log.execute("SELECT count FROM weir_batch"))
+        return sum(count for (count,) in log.execute(
+            "SELECT count FROM weir_batch JOIN weir_topic USING (topic) WHERE name NOT LIKE '%.refused'"))
 
 
-def is_in_once(lab, topic, count):
+def set_aside(lab, topic):
+    """What the topic does not take: the place in the input, and why."""
+    with sqlite3.connect(f"file:{lab.folder}/spool.db?mode=ro", uri=True) as log:
+        [name] = log.execute("SELECT name FROM weir_topic WHERE name LIKE ?", [topic + "%.refused"]).fetchone()
+    found = []
+    for line in lab("tail", f"local:spool.db#{name}", "--json").stdout.splitlines():
+        headers = {it["name"]: it["value"] for it in json.loads(line)["headers"]}
+        assert headers["weir.topic"] == topic
+        found.append((int(headers["weir.offset"]), headers["weir.reason"]))
+        if headers["weir.reason"] == "topic.too_large":
+            assert json.loads(json.loads(line)["value"])["n"] == found[-1][0]
+    return found
+
+
+def is_in_once(lab, topic, count, without=()):
     found = read(lab, topic)
-    assert sorted(json.loads(record.value)["n"] for record in found) == list(range(count))
+    assert sorted(json.loads(record.value)["n"] for record in found) == sorted({*range(count)} - {*without})
     in_order = {}
     for record in sorted(found, key=lambda r: (r.partition, r.offset)):
         assert record.key.decode() == json.loads(record.value)["id"]
@@ -110,19 +127,40 @@ def test_a_running_one_goes_on_through_an_outage(lab):
 
 
 @pytest.mark.parametrize("has_id", [True, False])
+def test_what_the_topic_does_not_take_is_set_aside(lab, has_id):
+    """The lines behind it go on, in order; it is kept with the reason, once, and counted."""
+    topic = lab.topic(f"strict-{has_id}", 3, **{"max.message.bytes": "2000", "cleanup.policy": "compact"})
+    more = ["--producer-id", "box"] if has_id else []
+    first = lines(0, 60, {0, 10, 11, 40}) + '{"n": 60}\n' + lines(61, 3, {63})
+    said = produce(lab, topic, first, *more)
+    refused = [(n, "topic.no_key" if n == 60 else "topic.too_large") for n in (0, 10, 11, 40, 60, 63)]
+    assert said.count("topic.too_large") == 1 and "6 records of these are set aside in spool.db" in said, said
+    assert set_aside(lab, topic) == refused and left(lab) == 0
+    # The end of the input was set aside: nothing is taken for another topic.
+    assert produce(lab, topic, first if has_id else "", *more).startswith(f"0 records into {topic}")
+    whole = first + lines(64, 10)
+    said = produce(lab, topic, whole if has_id else lines(64, 10), *more)
+    assert said.startswith(f"10 records into {topic}") and "set aside" not in said, said
+    assert set_aside(lab, topic) == refused and left(lab) == 0
+    is_in_once(lab, topic, 74, {n for n, _ in refused})
+
+
+@pytest.mark.parametrize("has_id", [True, False])
 def test_killed_again_and_again(lab, seed, has_id):
     """With an id the same input is given again and again; without one it is in the spool, and the brokers
     were away."""
     topic, count = f"killed-{has_id}", 100000
+    large = range(5000, count, 10000)  # which the topic does not take
+    lab.topic(topic, 3, **{"max.message.bytes": "2000"})
     moments = random.Random(seed)
     words = [lab.weir, "produce", f"{lab.place}/{topic}", *PROPERTIES, "--partitions", "3"]
     if has_id:
-        (lab.folder / "lines").write_text(lines(0, count))
+        (lab.folder / "lines").write_text(lines(0, count, large))
         words += ["--producer-id", "box", ]
         words.insert(3, "lines")
     else:
         lab.broker.nodes[0].kill()
-        assert "100,000 records wait" in produce(lab, topic, lines(0, count))
+        assert "100,000 records wait" in produce(lab, topic, lines(0, count, large))
         bring_back(lab.broker)
     killed = 0
     for round_number in range(6):
@@ -141,4 +179,5 @@ def test_killed_again_and_again(lab, seed, has_id):
     until(lambda: subprocess.run(words, cwd=lab.folder, stdin=subprocess.DEVNULL,
                                  timeout=60).returncode == 0, 60)
     assert left(lab) == 0
-    is_in_once(lab, topic, count)
+    assert set_aside(lab, topic) == [(n, "topic.too_large") for n in large]
+    is_in_once(lab, topic, count, large)

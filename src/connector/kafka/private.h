@@ -66,7 +66,9 @@ struct kafka_range {
 
 struct kafka_chunk;
 
-/* A row that is too large for the topic. */
+#define KAFKA_REFUSAL_BYTES 120
+
+/* A row that the topic does not take. */
 struct kafka_reject {
     uint32_t source_partition;
     const struct source_partition *origin;
@@ -77,7 +79,7 @@ struct kafka_reject {
     uint32_t header_count;
     struct hash128 hash; /* as it stands in the sink's sum */
     const char *code; /* "sink.too_large", … */
-    char message[120];
+    char message[KAFKA_REFUSAL_BYTES];
 };
 
 /* Rows stand in chunks that never move: the producer reads them where they are. A chunk that is full
@@ -236,6 +238,9 @@ void kafka_outbox_rewind(struct kafka_outbox *outbox);
 
 extern const struct sink_ops kafka_sink_ops;
 extern const struct sink_ops event_hubs_sink_ops;
+/* Why the topic does not take a message, or NULL: "sink.too_large", "sink.no_key", "sink.timestamp". */
+const char *kafka_sink_refusal(struct kafka_sink *s, const struct kafka_message *message,
+                               char (*out)[KAFKA_REFUSAL_BYTES]);
 /* Finds or makes the topic and what may go into it. */
 enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, bool may_make,
                                struct error *err) WEIR_MUST_USE;

@@ -78,9 +78,8 @@ static bool takes_timestamp(struct kafka_sink *s, int64_t timestamp_us)
     return at_ms - s->now_ms <= after_ms && s->now_ms - at_ms <= surely_taken_ms(rules->before_ms);
 }
 
-/* Why the topic does not take a row, or NULL. */
-static const char *refusal(struct kafka_sink *s, const struct kafka_message *message,
-                           char (*out)[120])
+const char *kafka_sink_refusal(struct kafka_sink *s, const struct kafka_message *message,
+                               char (*out)[KAFKA_REFUSAL_BYTES])
 {
     const int64_t size = kafka_message_size(message);
     if (s->rules.record_limit > 0 && size > s->rules.record_limit) {
@@ -109,7 +108,7 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
     struct kafka_sink *s = kafka_sink(sink);
     struct kafka_outbox *o = kafka_outbox(outbox);
     const struct record *record = &row->batch->records[row->row];
-    char why[120];
+    char why[KAFKA_REFUSAL_BYTES];
     struct kafka_message message = {
         .key = topic_row_key(row->batch, row->row, s->key_field),
         .value = row->value,
@@ -117,7 +116,7 @@ static void append_row(struct sink *sink, struct outbox *outbox, const struct ou
     };
     message.headers = topic_row_headers(row->batch, row->row, &message.header_count);
     struct hash128 hash = count_row(o, &message, secret, delta);
-    const char *code = refusal(s, &message, &why);
+    const char *code = kafka_sink_refusal(s, &message, &why);
     if (code != NULL) {
         kafka_outbox_refuse(o, row, hash, code, why);
     } else {

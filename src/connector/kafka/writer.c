@@ -80,21 +80,43 @@ static struct bytes recall(struct writer *writer, const char *key)
     return kafka_store_find(&w->system.store, key);
 }
 
+static struct kafka_message message_of(const struct writer_record *record)
+{
+    return (struct kafka_message){.key = record->key,
+                                  .value = record->value,
+                                  .headers = record->headers,
+                                  .header_count = record->header_count,
+                                  .timestamp_us = record->timestamp_us};
+}
+
+static enum status judge(struct writer *writer, const struct writer_record *record,
+                         struct error *err)
+{
+    static const struct {
+        const char *of_a_sink, *of_a_topic;
+    } codes[] = {{"sink.too_large", "topic.too_large"},
+                 {"sink.no_key", "topic.no_key"},
+                 {"sink.timestamp", "topic.timestamp"}};
+    const struct kafka_message message = message_of(record);
+    char why[KAFKA_REFUSAL_BYTES];
+    const char *code = kafka_sink_refusal(&self(writer)->sink, &message, &why);
+    for (size_t i = 0; code != NULL && i < sizeof codes / sizeof codes[0]; i++) {
+        if (strcmp(code, codes[i].of_a_sink) == 0) {
+            return error_set(err, STATUS_CONFIG, codes[i].of_a_topic,
+                             "topic '%s' does not take a record: %s", writer->topic, why);
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status append(struct writer *writer, const struct writer_record *record,
                           struct error *err)
 {
     struct kafka_writer *w = self(writer);
-    const struct kafka_message message = {.key = record->key,
-                                          .value = record->value,
-                                          .headers = record->headers,
-                                          .header_count = record->header_count,
-                                          .timestamp_us = record->timestamp_us};
-    const int64_t size = kafka_message_size(&message);
-    if (w->sink.rules.record_limit > 0 && size > w->sink.rules.record_limit) {
-        return error_set(err, STATUS_CONFIG, "topic.too_large",
-                         "a record of about %lld bytes is too large for topic '%s', which takes "
-                         "%lld (max.message.bytes)",
-                         (long long)size, writer->topic, (long long)w->sink.rules.record_limit);
+    const struct kafka_message message = message_of(record);
+    enum status status = judge(writer, record, err);
+    if (status != STATUS_OK) {
+        return status;
     }
     uint32_t partition = record->partition >= 0 ? (uint32_t)record->partition
                          : bytes_is_none(record->key)
@@ -370,6 +392,7 @@ const struct writer_ops kafka_writer_ops = {
     .begin = begin,
     .recall = recall,
     .remember = remember,
+    .judge = judge,
     .append = append,
     .commit = commit,
     .rollback = rollback,
