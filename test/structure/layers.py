@@ -204,6 +204,34 @@ def check_threaded_tests(root):
     return complaints
 
 
+# Calls of librdkafka that are made nowhere, or in one file only, with the reason.
+ABORTS = "ends the process when a coordinator's connection breaks just then"
+CALLS = {
+    "rd_kafka_ListConsumerGroupOffsets": (None, ABORTS + ": rd_kafka_committed() does not"),
+    "rd_kafka_AlterConsumerGroupOffsets": (None, ABORTS + ": rd_kafka_commit() does not"),
+    "rd_kafka_DeleteConsumerGroupOffsets": (None, ABORTS),
+    "rd_kafka_DeleteGroups": (None, ABORTS),
+    "rd_kafka_DescribeConsumerGroups": ("src/connector/kafka/groups.c", ABORTS + ": for verbs alone"),
+    "rd_kafka_send_offsets_to_transaction": (
+        "src/connector/kafka/answer.c", "waits for ever when the coordinator does not come back"),
+}
+CALL = re.compile(r"\b(" + "|".join(CALLS) + r")\s*\(")
+
+
+def check_calls(root):
+    """What is dangerous to call is not called, or where that is known only."""
+    complaints = []
+    for path in source_files(root):
+        text = path.read_text(errors="replace")
+        for match in CALL.finditer(re.sub(r"/\*.*?\*/", lambda it: re.sub(r"[^\n]", " ", it.group()),
+                                          text, flags=re.S)):
+            allowed, why = CALLS[match.group(1)]
+            if str(path.relative_to(root)) != allowed:
+                complaints.append(f"{path.relative_to(root)}:{line_of(text, match.start())}: "
+                                  f"{match.group(1)}() {why}")
+    return complaints
+
+
 CHECKS = [
     check_allow_list,
     check_folders,
@@ -211,6 +239,7 @@ CHECKS = [
     check_headers_compile_alone,
     check_foreign_places,
     check_threaded_tests,
+    check_calls,
 ]
 
 

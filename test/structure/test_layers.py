@@ -93,6 +93,12 @@ WRONG = {
         {"src/high/meson.build": "unit_tests += {'high/high': {'sources': files('high_test.c')},\n"
                                  "'high/other': {'threads': true}}\n"},
         "src/high/high_test.c: starts threads: its entry in src/high/meson.build needs 'threads': true"),
+    "a dangerous call": (
+        {"src/low/low.c": "/* not rd_kafka_DeleteGroups() */\nvoid f(void) { rd_kafka_DeleteGroups (0); }\n"},
+        "src/low/low.c:2: rd_kafka_DeleteGroups() ends the process"),
+    "a call that waits for ever": (
+        {"src/low/low.c": "int x = rd_kafka_send_offsets_to_transaction(0);\n"},
+        "src/low/low.c:1: rd_kafka_send_offsets_to_transaction() waits for ever"),
     "a circle": (
         {"src/layers.json": json.dumps({"folders": {"low": ["middle"], "middle": ["low"],
                                                     "high": []}})},

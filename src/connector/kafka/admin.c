@@ -6,12 +6,14 @@
 #include "base/time.h"
 #include "connector/kafka/private.h"
 
-/* What the brokers keep for themselves. */
-#define INTERNAL "__"
+/* Groups are asked for their offsets by a client of each, so many at a time: they connect side by side. */
+#define GROUPS_AT_ONCE 8
 
 struct kafka_topics {
     struct topics topics; /* first */
     struct arena *arena;
+    const struct doc *config;
+    const char *folder;
     struct kafka_client *client;
     struct kafka_topic topic; /* that was asked for last */
 };
@@ -39,6 +41,8 @@ static enum status open_topics(const struct doc *config, const char *folder, enu
     char *cluster = NULL;
     (void)mode;
     s->topics.ops = &kafka_topics_ops;
+    s->config = config;
+    s->folder = folder;
     s->arena = arena_new(1024);
     enum status status = kafka_check_connection(config, err);
     if (status == STATUS_OK) {
@@ -152,7 +156,7 @@ static enum status list(struct topics *topics, topic_visitor *visit, void *conte
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
         struct topic_state state = {0};
         bool found = false;
-        if (strncmp(names[i], INTERNAL, strlen(INTERNAL)) == 0) {
+        if (strncmp(names[i], KAFKA_INTERNAL, strlen(KAFKA_INTERNAL)) == 0) {
             continue;
         }
         status = find(topics, names[i], &state, &found, err);
@@ -215,9 +219,6 @@ static enum status visit_offset(void *context, const rd_kafka_topic_partition_t 
     const struct group_visit *v = context;
     int64_t first = 0;
     int64_t end = 0;
-    if (strcmp(offset->topic, v->topic) != 0) {
-        return STATUS_OK;
-    }
     enum status status = kafka_bounds(v->s->client, v->topic, (uint32_t)offset->partition, &first,
                                       &end, err);
     const struct topic_group group = {.group = v->group,
@@ -227,26 +228,31 @@ static enum status visit_offset(void *context, const rd_kafka_topic_partition_t 
     return status == STATUS_OK ? v->visit(v->context, &group, err) : status;
 }
 
-static enum status visit_group(void *context, const char *group, struct error *err)
+/* What a transaction is committing just now is not waited for. */
+static enum status open_group(struct kafka_topics *s, const char *group, struct kafka_client **out,
+                              struct error *err)
 {
-    struct group_visit *v = context;
-    v->group = group;
-    return kafka_group_offsets(v->s->client, group, visit_offset, v, err);
+    static const char *const settings[] = {"isolation.level", "read_uncommitted",
+                                           KAFKA_ASK_QUICKLY, NULL};
+    return kafka_client_open(s->config, s->folder, KAFKA_FETCH, group, settings, out, err);
 }
 
-static enum status each_group(struct kafka_topics *s,
-                              enum status (*use)(void *context, const char *group,
-                                                 struct error *err),
-                              void *context, struct error *err)
+/* Some groups side by side. */
+static enum status visit_groups(struct group_visit *v, const char *const *names, uint32_t count,
+                                struct error *err)
 {
-    struct arena *arena = arena_new(4096);
-    const char **names = NULL;
-    uint32_t count = 0;
-    enum status status = kafka_group_names(s->client, arena, &names, &count, err);
+    struct kafka_client *clients[GROUPS_AT_ONCE] = {NULL};
+    enum status status = STATUS_OK;
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = use(context, names[i], err);
+        status = open_group(v->s, names[i], &clients[i], err);
     }
-    arena_free(arena);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        v->group = names[i];
+        status = kafka_group_offsets(clients[i], names[i], v->topic, visit_offset, v, err);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        kafka_client_close(clients[i]);
+    }
     return status;
 }
 
@@ -254,7 +260,16 @@ static enum status groups(struct topics *topics, const char *name, topic_group_v
                           void *context, struct error *err)
 {
     struct group_visit v = {.s = self(topics), .topic = name, .visit = visit, .context = context};
-    return each_group(v.s, visit_group, &v, err);
+    struct arena *arena = arena_new(4096);
+    const char **names = NULL;
+    uint32_t count = 0;
+    enum status status = kafka_group_names(v.s->client, arena, &names, &count, err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i += GROUPS_AT_ONCE) {
+        const uint32_t left = count - i;
+        status = visit_groups(&v, names + i, left < GROUPS_AT_ONCE ? left : GROUPS_AT_ONCE, err);
+    }
+    arena_free(arena);
+    return status;
 }
 
 struct user_visit {
@@ -264,9 +279,8 @@ struct user_visit {
     void *context;
 };
 
-static enum status visit_user(void *context, const char *group, struct error *err)
+static enum status visit_user(const struct user_visit *v, const char *group, struct error *err)
 {
-    const struct user_visit *v = context;
     bool reads = false;
     enum status status = kafka_group_reads(v->s->client, group, v->topic, &reads, err);
     return status == STATUS_OK && reads ? v->visit(v->context, group, err) : status;
@@ -277,7 +291,15 @@ static enum status users(struct topics *topics, const char *name, topic_user_vis
                          void *context, struct error *err)
 {
     struct user_visit v = {.s = self(topics), .topic = name, .visit = visit, .context = context};
-    return each_group(v.s, visit_user, &v, err);
+    struct arena *arena = arena_new(4096);
+    const char **names = NULL;
+    uint32_t count = 0;
+    enum status status = kafka_group_names(v.s->client, arena, &names, &count, err);
+    for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = visit_user(&v, names[i], err);
+    }
+    arena_free(arena);
+    return status;
 }
 
 /* --- making and changing --- */
@@ -383,8 +405,13 @@ static enum status check_lost_progress(struct topics *topics, const char *pipeli
                                        struct error *err)
 {
     struct arena *arena = arena_new(1024);
-    enum status status = kafka_refuse_left_offsets(self(topics)->client, pipeline,
-                                                   kafka_progress_topic(arena, pipeline), err);
+    struct kafka_client *client = NULL;
+    enum status status = open_group(self(topics), pipeline, &client, err);
+    if (status == STATUS_OK) {
+        status = kafka_refuse_left_offsets(client, pipeline, kafka_progress_topic(arena, pipeline),
+                                           err);
+    }
+    kafka_client_close(client);
     arena_free(arena);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "connector/kafka/answer.h"
 #include "connector/kafka/question.h"
 #include "os/clock.h"
 
@@ -17,39 +18,49 @@ static bool is_settling(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
 }
 
-/* By the consumer's own request, which waits until the offset is stable. The admin client's one for
- * it (ListConsumerGroupOffsets) ends the process when the coordinator's connection breaks just then
- * (librdkafka's pull request 5397). */
+/* By the consumer's own request. The admin client's one for it (ListConsumerGroupOffsets) ends the
+ * process when the coordinator's connection breaks just then (librdkafka's pull request 5397).
+ * `is_whole`: the error of every entry is that of the answer. */
+static rd_kafka_resp_err_t ask_committed(struct kafka_client *client,
+                                         rd_kafka_topic_partition_list_t *list, bool is_whole)
+{
+    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
+    for (;;) {
+        rd_kafka_resp_err_t code = rd_kafka_committed(client->rk, list, GROUP_STEP_MS);
+        for (int i = 0; is_whole && i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+            code = list->elems[i].err;
+        }
+        rd_kafka_poll(client->rk, 0);
+        if (!is_settling(code) || clock_monotonic_us() >= end_us || stop_requested()) {
+            return code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND ? RD_KAFKA_RESP_ERR_NO_ERROR : code;
+        }
+        clock_sleep_us(code == RD_KAFKA_RESP_ERR__TIMED_OUT ? 0 : KAFKA_ASK_AGAIN_US);
+    }
+}
+
+static enum status no_offsets(struct kafka_client *client, const char *group,
+                              rd_kafka_resp_err_t code, struct error *err)
+{
+    char doing[320];
+    (void)snprintf(doing, sizeof doing, "ask how far group '%s' has come", group);
+    return kafka_error(client, code, doing, err);
+}
+
 enum status kafka_group_offset(struct kafka_client *client, const char *group, const char *topic,
                                uint32_t partition, int64_t *out_offset, struct buffer *metadata,
                                bool *out_found, struct error *err)
 {
-    char doing[320];
-    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_t *entry =
         rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
-    rd_kafka_resp_err_t code;
-    for (;;) {
-        code = rd_kafka_committed(client->rk, list, GROUP_STEP_MS);
-        code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? entry->err : code;
-        rd_kafka_poll(client->rk, 0);
-        if (!is_settling(code) || clock_monotonic_us() >= end_us || stop_requested()) {
-            break;
-        }
-        clock_sleep_us(code == RD_KAFKA_RESP_ERR__TIMED_OUT ? 0 : KAFKA_ASK_AGAIN_US);
-    }
+    rd_kafka_resp_err_t code = ask_committed(client, list, true);
     *out_found = code == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0;
     *out_offset = entry->offset;
     if (*out_found && metadata != NULL && entry->metadata != NULL) {
         buffer_append(metadata, entry->metadata, entry->metadata_size);
     }
     rd_kafka_topic_partition_list_destroy(list);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
-        return STATUS_OK;
-    }
-    (void)snprintf(doing, sizeof doing, "ask how far group '%s' has come", group);
-    return kafka_error(client, code, doing, err);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : no_offsets(client, group, code, err);
 }
 
 /* By the consumer's own request too: the admin client's one for it (AlterConsumerGroupOffsets) finds
@@ -208,44 +219,45 @@ enum status kafka_group_names(struct kafka_client *client, struct arena *arena, 
     return STATUS_OK;
 }
 
-static enum status visit_offsets(const rd_kafka_event_t *answer, kafka_offset_visitor *visit,
-                                 void *context, rd_kafka_resp_err_t *out_code, struct error *err)
+/* All partitions of a topic, or of all topics but the brokers' own. */
+static rd_kafka_resp_err_t list_partitions(struct kafka_client *client, const char *topic,
+                                           rd_kafka_topic_partition_list_t *list)
 {
-    size_t count = 0;
-    const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-        rd_kafka_event_ListConsumerGroupOffsets_result((rd_kafka_event_t *)(uintptr_t)answer),
-        &count);
-    *out_code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
-    const rd_kafka_topic_partition_list_t *offsets = rd_kafka_group_result_partitions(groups[0]);
-    enum status status = STATUS_OK;
-    for (int i = 0; offsets != NULL && i < offsets->cnt && status == STATUS_OK; i++) {
-        if (offsets->elems[i].offset >= 0) {
-            status = visit(context, &offsets->elems[i], err);
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(client->rk, 1, NULL, &metadata, kafka_timeout_ms());
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return code;
+    }
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *found = &metadata->topics[i];
+        const bool is_internal =
+            strncmp(found->topic, KAFKA_INTERNAL, strlen(KAFKA_INTERNAL)) == 0;
+        const bool is_meant = topic == NULL ? !is_internal : strcmp(found->topic, topic) == 0;
+        for (int k = 0; is_meant && k < found->partition_cnt; k++) {
+            rd_kafka_topic_partition_list_add(list, found->topic, found->partitions[k].id);
         }
     }
-    return status;
+    rd_kafka_metadata_destroy(metadata);
+    return code;
 }
 
-enum status kafka_group_offsets(struct kafka_client *client, const char *group,
+enum status kafka_group_offsets(struct kafka_client *client, const char *group, const char *topic,
                                 kafka_offset_visitor *visit, void *context, struct error *err)
 {
-    struct kafka_question question;
-    char doing[320];
-    enum status status = STATUS_OK;
-    rd_kafka_ListConsumerGroupOffsets_t *request =
-        rd_kafka_ListConsumerGroupOffsets_new(group, NULL);
-    kafka_ask(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, &question);
-    rd_kafka_ListConsumerGroupOffsets(client->rk, &request, 1, question.options, question.queue);
-    rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        status = visit_offsets(question.answer, visit, context, &code, err);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+    rd_kafka_resp_err_t code = list_partitions(client, topic, list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && list->cnt > 0) {
+        code = ask_committed(client, list, false);
     }
-    kafka_question_end(&question);
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
-    if (status != STATUS_OK || code == RD_KAFKA_RESP_ERR_NO_ERROR ||
-        code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) {
-        return status;
+    enum status status =
+        code == RD_KAFKA_RESP_ERR_NO_ERROR ? STATUS_OK : no_offsets(client, group, code, err);
+    for (int i = 0; i < list->cnt && status == STATUS_OK; i++) {
+        const rd_kafka_topic_partition_t *entry = &list->elems[i];
+        if (entry->err == RD_KAFKA_RESP_ERR_NO_ERROR && entry->offset >= 0) {
+            status = visit(context, entry, err);
+        }
     }
-    (void)snprintf(doing, sizeof doing, "ask how far group '%s' has come", group);
-    return kafka_error(client, code, doing, err);
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
 }

@@ -240,7 +240,7 @@ enum status kafka_refuse_left_offsets(struct kafka_client *client, const char *g
                                       const char *progress_topic, struct error *err)
 {
     struct left_offset left = {0};
-    enum status status = kafka_group_offsets(client, group, note_left, &left, err);
+    enum status status = kafka_group_offsets(client, group, NULL, note_left, &left, err);
     return status == STATUS_OK && left.is_found
                ? error_set(err, STATUS_CONFIG, "progress.reset",
                            "group '%s' has an offset in '%s' [%d] that weir committed, but '%s', which "

@@ -285,7 +285,7 @@ enum status kafka_position_read(struct kafka_system *s, const char *topic, const
                                 struct buffer *out, bool *out_found, struct error *err)
     WEIR_MUST_USE;
 
-/* Of a group whose progress topic is not there: CONFIG "progress.reset" when it has offsets that are
+/* Of the client's own group, whose progress topic is not there: CONFIG "progress.reset" when it has offsets that are
  * weir's, so that the pipeline has run. */
 enum status kafka_refuse_left_offsets(struct kafka_client *client, const char *group,
                                       const char *progress_topic, struct error *err) WEIR_MUST_USE;
