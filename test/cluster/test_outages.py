@@ -11,7 +11,8 @@ import urllib.request
 
 import pytest
 from cluster.iot import Follower, Lab, name_of, run_weir, until_said
-from cluster.lab import until
+from cluster.lab import Lab as SmallLab
+from cluster.lab import records, until
 
 WARNING = re.compile(r"^warning: .*", re.M)
 PIPELINE = """version: 1
@@ -126,6 +127,21 @@ def test_all_brokers_are_away(lab, three_brokers, long_run):
     assert "goes on after" in it.said().removeprefix(said), it.said()
     follower.judge()
     it.judge()
+
+
+def test_topics_that_not_all_brokers_know_yet(three_brokers, weir, tmp_path):
+    """A first start makes the topics of its sinks, then asks about them: whichever broker it comes to, it
+    learns their partitions and limits."""
+    it = SmallLab(three_brokers, weir, tmp_path)
+    it.topic("early-in", 3)
+    it.send("early-in", records(300))
+    files = [it.write(f"early-{number}", {"topic": "early-in"},
+                      {name: {"topic": f"early-{number}-{name}"} for name in ("a", "b", "c")})
+             for number in range(8)]
+    running = [subprocess.Popen([weir, "run", file, "--until-end"], cwd=tmp_path, text=True,
+                                stderr=subprocess.PIPE) for file in files]
+    said = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * len(files), said
 
 
 def has_stopped(it, process, name="said.txt"):

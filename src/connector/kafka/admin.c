@@ -332,7 +332,8 @@ static uint32_t write_limits(struct limits *limits, int64_t age_us, int64_t byte
 }
 
 enum status kafka_make_compacted(struct kafka_client *client, const char *name,
-                                 uint32_t replication, struct error *err)
+                                 uint32_t replication, struct kafka_topic *out,
+                                 struct error *err)
 {
     static const char *const settings[] = {"cleanup.policy",
                                            "compact",
@@ -343,15 +344,15 @@ enum status kafka_make_compacted(struct kafka_client *client, const char *name,
                                            "segment.ms",
                                            "3600000",
                                            NULL};
-    return kafka_topic_make(client, name, 1, replication, settings, err);
+    return kafka_topic_make(client, name, 1, replication, settings, out, err);
 }
 
 enum status kafka_make_wished(struct kafka_client *client, const struct topic_wish *wish,
-                              struct error *err)
+                              struct kafka_topic *out, struct error *err)
 {
     struct limits limits;
     if (wish->is_compacted) {
-        return kafka_make_compacted(client, wish->name, wish->replication, err);
+        return kafka_make_compacted(client, wish->name, wish->replication, out, err);
     }
     uint32_t count = write_limits(&limits, wish->age_us, wish->bytes);
     if (wish->timestamps != NULL) {
@@ -360,22 +361,18 @@ enum status kafka_make_wished(struct kafka_client *client, const struct topic_wi
             strcmp(wish->timestamps, "broker") == 0 ? "LogAppendTime" : "CreateTime";
     }
     return kafka_topic_make(client, wish->name, wish->partitions, wish->replication, limits.pairs,
-                            err);
+                            out, err);
 }
 
 static enum status make(struct topics *topics, const struct topic_wish *wish,
                         struct topic_state *out, bool *out_was_there, struct error *err)
 {
     struct kafka_topics *s = self(topics);
-    bool found = false;
     enum status status = find(topics, wish->name, out, out_was_there, err);
     if (status != STATUS_OK || *out_was_there) {
         return status;
     }
-    status = kafka_make_wished(s->client, wish, err);
-    if (status == STATUS_OK) {
-        status = kafka_topic_find(s->client, wish->name, &s->topic, &found, err);
-    }
+    status = kafka_make_wished(s->client, wish, &s->topic, err);
     return status == STATUS_OK ? read_state(s, wish->name, true, out, err) : status;
 }
 

@@ -191,10 +191,11 @@ static inline struct kafka_outbox *kafka_outbox(struct outbox *outbox)
 extern const struct topics_ops kafka_topics_ops;
 /* What weir.progress.NAME is made as: one partition, compacted; `replication` 0: the brokers'. */
 enum status kafka_make_compacted(struct kafka_client *client, const char *name,
-                                 uint32_t replication, struct error *err) WEIR_MUST_USE;
+                                 uint32_t replication, struct kafka_topic *out,
+                                 struct error *err) WEIR_MUST_USE;
 /* As the wish says; fine when it is there. */
 enum status kafka_make_wished(struct kafka_client *client, const struct topic_wish *wish,
-                              struct error *err) WEIR_MUST_USE;
+                              struct kafka_topic *out, struct error *err) WEIR_MUST_USE;
 
 /* --- examine.c --- */
 

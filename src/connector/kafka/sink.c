@@ -167,10 +167,8 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
     bool found = false;
     enum status status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
     if (status == STATUS_OK && !found && may_make) {
-        status = kafka_make_wished(s->client, &sink->wish, err);
-        if (status == STATUS_OK) {
-            status = kafka_topic_find(s->client, sink->topic_name, &topic, &found, err);
-        }
+        status = kafka_make_wished(s->client, &sink->wish, &topic, err);
+        found = status == STATUS_OK;
     }
     if (status != STATUS_OK || !found) {
         return status;
@@ -181,7 +179,11 @@ enum status kafka_sink_prepare(struct kafka_system *s, struct kafka_sink *sink, 
                          "number, leave it out, or name another topic",
                          sink->sink.name, sink->wish.partitions, sink->topic_name, topic.partition_count);
     }
-    struct kafka_topic_rules rules = kafka_topic_rules(s->client, sink->topic_name);
+    struct kafka_topic_rules rules;
+    status = kafka_topic_rules(s->client, sink->topic_name, &rules, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
     if (sink->sink.is_dlq && may_make && rules.is_compacted) {
         return error_set(err, STATUS_CONFIG, "sink.compacted",
                          "topic '%s' is compacted (cleanup.policy): of dead letters with one key "

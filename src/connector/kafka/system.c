@@ -567,7 +567,7 @@ static enum status prepare(struct kafka_system *s, struct error *err)
             uint32_t asked = kafka_sink(s->system.sinks[i])->wish.replication;
             replication = asked > replication ? asked : replication;
         }
-        status = kafka_make_compacted(s->client, s->progress_topic, replication, err);
+        status = kafka_make_compacted(s->client, s->progress_topic, replication, &topic, err);
     } else if (status == STATUS_OK && topic.partition_count != 1) {
         status = error_set(err, STATUS_CONFIG, "progress.topic",
                            "topic '%s' has %u partitions; it must have one, and cleanup.policy="

@@ -271,11 +271,27 @@ static rd_kafka_resp_err_t create(struct kafka_client *client, const char *name,
     return code;
 }
 
+/* Which the controller has made; the broker that is asked hears of it in a moment. */
+static enum status await_topic(struct kafka_client *client, const char *name,
+                               struct kafka_topic *out, struct error *err)
+{
+    const int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
+    bool found = false;
+    enum status status = kafka_topic_find(client, name, out, &found, err);
+    while (status == STATUS_OK && !found && clock_monotonic_us() < end_us && !stop_requested()) {
+        clock_sleep_us(KAFKA_ASK_AGAIN_US);
+        status = kafka_topic_find(client, name, out, &found, err);
+    }
+    return status != STATUS_OK || found
+               ? status
+               : error_set(err, STATUS_RETRY, "kafka.away",
+                           "topic '%s' was made, but the brokers do not know it yet", name);
+}
+
 enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
                              uint32_t replication, const char *const *settings,
-                             struct error *err)
+                             struct kafka_topic *out, struct error *err)
 {
-    struct kafka_topic topic;
     char reason[256] = "";
     char doing[640];
     rd_kafka_resp_err_t code =
@@ -285,18 +301,7 @@ enum status kafka_topic_make(struct kafka_client *client, const char *name, uint
                        reason[0] == '\0' ? "" : " (", reason, reason[0] == '\0' ? "" : ")");
         return kafka_error(client, code, doing, err);
     }
-    int64_t end_us = clock_monotonic_us() + KAFKA_TIMEOUT_MS * INT64_C(1000);
-    bool found = false;
-    enum status status = kafka_topic_find(client, name, &topic, &found, err);
-    while (status == STATUS_OK && !found && clock_monotonic_us() < end_us) {
-        clock_sleep_us(KAFKA_ASK_AGAIN_US);
-        status = kafka_topic_find(client, name, &topic, &found, err);
-    }
-    if (status == STATUS_OK && !found) {
-        status = error_set(err, STATUS_RETRY, "kafka.away",
-                           "topic '%s' was made, but the brokers do not know it yet", name);
-    }
-    return status;
+    return await_topic(client, name, out, err);
 }
 
 enum status kafka_topic_change(struct kafka_client *client, const char *name,
@@ -433,17 +438,41 @@ static void take_rule(void *context, const char *setting, const char *text)
     }
 }
 
-struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const char *name)
+/* One try. */
+static void ask_rules(struct kafka_client *client, const char *name, struct kafka_topic_rules *out,
+                      struct error *failure)
 {
     struct found_rules found = {.rules = {.record_limit = DEFAULT_RECORD_LIMIT,
                                           .before_ms = INT64_MAX,
                                           .after_ms = INT64_MAX}};
-    struct error ignored = {0};
-    (void)!kafka_topic_settings(client, name, take_rule, &found, &ignored);
+    error_clear(failure);
+    (void)!kafka_topic_settings(client, name, take_rule, &found, failure);
     if (found.is_broker_time) {
         found.rules.before_ms = found.rules.after_ms = INT64_MAX;
     }
-    return found.rules;
+    *out = found.rules;
+}
+
+enum status kafka_topic_rules(struct kafka_client *client, const char *name,
+                              struct kafka_topic_rules *out, struct error *err)
+{
+    const int64_t end_us = clock_monotonic_us() + UNKNOWN_US;
+    struct error failure = {0};
+    struct kafka_topic topic;
+    bool is_there = false;
+    for (;;) {
+        ask_rules(client, name, out, &failure);
+        /* A topic that was just made: that broker has not heard of it. */
+        const bool is_early = strcmp(failure.code, "kafka.no_topic") == 0;
+        if ((!is_early && failure.status != STATUS_RETRY) || clock_monotonic_us() >= end_us ||
+            stop_requested()) {
+            break;
+        }
+        clock_sleep_us(KAFKA_ASK_AGAIN_US);
+    }
+    /* Who answers, but not that, does not tell. */
+    return failure.status == STATUS_RETRY ? kafka_topic_find(client, name, &topic, &is_there, err)
+                                          : STATUS_OK;
 }
 
 /* --- offsets --- */

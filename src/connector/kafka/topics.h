@@ -36,10 +36,11 @@ enum status kafka_topic_replicas(struct kafka_client *client, const char *name,
                                  struct kafka_replicas **out, uint32_t *out_count,
                                  struct error *err) WEIR_MUST_USE;
 /* `settings` are pairs, NULL-terminated; partitions and replication 0: as the brokers make them.
- * Waits until the topic is known. Fine when it is there. */
+ * Waits until the topic is known; another broker than the one that says so may not know it yet. Fine when
+ * it is there. */
 enum status kafka_topic_make(struct kafka_client *client, const char *name, uint32_t partitions,
                              uint32_t replication, const char *const *settings,
-                             struct error *err) WEIR_MUST_USE;
+                             struct kafka_topic *out, struct error *err) WEIR_MUST_USE;
 /* Pairs as above: what they name changes, all else stays. */
 enum status kafka_topic_change(struct kafka_client *client, const char *name,
                                const char *const *settings, struct error *err) WEIR_MUST_USE;
@@ -59,7 +60,9 @@ struct kafka_topic_rules {
      * where the broker sets it (message.timestamp.type, .before.max.ms, .after.max.ms). */
     int64_t before_ms, after_ms;
 };
-struct kafka_topic_rules kafka_topic_rules(struct kafka_client *client, const char *name);
+/* Of a topic that is there. RETRY while the brokers are away. */
+enum status kafka_topic_rules(struct kafka_client *client, const char *name,
+                              struct kafka_topic_rules *out, struct error *err) WEIR_MUST_USE;
 /* It is gone when this returns. */
 enum status kafka_topic_delete(struct kafka_client *client, const char *name,
                                struct error *err) WEIR_MUST_USE;

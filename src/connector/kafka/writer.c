@@ -259,17 +259,17 @@ static enum status find_topic(struct kafka_writer *w, const struct topic_wish *w
     bool found = false;
     enum status status = kafka_topic_find(w->system.client, name, &w->topic, &found, err);
     if (status == STATUS_OK && !found && wish != NULL) {
-        status = kafka_make_wished(w->system.client, wish, err);
-        if (status == STATUS_OK) {
-            status = kafka_topic_find(w->system.client, name, &w->topic, &found, err);
-        }
+        status = kafka_make_wished(w->system.client, wish, &w->topic, err);
+        found = status == STATUS_OK;
     }
     if (status == STATUS_OK && !found) {
         status =
             error_set(err, STATUS_CONFIG, "topic.missing", "the brokers have no topic '%s'", name);
     }
     if (status == STATUS_OK) {
-        w->sink.rules = kafka_topic_rules(w->system.client, name);
+        status = kafka_topic_rules(w->system.client, name, &w->sink.rules, err);
+    }
+    if (status == STATUS_OK) {
         w->sink.partitions = w->topic.partition_count;
     }
     w->writer.topic = name;
@@ -303,7 +303,8 @@ static enum status own(struct kafka_writer *w, struct error *err)
     bool is_there = false;
     enum status status = kafka_topic_find(s->client, s->progress_topic, &topic, &is_there, err);
     if (status == STATUS_OK && !is_there) {
-        status = kafka_make_compacted(s->client, s->progress_topic, w->topic.replicas, err);
+        status = kafka_make_compacted(s->client, s->progress_topic, w->topic.replicas,
+                                      &topic, err);
     }
     if (status != STATUS_OK) {
         return status;
