@@ -16,6 +16,16 @@ static void print_duration(const char *label, int64_t duration_us)
     printf("%s: %s\n", label, text);
 }
 
+static void print_tombstones(const struct plan *plan)
+{
+    struct buffer text = {0};
+    if (plan->stage.takes_tombstones) {
+        plan_tell_tombstones(plan, &text);
+        printf("tombstones: %s\n", buffer_string(&text));
+    }
+    buffer_fini(&text);
+}
+
 static void print_plan(const struct plan *plan)
 {
     const struct stage_plan *stage = &plan->stage;
@@ -30,9 +40,12 @@ static void print_plan(const struct plan *plan)
                (double)plan->state_memory_bytes / (1 << 20));
     }
     for (uint32_t i = 0; i < stage->sink_count; i++) {
-        printf("sink %s: %s, %s\n", plan->sinks[i]->name, plan->sinks[i]->ops->kind,
-               plan->sinks[i]->ops->guarantee(plan->sinks[i]));
+        const struct sink *sink = plan->sinks[i];
+        printf("sink %s: %s, %s%s%s\n", sink->name, sink->ops->kind, sink->ops->guarantee(sink),
+               stage->takes_tombstones ? "; " : "",
+               stage->takes_tombstones ? plan_tombstone_effect(sink) : "");
     }
+    print_tombstones(plan);
     if (plan->dlq != NULL) {
         printf("dlq: %s, %s\n", plan->dlq->ops->kind, plan->dlq->ops->guarantee(plan->dlq));
     } else {

@@ -165,6 +165,12 @@ static void print_text(const struct reconcile_result *result,
                    arguments->positional[side], cli_count(result->unreadable[side], text));
         }
     }
+    for (uint32_t side = 0; side < 2; side++) {
+        if (result->deletions[side] > 0) {
+            printf("%s: %s tombstones, which delete a key\n", arguments->positional[side],
+                   cli_count(result->deletions[side], text));
+        }
+    }
     printf("left %s", cli_count(result->rows[0], text));
     printf(", right %s: ", cli_count(result->rows[1], text));
     printf("same %s", cli_count(result->same, text));
@@ -211,9 +217,10 @@ static void print_json(const struct reconcile_result *result,
     for (uint32_t side = 0; side < 2; side++) {
         buffer_printf(&out, "%s\"%s\":{\"place\":", side == 0 ? "{" : ",", sides[side]);
         json_write_string(&out, bytes_of_string(arguments->positional[side]));
-        buffer_printf(&out, ",\"rows\":%llu,\"unreadable\":%llu}",
+        buffer_printf(&out, ",\"rows\":%llu,\"unreadable\":%llu,\"deletions\":%llu}",
                       (unsigned long long)result->rows[side],
-                      (unsigned long long)result->unreadable[side]);
+                      (unsigned long long)result->unreadable[side],
+                      (unsigned long long)result->deletions[side]);
     }
     buffer_printf(&out, ",\"same\":%llu", (unsigned long long)result->same);
     for (uint32_t i = 0; i < RECONCILE_KINDS; i++) {
@@ -282,7 +289,8 @@ const struct cli_verb verb_reconcile = {
         "written; true and false as 1 and 0; texts that are RFC 3339 times as instants; texts that\n"
         "are JSON objects or arrays as these. Columns that begin with _weir_ are left out, unless\n"
         "--columns names them. Rows that are no JSON objects are counted apart, and are a\n"
-        "difference.\n"
+        "difference. Tombstones (a key without a value) are counted apart too; with --key '$key' they\n"
+        "are rows like others, else they are not compared.\n"
         "\n"
         "Memory stays below 128 MiB however many rows there are; the temporary files take 32 bytes a\n"
         "row. Exit status 0 when the places are the same, 1 when they differ.",

@@ -27,6 +27,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "batch/batch.h"
+#include "codec/record_key.h"
 #include "doc/grammar.h"
 #include "os/tree.h"
 #include "progress/progress.h"
@@ -50,6 +51,12 @@ struct output_column {
     uint32_t set_index;     /* index in batch->set_values when field is FIELD_NONE */
 };
 
+/* Which fields the key of a record holds, in order. */
+struct key_fields {
+    uint32_t fields[RECORD_KEY_MEMBERS_MAX];
+    uint32_t count;
+};
+
 /* What all sinks of a pipeline may know of it; lives in the plan. */
 struct output_shape {
     const char *pipeline;
@@ -59,6 +66,7 @@ struct output_shape {
     const struct output_column *columns;
     uint32_t column_count;
     bool takes_tombstones; /* rows without a value come too: batch_is_tombstone() */
+    enum key_format key_format; /* of the records' keys, where there are tombstones */
 };
 
 /* A row on its way out. `value` is the record's value after repair, set and drop: JSON; the
@@ -145,10 +153,10 @@ struct sink_ops {
                     struct hash128 *out_key, struct value *out_order);
     bool (*is_keyed)(const struct sink *sink);
     /* Whether tombstones may come: CONFIG with its place and the way on where the place, as it is
-     * configured, could not keep what they say. *out_key is the field that the record's key must be the
-     * value of, FIELD_NONE: any key will do. NULL where none may. */
+     * configured, could not keep what they say. `out` are the fields that the record's key must be the
+     * values of; none: any key will do. NULL where none may. */
     enum status (*take_tombstones)(const struct sink *sink, const struct doc *config,
-                                   uint32_t *out_key, struct error *err);
+                                   struct key_fields *out, struct error *err);
     /* Which place of its system: topic or table; "" where there is one only. Sinks of two plans
      * with the same ops, system and address are one place, whatever their names. */
     const char *(*address)(const struct sink *sink);

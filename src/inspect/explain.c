@@ -204,6 +204,38 @@ static enum status explain_dedup(struct explaining *explaining, struct error *er
     return STATUS_OK;
 }
 
+/* --- tombstones --- */
+
+static bool has_keyed_sink(const struct plan *plan)
+{
+    bool has_one = false;
+    for (uint32_t i = 0; i < plan->stage.sink_count; i++) {
+        has_one |= plan->sinks[i]->ops->is_keyed(plan->sinks[i]);
+    }
+    return has_one;
+}
+
+static void explain_tombstones(struct explaining *explaining)
+{
+    const struct plan *plan = explaining->pipeline.plan;
+    if (plan->stage.takes_tombstones) {
+        bool has_partitions =
+            plan->stage.keys_have_partitions && explaining->pipeline.partition_count > 1;
+        struct buffer text = {0};
+        plan_tell_tombstones(plan, &text);
+        say(explaining, has_partitions ? EXPLAIN_NOTE : EXPLAIN_FINE, "tombstones",
+            has_partitions ? "producers must go by murmur2, as Java's and Kafka Connect's do; of "
+                             "librdkafka's set partitioner=murmur2_random"
+                           : "",
+            "%s", buffer_string(&text));
+        buffer_fini(&text);
+    } else if (plan->source_ops->has_keys && has_keyed_sink(plan)) {
+        say(explaining, EXPLAIN_NOTE, "tombstones",
+            "where the source is changes by key, 'source.tombstones: delete'",
+            "a record without a value is INVALID (decode.null_value), so no row is ever deleted");
+    }
+}
+
 /* --- systems --- */
 
 static void say_finding(void *context, const struct system_finding *finding)
@@ -315,8 +347,10 @@ static void explain_sink(struct explaining *explaining, const struct sink *sink)
     if (is_weak && explaining->weakest == NULL) {
         explaining->weakest = sink->name;
     }
+    bool takes_tombstones = !sink->is_dlq && explaining->pipeline.plan->stage.takes_tombstones;
     say(explaining, is_weak || is_source_weak ? EXPLAIN_WEAK : EXPLAIN_FINE, about, "",
-        "%s, %s: %s%s", sink->ops->kind, guarantee, why,
+        "%s, %s: %s%s%s%s", sink->ops->kind, guarantee, why, takes_tombstones ? "; " : "",
+        takes_tombstones ? plan_tombstone_effect(sink) : "",
         is_source_weak ? "; as far as the source comes again, which it does not" : "");
 }
 
@@ -505,6 +539,7 @@ enum status explain_pipeline(struct plan *plan,
         status = explain_dedup(&explaining, err);
     }
     if (status == STATUS_OK) {
+        explain_tombstones(&explaining);
         explain_sinks(&explaining);
         status = explain_systems(&explaining, err);
     }

@@ -28,6 +28,7 @@ struct reconcile {
     struct flat_row row;
     uint32_t side; /* that is being read */
     bool wants_record_key[2];
+    bool compares_deletions; /* the key of a record is all that tells rows apart, in both places */
     uint64_t rows_read;
     struct named *named; /* by key, as they were found */
     uint32_t named_count;
@@ -75,10 +76,18 @@ static enum status check_stop(struct reconcile *r, struct error *err)
                             : STATUS_OK;
 }
 
+static bool is_deletion(const struct place_row *place_row)
+{
+    return bytes_is_none(place_row->value) && !bytes_is_none(place_row->key);
+}
+
 /* False when it cannot be compared. */
 static bool read_row(struct reconcile *r, const struct place_row *place_row)
 {
-    if (!flat_row_read(&r->row, place_row->value)) {
+    if (is_deletion(place_row) && r->compares_deletions) {
+        flat_row_clear(&r->row);
+        flat_row_add_text(&r->row, RECONCILE_DELETED, bytes_of_string("true"));
+    } else if (!flat_row_read(&r->row, place_row->value)) {
         return false;
     }
     if (r->wants_record_key[r->side]) {
@@ -104,6 +113,12 @@ static enum status take_row(void *context, const struct place_row *place_row, bo
     enum status status = check_stop(r, err);
     if (status != STATUS_OK) {
         return status;
+    }
+    if (is_deletion(place_row)) {
+        r->result->deletions[r->side]++;
+        if (!r->compares_deletions) {
+            return STATUS_OK;
+        }
     }
     r->result->rows[r->side]++;
     if (!read_row(r, place_row)) {
@@ -408,6 +423,8 @@ static void note_record_keys(struct reconcile *r)
                 strcmp(r->query->keys[side][i], RECONCILE_RECORD_KEY) == 0;
         }
     }
+    r->compares_deletions =
+        r->query->key_count == 1 && r->wants_record_key[0] && r->wants_record_key[1];
 }
 
 enum status reconcile_places(const struct reconcile_query *query,

@@ -22,6 +22,8 @@
 
 /* Stands for the key of a record, as a text. */
 #define RECONCILE_RECORD_KEY "$key"
+/* Stands in what has a key and no value, where that is compared. */
+#define RECONCILE_DELETED "$deleted"
 
 struct reconcile_place {
     /* Every row of it, as connector/rows.h says. */
@@ -64,6 +66,8 @@ struct reconcile_result {
     struct arena *arena;
     uint64_t rows[2];
     uint64_t unreadable[2]; /* no JSON objects: they cannot be compared */
+    uint64_t deletions[2];  /* a key without a value: compared only by RECONCILE_RECORD_KEY alone, and
+                               counted among `rows` then */
     uint64_t same;
     uint64_t counts[RECONCILE_KINDS]; /* rows, not keys */
     struct reconcile_difference *differences;

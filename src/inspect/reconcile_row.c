@@ -189,11 +189,16 @@ static void flatten(struct flat_row *row, const char *prefix, struct json_items 
     buffer_fini(&form);
 }
 
+void flat_row_clear(struct flat_row *row)
+{
+    arena_reset(row->arena, ROW_KEEP_BYTES);
+    row->count = 0;
+}
+
 bool flat_row_read(struct flat_row *row, struct bytes value)
 {
     struct json_items items;
-    arena_reset(row->arena, ROW_KEEP_BYTES);
-    row->count = 0;
+    flat_row_clear(row);
     if (bytes_is_none(value) || !json_is_valid(value, DEPTH_MAX) ||
         !json_items_begin(&items, value) || !items.is_object) {
         return false;
@@ -254,7 +259,8 @@ bool flat_row_is_compared(const struct flat_column *column, const struct reconci
         is_in(query->ignored, query->ignored_count, column->name)) {
         return false;
     }
-    return query->column_count > 0 ? is_in(query->columns, query->column_count, column->name)
+    return strcmp(column->name, RECONCILE_DELETED) == 0   ? true
+           : query->column_count > 0 ? is_in(query->columns, query->column_count, column->name)
                                    : strncmp(column->name, "_weir_", 6) != 0;
 }
 

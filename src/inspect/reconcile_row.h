@@ -23,6 +23,8 @@ struct flat_row {
 
 /* Zero-initialise `row` but for its arena. False when the value is no JSON object. */
 bool flat_row_read(struct flat_row *row, struct bytes value);
+/* No columns. */
+void flat_row_clear(struct flat_row *row);
 /* A column that is no member: the record's key. */
 void flat_row_add_text(struct flat_row *row, const char *name, struct bytes text);
 void flat_row_fini(struct flat_row *row);

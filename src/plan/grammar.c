@@ -13,6 +13,7 @@ static const char *const decimals[] = {".", ",", NULL};
 static const char *const repeated_keys[] = {"error", "last", NULL};
 static const char *const severities[] = {"error", "warn", NULL};
 static const char *const null_records[] = {"invalid", "delete", NULL};
+static const char *const key_formats[] = {"text", "json", NULL};
 static const char *const guarantees[] = {"exactly_once", "at_least_once", NULL};
 
 static const struct grammar_field json_fields[] = {
@@ -271,6 +272,12 @@ static const struct grammar_field *source_grammar(struct arena *arena)
                                      .help = "what a record without a value is: invalid "
                                              "(decode.null_value, unless set), or one that deletes "
                                              "the row of its key"});
+    table_add(arena, &table,
+              (struct grammar_field){.key = "key_format", .type = GRAMMAR_CHOICE,
+                                     .choices = key_formats,
+                                     .help = "where tombstones delete: what a record's key is: text "
+                                             "(the value of the key column, unless set), or json, an "
+                                             "object of the key columns"});
     table_add(arena, &table,
               (struct grammar_field){.key = "json", .type = GRAMMAR_MAP, .fields = json_fields,
                                      .help = "how JSON is read"});

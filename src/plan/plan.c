@@ -179,6 +179,7 @@ static enum status make(struct plan_maker *maker, struct error *err)
     plan->shape.layout = plan->stage.layout;
     plan->shape.reasons = &plan->reasons;
     plan->shape.takes_tombstones = plan_takes_tombstones(maker);
+    plan->shape.key_format = plan_key_format(maker);
     status = plan_make_sinks(maker, err);
     if (status == STATUS_OK) {
         status = plan_make_tombstones(maker, err);

@@ -102,6 +102,11 @@ enum status plan_from_text(struct bytes text, const struct plan *running, struct
 /* Closes its systems. Takes NULL. */
 void plan_free(struct plan *plan);
 
+/* For people, where the source's tombstones delete: what one does in a sink; and what they ask of every
+ * record. */
+const char *plan_tombstone_effect(const struct sink *sink);
+void plan_tell_tombstones(const struct plan *plan, struct buffer *out);
+
 /* How rows of its source are told apart; NULL unless the format is CSV. */
 const struct csv_options *plan_csv(const struct plan *plan);
 

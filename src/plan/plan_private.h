@@ -36,6 +36,7 @@ enum status plan_make_event_time(struct plan_maker *maker, struct error *err) WE
 /* tombstones.c: what the source says of records without a value; then, behind the sinks, whether they
  * can take them. */
 bool plan_takes_tombstones(const struct plan_maker *maker);
+enum key_format plan_key_format(const struct plan_maker *maker);
 enum status plan_make_tombstones(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;
 /* format.c */
 enum status plan_make_format(struct plan_maker *maker, struct error *err) WEIR_MUST_USE;

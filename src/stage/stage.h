@@ -29,6 +29,7 @@
 #include "base/time_form.h"
 #include "batch/batch.h"
 #include "codec/decoder.h"
+#include "codec/record_key.h"
 #include "schema/schema.h"
 #include "sql/sql.h"
 #include "state/anchor.h"
@@ -68,7 +69,8 @@ struct stage_set {
 struct stage_plan {
     /* tombstones (tombstone.c); without them a record without a value is decode.null_value */
     bool takes_tombstones;
-    uint32_t key_field;         /* whose value a record's key is; FIELD_NONE: nothing asks for that */
+    struct record_key key;      /* what a record's key is; no members: nothing asks for that */
+    uint32_t key_fields[RECORD_KEY_MEMBERS_MAX]; /* [key.count]: whose values it is */
     bool keys_have_partitions;  /* a record whose key belongs into another partition is INVALID */
 
     const struct schema *schema;

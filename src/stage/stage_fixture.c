@@ -49,7 +49,6 @@ void plan_fixture_init_schema(struct plan_fixture *plan, const char *schema,
         plan->is_time[i] = format != NULL && strcmp(format, "date-time") == 0;
     }
     stage->reasons = &plan->reasons;
-    stage->key_field = FIELD_NONE;
     stage->event_time_field = FIELD_NONE;
     stage->jump_span = 1000;
     stage->jump_field = FIELD_NONE;

@@ -11,10 +11,19 @@
 
 #define PROPERTIES "{id: {type: string}, n: {type: integer}, at: {type: string, format: date-time}}"
 
+static void add_key(struct plan_fixture *plan, const char *name)
+{
+    uint32_t field = plan_field(plan, name);
+    plan->plan.key_fields[plan->plan.key.count] = field;
+    record_key_add(&plan->plan.key, &plan->plan.layout->fields[field]);
+}
+
 static void open_both(struct plan_fixture *plan, struct run_fixture *run, const char *key)
 {
     plan->plan.takes_tombstones = true;
-    plan->plan.key_field = key == NULL ? FIELD_NONE : plan_field(plan, key);
+    if (key != NULL) {
+        add_key(plan, key);
+    }
     run_open(run, plan);
 }
 
@@ -121,6 +130,59 @@ static void test_keys_stand_in_their_partition(void **state)
     close_both(&plan, &run);
 }
 
+static void test_keys_of_several_members(void **state)
+{
+    (void)state;
+    struct plan_fixture plan;
+    struct run_fixture run;
+    plan_fixture_init(&plan, PROPERTIES, NULL);
+    plan.plan.keys_have_partitions = true;
+    plan.plan.key.format = KEY_JSON;
+    add_key(&plan, "n");
+    open_both(&plan, &run, "id");
+    static const struct {
+        const char *key, *json, *says;
+    } cases[] = {
+        {"{\"n\":7,\"id\":\"x\"}", "{\"id\":\"x\",\"n\":7}", "VALID"},
+        {"{\"id\": \"x\", \"n\": 7}", "{\"id\":\"x\",\"n\":7}", "VALID"},
+        {"{\"n\":7,\"id\":\"x\"}", "{\"id\":\"x\",\"n\":8}", "INVALID key.mismatch(n)"},
+        {"{\"n\":7,\"id\":\"x\"}", "{\"id\":\"y\",\"n\":7}", "INVALID key.mismatch(id)"},
+        {"{\"n\":7}", "{\"id\":\"x\",\"n\":7}", "INVALID key.mismatch(n)"},
+        {NULL, "{\"id\":\"x\",\"n\":7}", "INVALID key.missing"},
+        {"{\"n\":7,\"id\":\"x\"}", NULL, "VALID"},
+        {"{\"id\":\"x\",\"n\":7}", NULL, "VALID"},
+        {"{\"n\":7,\"id\":7}", NULL, "INVALID key.mismatch(n)"},
+        {"x", NULL, "INVALID key.mismatch(n)"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_string_equal(says(&run, cases[i].key, cases[i].json), cases[i].says);
+    }
+    close_both(&plan, &run);
+}
+
+/* The same values in other bytes would lie in another partition. */
+static void test_where_there_are_partitions_a_key_has_one_spelling(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"{\"id\":\"x\"}", "{\"id\": \"x\"}"};
+    struct plan_fixture plan;
+    struct run_fixture run;
+    plan_fixture_init(&plan, PROPERTIES, NULL);
+    plan.plan.keys_have_partitions = true;
+    plan.plan.key.format = KEY_JSON;
+    open_both(&plan, &run, "id");
+    for (int i = 0; i < 4; i++) {
+        const char *key = keys[i / 2];
+        run.key = key;
+        uint32_t row = i % 2 == 0 ? run_add_bytes(&run, BYTES_NONE) : run_add(&run, "{\"id\":\"x\"}");
+        run.batch->partition_count = 5;
+        run.batch->partition_number = hash_partition(bytes_of_string(key), 5);
+        run_judge(&run);
+        assert_string_equal(run_says(&run, row), i < 2 ? "VALID" : "INVALID key.mismatch(id)");
+    }
+    close_both(&plan, &run);
+}
+
 static void test_replays_go_to_their_sink(void **state)
 {
     (void)state;
@@ -161,6 +223,8 @@ int main(void)
         cmocka_unit_test(test_no_stage_asks_them),
         cmocka_unit_test(test_rows_have_the_key_of_their_records),
         cmocka_unit_test(test_keys_stand_in_their_partition),
+        cmocka_unit_test(test_keys_of_several_members),
+        cmocka_unit_test(test_where_there_are_partitions_a_key_has_one_spelling),
         cmocka_unit_test(test_replays_go_to_their_sink),
         cmocka_unit_test(test_without_them_no_value_is_invalid),
     };

@@ -1,5 +1,6 @@
 """Logs in which records without a value delete what their key names, and what a table of last rows must
-hold after them: a fold of its own, over the records as they stand in the log."""
+hold after them: a fold of its own, over the records as they stand in the log. Keys are one text, one integer, or
+(Pairs) JSON objects of two members, as `key_format: json` has them."""
 import json
 from collections import Counter
 
@@ -8,6 +9,9 @@ from checker.log import Topic, murmur2
 SCHEMA = {"type": "object", "properties": {"id": {"type": "string"}, "n": {"type": "integer"}},
           "required": ["id", "n"], "additionalProperties": False}
 INTEGER_SCHEMA = {**SCHEMA, "properties": {**SCHEMA["properties"], "id": {"type": "integer"}}}
+PAIR_SCHEMA = {**SCHEMA, "properties": {"region": {"type": "string"}, "id": {"type": "integer"},
+                                       "n": {"type": "integer"}}, "required": ["region", "id", "n"]}
+PAIR_KEY = ["region", "id"]
 
 
 def partition_of(key, partitions):
@@ -112,5 +116,77 @@ def fold(path, topic="in", is_integer=False, refused=()):
                 elif reason == "":
                     row = json.loads(value)
                     rows[row["id"]] = (row["n"], partition, base + index)
+    place.database.close()
+    return rows, reasons
+
+
+def pair_key(region, number):
+    """As Kafka Connect spells it."""
+    return json.dumps({"region": region, "id": number}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+class Pairs:
+    """Like Keyed, with keys of two members: mostly as they should be."""
+
+    def __init__(self, random, partitions=1, stray=0.1):
+        self.random, self.partitions, self.stray, self.number = random, partitions, stray, 0
+
+    def one(self):
+        random = self.random
+        self.number += 1
+        region, number = random.choice(["x", "y", "", "ü,}", "X", "1"]), random.choice([0, 1, -1, 2**63 - 1, 7])
+        key = pair_key(region, number)
+        value = None if random.random() < 0.4 else json.dumps(
+            {"region": region, "id": number, "n": self.number}).encode()
+        if random.random() < self.stray:
+            key = random.choice([
+                json.dumps({"region": region, "id": number}).encode(),
+                json.dumps({"id": number, "region": region}, separators=(",", ":")).encode(),
+                json.dumps({"region": region}).encode(), str(number).encode(), b"", None,
+                json.dumps({"region": region, "id": str(number)}, separators=(",", ":")).encode(),
+                json.dumps({"region": region, "id": number, "n": 1}, separators=(",", ":")).encode(),
+                pair_key(region + "z", number)])
+        place = partition_of(key or b"", self.partitions)
+        if random.random() < self.stray / 5:
+            place = random.randrange(self.partitions)
+        return place, key, value
+
+    batches = Keyed.batches
+
+
+def judge_pair(key, value, partition, partitions):
+    if key is None:
+        return "key.missing"
+    try:
+        members = json.loads(key)
+        region, number = members["region"], members["id"]
+        fits = len(members) == 2 and isinstance(region, str) and isinstance(number, int)
+    except (ValueError, KeyError, TypeError):
+        fits = False
+    if fits and value is not None:
+        row = json.loads(value)
+        fits = (row["region"], row["id"]) == (region, number)
+    if not fits or (partitions > 1 and pair_key(region, number) != key):
+        return "key.mismatch"
+    if partition_of(key, partitions) != partition:
+        return "key.partition"
+    return "tombstone" if value is None else ""
+
+
+def fold_pairs(path, topic="in"):
+    """As fold(): ((region, id) → (n, partition, offset), reasons → count)."""
+    place = Topic(path, topic)
+    rows, reasons = {}, Counter()
+    for partition in range(place.partitions):
+        for base, batch in place.batches(partition):
+            for index, (key, value, _) in enumerate(batch):
+                reason = judge_pair(key, value, partition, place.partitions)
+                reasons[reason] += 1
+                if reason == "tombstone":
+                    members = json.loads(key)
+                    rows.pop((members["region"], members["id"]), None)
+                elif reason == "":
+                    row = json.loads(value)
+                    rows[row["region"], row["id"]] = (row["n"], partition, base + index)
     place.database.close()
     return rows, reasons

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from faults import batches
 from faults.lab import folder, local, record, table
 
 
@@ -80,6 +81,25 @@ def test_keys_of_several_columns_and_of_records_and_of_other_names(lab):
     lab.file("y", lines({"a": 1, "b": {"c": 3}, "v": 1}, {"a": 1, "b": {"c": 2}, "v": 2}))
     assert counts(reconcile(lab, "file:x", "file:y", "--key", "a,b.c")) == (1, 0, 0, 0, 1)
     assert counts(reconcile(lab, "file:x", "file:y", "--key", "a")) == (1, 0, 0, 0, 1)
+
+
+def test_tombstones_are_deletions(lab):
+    """They are no rows, and no rubbish; by the key of their records they are compared."""
+    for topic, records in {"x": [(b"a", b'{"id":"a"}'), (b"b", None), (b"c", None)], "y": [(b"a", b'{"id":"a"}'), (b"b", None), (b"c", b"{}")]}.items():
+        lab.produce([], topic=topic)
+        batches.append(lab, topic, records)
+    lab.script("CREATE TABLE t (id TEXT); INSERT INTO t VALUES ('a')")
+    for key in ("id", "$key=id"):
+        said = reconcile(lab, "local:log.db#x", "sqlite:log.db#t", "--key", key, status=0)
+        assert counts(said) == (1, 0, 0, 0, 0) and said["left"] == {
+            "place": "local:log.db#x", "rows": 1, "unreadable": 0, "deletions": 2}
+    said = reconcile(lab, "local:log.db#x", "local:log.db#y", "--key", "$key", status=1)
+    assert counts(said) == (2, 0, 0, 0, 1) and said["left"]["rows"] == 3
+    assert said["differences"][0]["key"] == {"$key": "c"}
+    assert "x: 2 tombstones" in lab.weir("reconcile", "local:log.db#x", "local:log.db#y", "--key", "$key").out
+    # Without a key it deletes nothing.
+    batches.append(lab, "x", [(None, None)])
+    assert reconcile(lab, "local:log.db#x", "sqlite:log.db#t", "--key", "id")["left"]["unreadable"] == 1
 
 
 def test_what_is_no_row_is_counted_and_differs(lab):

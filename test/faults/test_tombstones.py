@@ -6,7 +6,8 @@ import time
 import pytest
 
 from faults import batches
-from faults.keyed import INTEGER_SCHEMA, SCHEMA, Keyed, fold, partition_of, value_of
+from faults.keyed import INTEGER_SCHEMA, PAIR_KEY, PAIR_SCHEMA, SCHEMA, Keyed, Pairs, fold, fold_pairs, pair_key, \
+    partition_of, value_of
 from faults.lab import LOG, balanced, folder, local, table
 
 ROWS = table("rows", mode="upsert", key="id")
@@ -86,6 +87,47 @@ def test_random_logs(keyed, seed, is_integer, partitions):
     assert reasons["tombstone"] > 100 and reasons["key.missing"] and reasons["key.mismatch"]
     put_more(keyed, log.batches(300))
     check(keyed, keyed.ledger(), is_integer)
+
+
+PAIRS = {"source": {**SOURCE, "key_format": "json"}, "schema": PAIR_SCHEMA,
+         "sinks": {"out": local("out", partitions=2), "rows": table("rows", mode="upsert", key=PAIR_KEY)}}
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_logs_with_keys_of_several_columns(keyed, seed, partitions):
+    """Keys are JSON objects; where there are partitions, in one spelling."""
+    log = Pairs(random.Random(f"{seed} {partitions}"), partitions)
+    keyed.write(**PAIRS)
+    put(keyed, log.batches(600), partitions)
+    for count in (300, 1, 0):
+        ledger = keyed.ledger()
+        expected, reasons = fold_pairs(keyed.path / LOG)
+        there = keyed.sql("SELECT region, id, n, _weir_partition, _weir_offset FROM rows")
+        assert {row[:2]: row[2:] for row in there} == expected and len(there) == len(expected)
+        assert ledger["reasons"] == {name: count for name, count in reasons.items() if name}
+        keyed.audit()
+        put_more(keyed, log.batches(count))
+    assert reasons["tombstone"] > 100 and reasons["key.missing"] and reasons["key.mismatch"]
+
+
+def test_a_key_of_json_in_another_spelling_is_named(keyed):
+    """Of one value every spelling would lie in a partition of its own, so the one that counts is shown."""
+    keyed.write(**PAIRS)
+    key = b'{"id": 7, "region": "x"}'
+    put(keyed, {partition_of(key, 4): [(key, b'{"region":"x","id":7,"n":1}'), (key, None)]}, 4)
+    assert keyed.ledger()["reasons"] == {"key.mismatch": 2}
+    for _, _, headers in keyed.letters().values():
+        assert headers["weir.detail"] == 'is not spelled {"region":"x","id":7}'
+    good = pair_key("x", 7)
+    put_more(keyed, {partition_of(good, 4): [(good, b'{"region":"x","id":7,"n":1}')]})
+    keyed.run()
+    assert keyed.sql("SELECT count(*) FROM rows") == [(1,)]
+    put_more(keyed, {partition_of(good, 4): [(good, None)]})
+    keyed.run()
+    assert keyed.sql("SELECT count(*) FROM rows") == [(0,)]
+    assert "deleted" in keyed.weir("trace", "p.yaml", good.decode()).out
+    keyed.audit()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -250,10 +292,13 @@ def test_what_could_not_be_kept_is_refused(keyed):
     refused = [
         ({"sinks": {"rows": table("rows")}}, "mode: upsert"),
         ({"sinks": {"rows": ROWS, "files": folder("parts")}}, "pipeline of its own"),
-        ({"sinks": {"rows": table("rows", mode="upsert", key=["id", "n"])}}, "2 columns"),
-        ({"sinks": {"rows": table("rows", mode="upsert", key="id", newest_by="n")}}, "newest_by"),
-        ({"sinks": {"rows": ROWS, "other": table("other", mode="upsert", key="n")}}, "one field"),
-        ({"sinks": {"rows": ROWS, "out": local("out", key="n")}}, "one field"),
+        ({"sinks": {"rows": table("rows", mode="upsert", key=["id", "n"])}}, "key_format: json"),
+        ({"source": {**SOURCE, "key_format": "json"}, "sinks": {"rows": ROWS, "out": local("out", key="id")}},
+         "leave 'key' out"),
+        ({"source": {**local("in"), "key_format": "json"}, "sinks": {"rows": ROWS}}, "tombstones: delete"),
+        ({"source": SOURCE, "sinks": {"rows": table("rows", mode="upsert", key="id", newest_by="n")}}, "newest_by"),
+        ({"sinks": {"rows": ROWS, "other": table("other", mode="upsert", key="n")}}, "the same fields"),
+        ({"sinks": {"rows": ROWS, "out": local("out", key="n")}}, "the same fields"),
         ({"sinks": {"rows": ROWS}, "transform": {"set": {"id": "'x'"}}}, ""),
         ({"sinks": {"rows": ROWS}, "transform": None,
           "schema": {**many, "properties": {**many["properties"],
@@ -272,6 +317,23 @@ def test_what_could_not_be_kept_is_refused(keyed):
         status, err = lint(keyed, **changes)
         assert status == 2 and "config." in err and word in err, (changes, err)
     assert lint(keyed, source=SOURCE, sinks={"rows": ROWS, "out": local("out", key="id")})[0] == 0
+
+
+def test_lint_and_explain_say_what_a_tombstone_does(keyed):
+    put(keyed, {}, 2)
+    for verb in ("lint", "explain"):
+        said = keyed.weir(verb, "p.yaml").out
+        assert "deletes the row of its key" in said and "passes on, as a key without a value" in said, said
+        assert all(word in said for word in ("the key of each record must be id", "murmur2", "newest_by")), said
+    assert "murmur2_random" in keyed.weir("explain", "p.yaml").out
+    keyed.write(**PAIRS)
+    assert 'must be {"region":…,"id":…}' in keyed.weir("lint", "p.yaml").out
+    keyed.write(sinks={"out": local("out")})
+    said = keyed.weir("lint", "p.yaml").out
+    assert "needs a key" in said and "murmur2" not in said
+    keyed.write(source=local("in"), sinks={"rows": ROWS}, schema=SCHEMA)
+    assert "source.tombstones: delete" in keyed.weir("explain", "p.yaml").out
+    assert "ombstone" not in keyed.weir("lint", "p.yaml").out
 
 
 def test_a_table_keeps_its_rule(keyed):

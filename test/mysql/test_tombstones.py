@@ -25,6 +25,11 @@ def test_random_logs(lab, database, place, seed, is_integer):
     tombstones.random_logs(lab, database, place, seed, is_integer)
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_keys_of_several_columns(lab, database, place, seed, partitions):
+    tombstones.random_pairs(lab, database, place, seed, partitions)
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_through_kills(lab, database, place, seed):
     tombstones.kills(lab, database, place, seed)

@@ -27,6 +27,11 @@ def test_random_logs_in_prepared_transactions(lab, database, place):
     tombstones.random_logs(lab, database, place, 7, False, delivery={"atomic": ["out", "rows"]})
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_keys_of_several_columns(lab, database, place, seed, partitions):
+    tombstones.random_pairs(lab, database, place, seed, partitions)
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_through_kills(lab, database, place, seed):
     tombstones.kills(lab, database, place, seed)

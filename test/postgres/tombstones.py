@@ -3,7 +3,7 @@ import random
 import time
 
 from faults import batches
-from faults.keyed import INTEGER_SCHEMA, SCHEMA, Keyed, fold, value_of
+from faults.keyed import INTEGER_SCHEMA, PAIR_KEY, PAIR_SCHEMA, SCHEMA, Keyed, Pairs, fold, fold_pairs, value_of
 from faults.lab import LOG, balanced, local
 
 
@@ -48,6 +48,23 @@ def random_logs(lab, database, place, seed, is_integer, **changes):
     for count in (3000, 1, 30, 400):
         put(lab, log.batches(count))
         check(lab, database, lab.ledger(), is_integer)
+
+
+def random_pairs(lab, database, place, seed, partitions):
+    """Keys of two columns, out of JSON objects."""
+    log = Pairs(random.Random(f"pairs {seed} {partitions}"), partitions)
+    begin(lab, place, partitions=partitions)
+    (kind, keys), = place.items()
+    lab.write(source={**local("in"), "tombstones": "delete", "key_format": "json"}, schema=PAIR_SCHEMA,
+              sinks={"out": local("out"), "rows": {kind: {**keys, "table": "items", "mode": "upsert", "key": PAIR_KEY}}})
+    for count in (900, 1, 30):
+        put(lab, log.batches(count))
+        ledger = lab.ledger()
+        expected, reasons = fold_pairs(lab.path / LOG)
+        there = database.ask("SELECT region, id, n, _weir_partition, _weir_offset FROM items")
+        assert {tuple(row[:2]): tuple(row[2:]) for row in there} == expected and len(there) == len(expected)
+        assert ledger["reasons"] == {name: count for name, count in reasons.items() if name}
+        lab.audit()
 
 
 def kills(lab, database, place, seed, rounds=8):

@@ -72,9 +72,12 @@ enum status mysqldb_table_prepare(struct mysqldb_table *t, bool is_reader,
 
 /* That the table has the one unique index that the upsert needs, and that it tells keys apart. */
 enum status mysqldb_table_check_key(struct mysqldb_table *t, struct error *err) WEIR_MUST_USE;
-/* The condition of a deletion; parameters: the key, topic, topic, partition, partition, offset. */
+/* The condition of a deletion; parameters: topic, topic, partition, partition, offset, and the key. */
 void mysqldb_write_doomed(const struct mysqldb_table *t, struct buffer *sql);
-#define DOOMED_PARAMETERS 6u
+static inline uint32_t mysqldb_doomed_parameters(const struct mysqldb_table *t)
+{
+    return 5 + t->table.base.keys.count;
+}
 /* ON DUPLICATE KEY UPDATE … of an upsert. */
 void mysqldb_write_update(const struct mysqldb_table *t, struct buffer *sql);
 

@@ -33,11 +33,14 @@ static void write_wins(const struct mysqldb_table *t, struct buffer *sql)
 
 void mysqldb_write_doomed(const struct mysqldb_table *t, struct buffer *sql)
 {
-    buffer_printf(sql,
-                  "(%s = ? AND (_weir_topic IS NULL OR CAST(? AS BINARY) > CAST(_weir_topic AS"
-                  " BINARY) OR (? = _weir_topic AND (? > _weir_partition OR (? = _weir_partition"
-                  " AND ? > _weir_offset)))))",
-                  t->table.columns[t->table.base.keys.columns[0]].quoted);
+    const struct table_keys *keys = &t->table.base.keys;
+    buffer_append_string(sql, "((_weir_topic IS NULL OR CAST(? AS BINARY) > CAST(_weir_topic AS"
+                              " BINARY) OR (? = _weir_topic AND (? > _weir_partition OR"
+                              " (? = _weir_partition AND ? > _weir_offset))))");
+    for (uint32_t i = 0; i < keys->count; i++) {
+        buffer_printf(sql, " AND %s = ?", t->table.columns[keys->columns[i]].quoted);
+    }
+    buffer_append_byte(sql, ')');
 }
 
 static bool is_key(const struct mysqldb_table *t, uint32_t column)

@@ -153,18 +153,21 @@ static void bind_topic(const struct table_row *row, MYSQL_BIND *out)
 /* See mysqldb_write_doomed(). */
 static void bind_deletion(struct mysqldb_table *t, const struct table_row *row, MYSQL_BIND *at)
 {
-    bind_cell(t, t->table.base.keys.columns[0], row, &at[0]);
+    const struct table_keys *keys = &t->table.base.keys;
+    bind_topic(row, &at[0]);
     bind_topic(row, &at[1]);
-    bind_topic(row, &at[2]);
+    bind(&at[2], MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
     bind(&at[3], MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
-    bind(&at[4], MYSQL_TYPE_LONG, &row->origin->number, sizeof row->origin->number);
-    bind(&at[5], MYSQL_TYPE_LONGLONG, &row->offset, sizeof row->offset);
+    bind(&at[4], MYSQL_TYPE_LONGLONG, &row->offset, sizeof row->offset);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        bind_cell(t, keys->columns[i], row, &at[5 + i]);
+    }
 }
 
 static void bind_deletions(struct writer *w, size_t first, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        bind_deletion(w->t, w->rows[first + i], w->t->binds + i * DOOMED_PARAMETERS);
+        bind_deletion(w->t, w->rows[first + i], w->t->binds + i * mysqldb_doomed_parameters(w->t));
     }
 }
 
@@ -329,7 +332,8 @@ static uint32_t level_of(const struct writer *w, size_t first, size_t end)
 static size_t parameters_most(const struct mysqldb_table *t)
 {
     size_t count = mysqldb_parameter_count(t);
-    return t->delete != NULL && count < DOOMED_PARAMETERS ? DOOMED_PARAMETERS : count;
+    size_t doomed = t->delete == NULL ? 0 : mysqldb_doomed_parameters(t);
+    return doomed > count ? doomed : count;
 }
 
 static size_t rows_most(const struct mysqldb_table *t)

@@ -31,7 +31,7 @@ static struct value text(const char *string)
 static bool write_one(enum binary_form form, struct value value, struct buffer *out,
                       struct binary_fault *fault)
 {
-    struct table_outbox *outbox = table_rows_new(TABLE_NO_KEY);
+    struct table_outbox *outbox = table_rows_new(NULL, 0);
     struct table_row head = {.offset = 1};
     table_rows_append(outbox, &head, &value, 1, NULL);
     bool is_written = binary_write_row(&form, NULL, table_rows_at(outbox, 0), out, fault);
@@ -254,7 +254,7 @@ static void test_notable_numerics(void **state)
 static void test_origin_and_frame(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new(TABLE_NO_KEY);
+    struct table_outbox *outbox = table_rows_new(NULL, 0);
     struct source_partition origin = {.topic = "raw", .number = 7};
     struct table_row head = {.offset = 9, .origin = &origin};
     struct value values[] = {text("x"), integer(70000)};

@@ -33,7 +33,7 @@ struct postgres_table {
     const char *stage;      /* the temporary table of an upsert, quoted; NULL for append */
     const char *make_stage;
     const char *take_stage; /* INSERT … SELECT … ON CONFLICT */
-    const char *key_type;   /* of the key's first column, without its length; for casts */
+    const char *key_types[TABLE_KEYS_MAX]; /* of the key's columns, without length; for casts */
     /* Where tombstones delete: DELETE … USING arrays of keys and of where each comes from; gives how
      * many rows a trigger has kept. NULL elsewhere. */
     const char *delete;

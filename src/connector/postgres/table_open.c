@@ -112,6 +112,16 @@ static int find_row(const PGresult *columns, const char *name)
     return -1;
 }
 
+static void note_key_type(struct postgres_table *t, uint32_t column, const char *type)
+{
+    const struct table_keys *keys = &t->table.base.keys;
+    for (uint32_t k = 0; k < keys->count && type != NULL; k++) {
+        if (keys->columns[k] == column) {
+            t->key_types[k] = arena_copy_string(t->table.base.arena, type);
+        }
+    }
+}
+
 static enum status look_at_columns(struct postgres_table *t, PGresult *columns, bool is_reader,
                                    struct error *err)
 {
@@ -123,9 +133,7 @@ static enum status look_at_columns(struct postgres_table *t, PGresult *columns, 
         if (row < 0) {
             status = database_table_add_column(&t->table, column, is_reader, err);
         }
-        if (row >= 0 && t->table.base.keys.is_upsert && i == t->table.base.keys.columns[0]) {
-            t->key_type = arena_copy_string(t->table.base.arena, PQgetvalue(columns, row, 4));
-        }
+        note_key_type(t, i, row < 0 ? NULL : PQgetvalue(columns, row, 4));
         if (status == STATUS_OK) {
             bool is_enum = row >= 0 && PQgetvalue(columns, row, 2)[0] == 'e';
             column->storage = storage_of(type, is_enum, column);
@@ -389,25 +397,67 @@ static void write_has_trigger(const struct postgres_table *t, const char *that, 
 /* $1 … $4: arrays of keys, topics, partitions and offsets; the last of each key deletes, for a trigger
  * must not be asked twice about a row. Gives how many rows should be gone that a trigger has kept: the
  * SELECT sees the table as it was before. */
+/* "a.k0 = b.k0 AND …", where `a` has the columns' own names. */
+static void write_same_key(const struct postgres_table *t, const char *a, const char *b,
+                           struct buffer *sql)
+{
+    const struct table_keys *keys = &t->table.base.keys;
+    for (uint32_t i = 0; i < keys->count; i++) {
+        buffer_printf(sql, "%s%s.%s = %s.key%u", i == 0 ? "" : " AND ", a,
+                      t->table.columns[keys->columns[i]].quoted, b, i);
+    }
+}
+
+/* "key0, key1, …" */
+static void write_key_names(const struct postgres_table *t, struct buffer *sql)
+{
+    for (uint32_t i = 0; i < t->table.base.keys.count; i++) {
+        buffer_printf(sql, "%skey%u", i == 0 ? "" : ", ", i);
+    }
+}
+
+/* d (key0, …, topic, partition, place): what is to be deleted, the last of each key. */
+static void write_deletions(const struct postgres_table *t, struct buffer *sql)
+{
+    uint32_t count = t->table.base.keys.count;
+    buffer_append_string(sql, "WITH d AS (SELECT DISTINCT ON (");
+    write_key_names(t, sql);
+    buffer_append_string(sql, ") * FROM unnest(");
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_printf(sql, "$%u::%s[], ", i + 1, t->key_types[i]);
+    }
+    buffer_printf(sql, "$%u::text[], $%u::integer[], $%u::bigint[]) AS d (", count + 1, count + 2,
+                  count + 3);
+    write_key_names(t, sql);
+    buffer_append_string(sql, ", topic, partition, place) ORDER BY ");
+    write_key_names(t, sql);
+    buffer_append_string(sql, ", topic COLLATE \"C\" DESC, partition DESC, place DESC)");
+}
+
 static const char *write_delete(const struct postgres_table *t)
 {
-    const char *key = t->table.columns[t->table.base.keys.columns[0]].quoted;
-    const char *doomed = arena_printf(t->table.base.arena,
-                                      "t.%s = d.key AND (t._weir_offset IS NULL OR (d.topic COLLATE"
-                                      " \"C\", d.partition, d.place) > (t._weir_topic,"
-                                      " t._weir_partition, t._weir_offset))",
-                                      key);
+    const struct table_keys *keys = &t->table.base.keys;
+    struct buffer doomed = {0};
     struct buffer sql = {0};
-    buffer_printf(&sql,
-                  "WITH d AS (SELECT DISTINCT ON (key) * FROM unnest($1::%s[], $2::text[],"
-                  " $3::integer[], $4::bigint[]) AS d (key, topic, partition, place) ORDER BY key,"
-                  " topic COLLATE \"C\" DESC, partition DESC, place DESC), gone AS (DELETE FROM %s AS t USING d WHERE"
-                  " %s RETURNING t.%s AS key) SELECT count(*) FROM %s AS t JOIN d ON %s WHERE ",
-                  t->key_type, t->table.quoted, doomed, key, t->table.quoted, doomed);
+    write_same_key(t, "t", "d", &doomed);
+    buffer_append_string(&doomed, " AND (t._weir_offset IS NULL OR (d.topic COLLATE \"C\","
+                                  " d.partition, d.place) > (t._weir_topic, t._weir_partition,"
+                                  " t._weir_offset))");
+    write_deletions(t, &sql);
+    buffer_printf(&sql, ", gone AS (DELETE FROM %s AS t USING d WHERE %s RETURNING ",
+                  t->table.quoted, buffer_string(&doomed));
+    for (uint32_t i = 0; i < keys->count; i++) {
+        buffer_printf(&sql, "%st.%s AS key%u", i == 0 ? "" : ", ",
+                      t->table.columns[keys->columns[i]].quoted, i);
+    }
+    buffer_printf(&sql, ") SELECT count(*) FROM %s AS t JOIN d ON %s WHERE ", t->table.quoted,
+                  buffer_string(&doomed));
     write_has_trigger(t, POSTGRES_TRIGGER_MAY_KEEP, &sql);
-    buffer_append_string(&sql, " AND NOT EXISTS (SELECT FROM gone WHERE gone.key = t.");
-    buffer_printf(&sql, "%s)", key);
+    buffer_append_string(&sql, " AND NOT EXISTS (SELECT FROM gone WHERE ");
+    write_same_key(t, "t", "gone", &sql);
+    buffer_append_byte(&sql, ')');
     const char *text = arena_copy_string(t->table.base.arena, buffer_string(&sql));
+    buffer_fini(&doomed);
     buffer_fini(&sql);
     return text;
 }

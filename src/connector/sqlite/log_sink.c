@@ -437,11 +437,12 @@ static const char *rule(const struct sink *sink)
 
 /* They pass on, as a key without a value. */
 static enum status take_tombstones(const struct sink *sink, const struct doc *config,
-                                   uint32_t *out_key, struct error *err)
+                                   struct key_fields *out, struct error *err)
 {
+    uint32_t field = self(sink)->key_field;
     (void)config;
     (void)err;
-    *out_key = self(sink)->key_field;
+    *out = (struct key_fields){.fields = {field}, .count = field != FIELD_NONE};
     return STATUS_OK;
 }
 

@@ -374,18 +374,20 @@ static int prepare_lookup(struct table_sink *s, struct locallog *log)
     return code;
 }
 
-/* ?1 the key, ?2 … ?4 where the tombstone comes from. */
+/* ?1 … ?3 where the tombstone comes from, and behind that the key. */
 static int prepare_deletion(struct table_sink *s, struct locallog *log)
 {
     struct sqlite3 *database = locallog_database(log);
-    const char *key = s->columns[s->base.keys.columns[0]].quoted;
+    const struct table_keys *keys = &s->base.keys;
     struct buffer condition = {0};
     struct buffer sql = {0};
-    buffer_printf(&condition,
-                  "WHERE %s = ?1 AND (_weir_offset IS NULL OR (?2, ?3, ?4) >"
-                  " (_weir_topic COLLATE BINARY, CAST(_weir_partition AS INTEGER),"
-                  " CAST(_weir_offset AS INTEGER)))",
-                  key);
+    buffer_append_string(&condition,
+                         "WHERE (_weir_offset IS NULL OR (?1, ?2, ?3) >"
+                         " (_weir_topic COLLATE BINARY, CAST(_weir_partition AS INTEGER),"
+                         " CAST(_weir_offset AS INTEGER)))");
+    for (uint32_t i = 0; i < keys->count; i++) {
+        buffer_printf(&condition, " AND %s = ?%u", s->columns[keys->columns[i]].quoted, i + 4);
+    }
     buffer_printf(&sql, "DELETE FROM %s %s", s->quoted, buffer_string(&condition));
     int code = sqlite3_prepare_v3(database, buffer_string(&sql), -1, SQLITE_PREPARE_PERSISTENT,
                                   &s->delete, NULL);

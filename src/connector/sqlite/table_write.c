@@ -133,10 +133,13 @@ static void bind_row(struct table_sink *s, sqlite3_stmt *statement, const struct
 static void bind_deletion(struct table_sink *s, sqlite3_stmt *statement,
                           const struct table_row *row)
 {
-    bind_cell(statement, 1, row, &row->cells[s->base.keys.columns[0]]);
-    sqlite3_bind_text(statement, 2, row->origin->topic, -1, SQLITE_STATIC);
-    sqlite3_bind_int(statement, 3, row->origin->number);
-    sqlite3_bind_int64(statement, 4, row->offset);
+    const struct table_keys *keys = &s->base.keys;
+    sqlite3_bind_text(statement, 1, row->origin->topic, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 2, row->origin->number);
+    sqlite3_bind_int64(statement, 3, row->offset);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        bind_cell(statement, (int)i + 4, row, &row->cells[keys->columns[i]]);
+    }
 }
 
 /* The table ignored a row, or the row was older than the one that stands there. */

@@ -97,7 +97,7 @@ enum status table_keys_read(struct arena *arena, const struct doc *config, bool 
 }
 
 enum status table_keys_take_tombstones(const struct table_keys *keys, const struct doc *config,
-                                       const struct output_shape *shape, uint32_t *out_key,
+                                       const struct output_shape *shape, struct key_fields *out,
                                        struct error *err)
 {
     const struct doc *key = doc_get(config, "key");
@@ -114,19 +114,25 @@ enum status table_keys_take_tombstones(const struct table_keys *keys, const stru
                          "'tombstones' out of the source",
                          shape->columns[keys->newest_by].name);
     }
-    if (keys->count != 1) {
+    if (keys->count != 1 && shape->key_format == KEY_TEXT) {
         return doc_error(key, err, "config.value",
-                         "a tombstone has one key, its record's, and this table's rows are named by "
-                         "%u columns: make it one, or leave 'tombstones' out of the source",
+                         "this table's rows are named by %u columns, and a record's key is one text: "
+                         "where keys are JSON objects, as {\"id\":7,\"region\":\"x\"}, say "
+                         "'key_format: json' in the source; else make it one column, or leave "
+                         "'tombstones' out of the source",
                          keys->count);
     }
-    const struct output_column *column = &shape->columns[keys->columns[0]];
-    if (column->field == FIELD_NONE) {
-        return doc_error(key, err, "config.value",
-                         "'%s' is set by transform, so the key of a tombstone, which has no fields, "
-                         "could not be made the same way: take a field of the record as key",
-                         column->name);
+    out->count = keys->count;
+    for (uint32_t i = 0; i < keys->count; i++) {
+        const struct output_column *column = &shape->columns[keys->columns[i]];
+        if (column->field == FIELD_NONE) {
+            return doc_error(key, err, "config.value",
+                             "'%s' is set by transform, so the key of a tombstone, which has no "
+                             "fields, could not be made the same way: take a field of the record as "
+                             "key",
+                             column->name);
+        }
+        out->fields[i] = column->field;
     }
-    *out_key = column->field;
     return STATUS_OK;
 }

@@ -11,7 +11,7 @@
 
 #include "connector/sink.h"
 
-#define TABLE_KEYS_MAX 16u
+#define TABLE_KEYS_MAX RECORD_KEY_MEMBERS_MAX
 
 struct table_keys {
     bool is_upsert;
@@ -30,9 +30,10 @@ enum status table_keys_read(struct arena *arena, const struct doc *config, bool 
                             const struct output_shape *shape, struct table_keys *out,
                             struct error *err) WEIR_MUST_USE;
 
-/* sink_ops.take_tombstones: of an upsert by one column, which is a field of the record as it is. */
+/* sink_ops.take_tombstones: of an upsert whose key columns are fields of the record as they are; one
+ * column where records' keys are KEY_TEXT. */
 enum status table_keys_take_tombstones(const struct table_keys *keys, const struct doc *config,
-                                       const struct output_shape *shape, uint32_t *out_key,
+                                       const struct output_shape *shape, struct key_fields *out,
                                        struct error *err) WEIR_MUST_USE;
 
 #endif

@@ -112,9 +112,9 @@ void table_order_note(struct table_outbox *outbox, size_t at)
     make_room(outbox, number + 1);
     struct table_place *place = &outbox->places[number];
     *place = (struct table_place){.at = at};
-    if (outbox->key != TABLE_NO_KEY) {
+    if (outbox->key_count > 0) {
         const struct table_row *row = table_rows_at(outbox, at);
-        write_prefix(row, &row->cells[outbox->key], place->prefix);
+        write_prefix(row, &row->cells[outbox->keys[0]], place->prefix);
     }
 }
 
@@ -136,7 +136,7 @@ void table_order_of_arrival(struct table_outbox *outbox)
 
 void table_order_by_key(struct table_outbox *outbox)
 {
-    check(outbox->key != TABLE_NO_KEY);
+    check(outbox->key_count > 0);
     if (!outbox->is_sorted && outbox->outbox.row_count > 0) {
         sort_places(outbox->places, (size_t)outbox->outbox.row_count, outbox->scratch);
     }

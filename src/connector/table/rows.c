@@ -7,10 +7,11 @@
 
 enum { ROW_ALIGNMENT = 8 };
 
-struct table_outbox *table_rows_new(uint32_t key)
+struct table_outbox *table_rows_new(const uint32_t *keys, uint32_t key_count)
 {
     struct table_outbox *outbox = memory_alloc_zero(1, sizeof *outbox);
-    outbox->key = key;
+    outbox->keys = keys;
+    outbox->key_count = key_count;
     return outbox;
 }
 
@@ -188,29 +189,45 @@ void table_rows_unmark(struct table_outbox *outbox)
 
 /* Keys that are deleted, by open addressing. */
 struct deleted_keys {
+    const struct table_outbox *outbox;
     const struct table_row **rows; /* NULL: free */
     size_t capacity;               /* a power of two */
 };
 
-static bool is_same_key(const struct table_row *a, const struct table_row *b, uint32_t key)
+static struct bytes cell_bytes(const struct table_row *row, const struct table_cell *cell)
 {
-    const struct table_cell *x = &a->cells[key];
-    const struct table_cell *y = &b->cells[key];
-    return x->type == y->type &&
-           (x->type == VALUE_TEXT ? bytes_equal(table_row_text(a, x), table_row_text(b, y))
-                                  : x->integer == y->integer);
+    return cell->type == VALUE_TEXT ? table_row_text(row, cell)
+                                    : bytes_of(&cell->integer, sizeof cell->integer);
+}
+
+static bool is_same_key(const struct table_outbox *outbox, const struct table_row *a,
+                        const struct table_row *b)
+{
+    bool is_same = true;
+    for (uint32_t i = 0; i < outbox->key_count && is_same; i++) {
+        const struct table_cell *x = &a->cells[outbox->keys[i]];
+        const struct table_cell *y = &b->cells[outbox->keys[i]];
+        is_same = x->type == y->type && bytes_equal(cell_bytes(a, x), cell_bytes(b, y));
+    }
+    return is_same;
+}
+
+static uint64_t hash_key(const struct table_outbox *outbox, const struct table_row *row)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < outbox->key_count; i++) {
+        struct bytes bytes = cell_bytes(row, &row->cells[outbox->keys[i]]);
+        hash = hash * 31 + hash_plain(bytes.data, bytes.size).low;
+    }
+    return hash;
 }
 
 /* Where the row's key stands, or would. */
 static const struct table_row **find_deleted(const struct deleted_keys *keys,
-                                             const struct table_row *row, uint32_t key)
+                                             const struct table_row *row)
 {
-    const struct table_cell *cell = &row->cells[key];
-    struct bytes bytes = cell->type == VALUE_TEXT
-                             ? table_row_text(row, cell)
-                             : bytes_of(&cell->integer, sizeof cell->integer);
-    size_t at = hash_plain(bytes.data, bytes.size).low & (keys->capacity - 1);
-    while (keys->rows[at] != NULL && !is_same_key(keys->rows[at], row, key)) {
+    size_t at = hash_key(keys->outbox, row) & (keys->capacity - 1);
+    while (keys->rows[at] != NULL && !is_same_key(keys->outbox, keys->rows[at], row)) {
         at = (at + 1) & (keys->capacity - 1);
     }
     return &keys->rows[at];
@@ -221,7 +238,7 @@ size_t table_rows_undo(struct table_outbox *outbox, size_t first, size_t end)
     if (outbox->deletion_count == 0) {
         return 0;
     }
-    struct deleted_keys keys = {.capacity = 16};
+    struct deleted_keys keys = {.outbox = outbox, .capacity = 16};
     while (keys.capacity < size_mul(2, outbox->deletion_count)) {
         keys.capacity *= 2;
     }
@@ -232,7 +249,7 @@ size_t table_rows_undo(struct table_outbox *outbox, size_t first, size_t end)
         if (row->mark != TABLE_ROW_UNMARKED) {
             continue;
         }
-        const struct table_row **deleted = find_deleted(&keys, row, outbox->key);
+        const struct table_row **deleted = find_deleted(&keys, row);
         row->is_undone = !row->deletes && *deleted != NULL;
         if (row->deletes) {
             *deleted = row;

@@ -16,7 +16,6 @@
 
 #define TABLE_ROW_UNMARKED UINT32_MAX
 #define TABLE_ROW_NO_RECORD UINT64_MAX
-#define TABLE_NO_KEY UINT32_MAX
 #define TABLE_MARK_MESSAGE_BYTES 200u
 
 /* One value as it is stored. */
@@ -59,7 +58,8 @@ struct table_place {
 
 struct table_outbox {
     struct outbox outbox; /* first */
-    uint32_t key; /* the cell by which rows may be ordered, TABLE_NO_KEY */
+    const uint32_t *keys; /* cells that tell rows apart; by the first rows may be ordered */
+    uint32_t key_count;
     struct buffer rows;
     struct buffer records;
     struct table_place *places; /* [outbox.row_count]: as they came, until table_order_by_key() */
@@ -71,8 +71,8 @@ struct table_outbox {
     uint64_t deletion_count; /* rows that delete */
 };
 
-/* `key`: the cell by which rows may be ordered, or TABLE_NO_KEY. */
-struct table_outbox *table_rows_new(uint32_t key);
+/* `keys`: the cells that tell rows apart, none where nothing does; they must live as long. */
+struct table_outbox *table_rows_new(const uint32_t *keys, uint32_t key_count);
 void table_rows_clear(struct table_outbox *outbox);
 void table_rows_free(struct table_outbox *outbox);
 

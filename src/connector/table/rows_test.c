@@ -25,6 +25,8 @@ static struct value text(const char *string)
     return (struct value){.type = VALUE_TEXT, .text = bytes_of_string(string)};
 }
 
+static const uint32_t first_cell[] = {0};
+
 static void append(struct table_outbox *outbox, int64_t offset, struct value key)
 {
     struct table_row head = {.offset = offset};
@@ -34,7 +36,7 @@ static void append(struct table_outbox *outbox, int64_t offset, struct value key
 static void test_rows_come_back(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new(0);
+    struct table_outbox *outbox = table_rows_new(first_cell, 1);
     struct record_header headers[] = {
         {.name = bytes_of_string("trace"), .value = bytes_of("\x00\xff", 2)},
         {.name = bytes_of_string("none"), .value = BYTES_NONE},
@@ -81,7 +83,7 @@ static void test_rows_come_back(void **state)
 static void test_messages_end_with_a_whole_character(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new(0);
+    struct table_outbox *outbox = table_rows_new(first_cell, 1);
     append(outbox, 1, integer(1));
     char message[TABLE_MARK_MESSAGE_BYTES + 2];
     memset(message, 'x', sizeof message);
@@ -98,7 +100,7 @@ static void test_messages_end_with_a_whole_character(void **state)
 static void test_messages_cut_by_their_makers_end_with_a_whole_character(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new(0);
+    struct table_outbox *outbox = table_rows_new(first_cell, 1);
     append(outbox, 1, integer(1));
     char message[TABLE_MARK_MESSAGE_BYTES];
     memset(message, 'x', sizeof message);
@@ -117,7 +119,7 @@ static int64_t offset_at(const struct table_outbox *outbox, size_t index)
 
 static void expect_order(const struct value *keys, size_t count)
 {
-    struct table_outbox *outbox = table_rows_new(0);
+    struct table_outbox *outbox = table_rows_new(first_cell, 1);
     for (size_t i = count; i > 0; i--) {
         append(outbox, (int64_t)i - 1, keys[i - 1]);
     }
@@ -147,7 +149,7 @@ static void test_equal_keys_stay_as_they_came(void **state)
     struct prng prng;
     prng_init(&prng, 42);
     for (size_t count = 0; count < 400; count += 1 + count / 7) {
-        struct table_outbox *outbox = table_rows_new(0);
+        struct table_outbox *outbox = table_rows_new(first_cell, 1);
         for (size_t i = 0; i < count; i++) {
             append(outbox, (int64_t)i, integer((int64_t)prng_below(&prng, 1 + count / 4)));
         }
@@ -190,7 +192,7 @@ static const char *undone(const struct table_outbox *outbox)
 static void test_what_a_later_deletion_undoes(void **state)
 {
     (void)state;
-    struct table_outbox *outbox = table_rows_new(0);
+    struct table_outbox *outbox = table_rows_new(first_cell, 1);
     assert_int_equal(table_rows_undo(outbox, 0, 0), 0);
     add(outbox, "a", false);
     add(outbox, "b", false);
@@ -223,7 +225,7 @@ static void test_undone_rows_make_no_difference(void **state)
     struct prng prng;
     prng_init(&prng, 7);
     for (int trial = 0; trial < 500; trial++) {
-        struct table_outbox *outbox = table_rows_new(0);
+        struct table_outbox *outbox = table_rows_new(first_cell, 1);
         int64_t one_by_one[KEYS] = {-1, -1, -1, -1, -1};
         int64_t in_two[KEYS] = {-1, -1, -1, -1, -1};
         for (int64_t i = 0; i < ROWS; i++) {

@@ -17,6 +17,18 @@ static const char *const *names_of(struct table_base *base, bool is_dlq,
     return names;
 }
 
+/* A key column that is no field of the record is refused later (table_take_tombstones). */
+static void describe_key(struct table_base *base, const struct output_shape *shape)
+{
+    base->record_key.format = shape->key_format;
+    for (uint32_t i = 0; i < base->keys.count; i++) {
+        uint32_t field = shape->columns[base->keys.columns[i]].field;
+        if (field != FIELD_NONE) {
+            record_key_add(&base->record_key, &shape->layout->fields[field]);
+        }
+    }
+}
+
 enum status table_base_init(struct table_base *base, const char *name, bool is_dlq,
                             const struct doc *config, const struct output_shape *shape,
                             struct error *err)
@@ -26,7 +38,11 @@ enum status table_base_init(struct table_base *base, const char *name, bool is_d
     base->column_count = is_dlq ? LETTER_COUNT : shape->column_count;
     base->names = names_of(base, is_dlq, shape);
     base->values = memory_alloc_zero(base->column_count + 1, sizeof *base->values);
-    return table_keys_read(base->arena, config, is_dlq, shape, &base->keys, err);
+    enum status status = table_keys_read(base->arena, config, is_dlq, shape, &base->keys, err);
+    if (status == STATUS_OK && base->keys.takes_tombstones) {
+        describe_key(base, shape);
+    }
+    return status;
 }
 
 void table_base_fini(struct table_base *base)
@@ -40,7 +56,7 @@ void table_base_fini(struct table_base *base)
 struct outbox *table_outbox_new(struct sink *sink)
 {
     const struct table_keys *keys = &table_base(sink)->keys;
-    return &table_rows_new(keys->count > 0 ? keys->columns[0] : TABLE_NO_KEY)->outbox;
+    return &table_rows_new(keys->columns, keys->count)->outbox;
 }
 
 void table_outbox_clear(struct outbox *outbox)
@@ -84,19 +100,28 @@ static struct hash128 hash_values(const struct table_base *base, struct arena *a
     return value_hash(secret, base->seen_values, base->seen_by->column_count);
 }
 
-/* The key alone, as a deletion; no row hashes like it, for none has a boolean. */
-static struct hash128 take_key_to_delete(struct table_base *base, struct bytes key,
-                                         const struct hash_secret *secret)
+/* Of a tombstone, which would not be VALID if its key had no values. */
+static void read_key(const struct table_base *base, const struct batch *batch, uint32_t row,
+                     struct value *out)
 {
-    uint32_t column = base->keys.columns[0];
-    struct value form[2] = {{.type = VALUE_BOOL, .boolean = false}};
-    bool is_value = record_key_value(key, base->sink.shape->columns[column].type, &form[1]);
-    check(is_value); /* or the tombstone would not be VALID */
+    bool is_key =
+        record_key_read(&base->record_key, batch->records[row].key, batch->arena, out);
+    check(is_key);
+}
+
+/* The key alone, as a deletion; no row hashes like it, for none has a boolean. */
+static struct hash128 take_key_to_delete(struct table_base *base, const struct batch *batch,
+                                         uint32_t row, const struct hash_secret *secret)
+{
+    struct value form[TABLE_KEYS_MAX + 1] = {{.type = VALUE_BOOL, .boolean = false}};
+    read_key(base, batch, row, form + 1);
     for (uint32_t i = 0; i < base->column_count; i++) {
         base->values[i] = (struct value){.type = VALUE_NULL};
     }
-    base->values[column] = form[1];
-    return value_hash(secret, form, 2);
+    for (uint32_t i = 0; i < base->keys.count; i++) {
+        base->values[base->keys.columns[i]] = form[i + 1];
+    }
+    return value_hash(secret, form, base->keys.count + 1);
 }
 
 static struct hash128 take_values(struct table_base *base, const struct batch *batch, uint32_t row,
@@ -122,7 +147,7 @@ void table_append_row(struct sink *sink, struct outbox *outbox, const struct out
         .origin = row->origin,
         .offset = record->offset,
         .timestamp_us = record->timestamp_us,
-        .hash = deletes ? take_key_to_delete(base, record->key, secret)
+        .hash = deletes ? take_key_to_delete(base, batch, row->row, secret)
                         : take_values(base, batch, row->row, secret),
         .deletes = deletes,
         .attempt = replay == NULL ? 1 : replay->attempt + 1,
@@ -158,14 +183,10 @@ void table_key_row(struct sink *sink, const struct output_row *row,
     const struct table_keys *keys = &table_base(sink)->keys;
     struct value values[TABLE_KEYS_MAX];
     bool deletes = batch_is_tombstone(row->batch, row->row);
-    for (uint32_t i = 0; i < keys->count; i++) {
-        if (deletes) {
-            bool is_value = record_key_value(row->batch->records[row->row].key,
-                                             sink->shape->columns[keys->columns[i]].type,
-                                             &values[i]);
-            check(is_value);
-            continue;
-        }
+    if (deletes) {
+        read_key(table_base(sink), row->batch, row->row, values);
+    }
+    for (uint32_t i = 0; i < keys->count && !deletes; i++) {
         values[i] = table_value(&sink->shape->columns[keys->columns[i]], row->batch, row->row);
     }
     (void)arena;
@@ -198,9 +219,9 @@ const char *table_guarantee(const struct sink *sink)
 }
 
 enum status table_take_tombstones(const struct sink *sink, const struct doc *config,
-                                  uint32_t *out_key, struct error *err)
+                                  struct key_fields *out, struct error *err)
 {
-    return table_keys_take_tombstones(&table_base(sink)->keys, config, sink->shape, out_key, err);
+    return table_keys_take_tombstones(&table_base(sink)->keys, config, sink->shape, out, err);
 }
 
 /* --- another plan's columns --- */

@@ -19,6 +19,7 @@ struct table_base {
     struct sink sink;    /* first */
     struct arena *arena; /* lives as long as the sink */
     struct table_keys keys;
+    struct record_key record_key; /* where tombstones delete: the key columns as records' keys have them */
     const char *address; /* the table, as its database tells tables apart */
     const char *const *names; /* [column_count]: of the shape's columns, or a dead letter's */
     uint32_t column_count;
@@ -71,7 +72,7 @@ bool table_is_keyed(const struct sink *sink);
 const char *table_address(const struct sink *sink);
 const char *table_rule(const struct sink *sink);
 enum status table_take_tombstones(const struct sink *sink, const struct doc *config,
-                                  uint32_t *out_key, struct error *err);
+                                  struct key_fields *out, struct error *err);
 void table_look_through(struct sink *sink, const struct sink *now);
 const char *table_guarantee(const struct sink *sink);
 
