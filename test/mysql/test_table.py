@@ -247,3 +247,14 @@ def test_names_of_all_kinds_are_quoted(database, weir, tmp_path):
     lines.add({name: 1, "select": "from"}).run()
     assert database.ask("SELECT * FROM `sel``ect`")[0][:2] == (1, "from")
     lines.run("audit")
+
+
+def test_a_partition_that_comes_later(database, weir, tmp_path):
+    """Its progress record is made at the start that finds it, which then takes over all of them."""
+    lines = Lines(tmp_path, weir, database, "id: {type: integer}").add({"id": 1})
+    lines.run()
+    (tmp_path / "b.ndjson").write_text('{"id": 2}\n')
+    (tmp_path / "p.yaml").write_text(lines.text.replace("path: in.ndjson", "path: [in.ndjson, b.ndjson]"))
+    lines.add({"id": 3}).run()
+    assert sorted(database.ask("SELECT id FROM `rows`")) == [(1,), (2,), (3,)]
+    lines.run("audit")

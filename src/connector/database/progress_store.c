@@ -329,9 +329,34 @@ static enum status overtaken(struct database *d, const struct progress *progress
                      : database_fenced(d, progress, progress->epoch, err);
 }
 
+/* Of a partition that came to the source, R was made a moment ago, by this owner: nothing changes then,
+ * and MySQL would count no row. */
+static enum status keep_owner(struct database *d, const struct progress *progress,
+                              struct error *err)
+{
+    struct parameters parameters = database_of_progress(d, progress);
+    parameters_integer(&parameters, (int64_t)progress->owner);
+    parameters_integer(&parameters, (int64_t)progress->epoch);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d,
+                                     "SELECT epoch FROM weir_progress WHERE pipeline = $1"
+                                     " AND topic = $2 AND \"partition\" = $3 AND owner = $4"
+                                     " AND epoch = $5 FOR UPDATE",
+                                     &parameters, "take over", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bool is_mine = d->ops->row_count(answer) == 1;
+    d->ops->free(answer);
+    return is_mine ? STATUS_OK : overtaken(d, progress, err);
+}
+
 static enum status swap_owner(struct database *d, const struct progress *progress, uint64_t owner,
                               struct error *err)
 {
+    if (owner == progress->owner) {
+        return keep_owner(d, progress, err);
+    }
     struct parameters parameters = database_of_progress(d, progress);
     parameters_integer(&parameters, (int64_t)owner);
     parameters_integer(&parameters, (int64_t)progress->owner);
