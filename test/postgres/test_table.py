@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from faults.lab import SCHEMA, Lab, record
 from postgres.database import Database
 from postgres.pipeline import Pipeline, check_table
 
@@ -160,3 +161,28 @@ def test_a_schema_that_grows_or_changes(database, weir, tmp_path):
     run(grown.replace("integer", "string"), "add_columns", row={"id": "3", "note": "y"})
     assert database.ask("SELECT id, note FROM rows ORDER BY id")[-1] == ("3", "y")
     assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
+
+
+SLOW = """
+CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); END $$;
+CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE') EXECUTE FUNCTION slow()
+"""
+
+
+def test_processes_that_start_at_one_time_make_tables_one_after_the_other(database, weir, tmp_path):
+    """Of CREATE TABLE IF NOT EXISTS, twice at once, the server refuses one; so it does of ADD COLUMN."""
+    for statement in SLOW.split(";\n", 1):
+        database.ask(statement)
+    place = {"postgres": {"dsn": database.dsn, "table": "items", "evolve": "add_columns"}}
+    labs = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        labs.append(Lab(tmp_path / name, weir).write(name=name, sinks={"rows": place}))
+    for schema in (SCHEMA, {**SCHEMA, "properties": {**SCHEMA["properties"], "more": {"type": "string"}}}):
+        number = len(schema["properties"])
+        for lab in labs:
+            lab.write(schema=schema).produce([record(number, **{"more": "x"} if number > 4 else {})])
+        processes = [lab.start("--until-end", "--init") for lab in labs]
+        for process in processes:
+            assert process.wait() == 0, process.errors()
+    assert database.ask("SELECT count(*), count(more) FROM items") == [(4, 2)]

@@ -66,6 +66,10 @@ struct database_dialect {
     const char *null;           /* behind the type of a column that may be null; "" or " NULL" */
     const char *origin_columns; /* of CREATE TABLE: _weir_topic, _weir_partition, _weir_offset */
     const char *table_options;  /* behind its brackets */
+    /* In front of a statement that makes a table or adds a column, so that processes which start at one
+     * time do it one after the other; "" where the server sees to it. */
+    const char *one_by_one;
+    const char *add_column;     /* "ADD COLUMN", with IF NOT EXISTS where the server knows it */
 };
 
 /* The keys of a table sink: table, mode, key, newest_by, create, evolve, types. */

@@ -115,7 +115,7 @@ static enum status create(struct database_table *t, struct error *err)
 {
     const struct table_keys *keys = &t->base.keys;
     struct buffer sql = {0};
-    buffer_printf(&sql, "CREATE TABLE IF NOT EXISTS %s (", t->quoted);
+    buffer_printf(&sql, "%sCREATE TABLE IF NOT EXISTS %s (", t->dialect->one_by_one, t->quoted);
     for (uint32_t i = 0; i < t->base.column_count; i++) {
         buffer_printf(&sql, "%s%s %s%s", i == 0 ? "" : ", ", t->columns[i].quoted,
                       t->columns[i].declared,
@@ -148,16 +148,18 @@ enum status database_table_add_column(struct database_table *t,
                                       const struct database_column *column, bool is_reader,
                                       struct error *err)
 {
+    if (!t->may_add_columns || is_reader) {
+        return error_set(err, STATUS_CONFIG, "sink.missing_column",
+                         "table %s has no column %s, which sink '%s' writes; add it: ALTER TABLE %s "
+                         "ADD COLUMN %s %s%s; or set 'evolve: add_columns', or drop the field in "
+                         "transform.drop",
+                         t->quoted, column->quoted, t->base.sink.name, t->quoted, column->quoted,
+                         column->declared, t->dialect->null);
+    }
     struct buffer sql = {0};
-    buffer_printf(&sql, "ALTER TABLE %s ADD COLUMN %s %s%s", t->quoted, column->quoted,
-                  column->declared, t->dialect->null);
-    enum status status =
-        t->may_add_columns && !is_reader
-            ? database_table_change(t, &sql, err)
-            : error_set(err, STATUS_CONFIG, "sink.missing_column",
-                        "table %s has no column %s, which sink '%s' writes; add it: %s; or set "
-                        "'evolve: add_columns', or drop the field in transform.drop",
-                        t->quoted, column->quoted, t->base.sink.name, buffer_string(&sql));
+    buffer_printf(&sql, "%sALTER TABLE %s %s %s %s%s", t->dialect->one_by_one, t->quoted,
+                  t->dialect->add_column, column->quoted, column->declared, t->dialect->null);
+    enum status status = database_table_change(t, &sql, err);
     buffer_fini(&sql);
     return status;
 }

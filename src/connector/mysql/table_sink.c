@@ -23,6 +23,8 @@ const struct database_dialect mysqldb_dialect = {
     .null = " NULL",
     .origin_columns = ", _weir_topic varchar(255), _weir_partition int, _weir_offset bigint",
     .table_options = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    .one_by_one = "",
+    .add_column = "ADD COLUMN", /* one that is there by now is no error (errors.c) */
 };
 
 /* --- audit --- */

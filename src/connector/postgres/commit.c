@@ -55,6 +55,7 @@ static const struct database_statements statements = {
         " AND (name <> 'weir_rejects' OR EXISTS (SELECT FROM pg_attribute"
         " WHERE attrelid = to_regclass(name) AND attname = 'forward'))",
     .make_tables =
+        POSTGRES_ONE_BY_ONE
         "CREATE TABLE IF NOT EXISTS weir_progress ("
         " pipeline text NOT NULL, topic text NOT NULL, partition text NOT NULL,"
         " owner bigint NOT NULL, epoch bigint NOT NULL, next_offset bigint NOT NULL,"

@@ -65,6 +65,10 @@ enum status postgres_end_sessions(struct database *d, uint64_t owner,
  * connection's own error. */
 enum status postgres_error(struct postgres_system *s, const PGresult *result, const char *doing,
                            struct error *err) WEIR_MUST_USE;
+/* In front of statements that make or change tables, in one string with them: CREATE … IF NOT EXISTS of
+ * two sessions at once fails in one of them. 'weir' and 1 are the lock's name. */
+#define POSTGRES_ONE_BY_ONE "SELECT pg_advisory_xact_lock(2003134834, 1); "
+
 /* Runs statements that return no rows. */
 enum status postgres_run(struct postgres_system *s, const char *sql, const char *doing,
                          struct error *err) WEIR_MUST_USE;

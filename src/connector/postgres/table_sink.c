@@ -176,6 +176,8 @@ const struct database_dialect postgres_dialect = {
     .null = "",
     .origin_columns = ", _weir_topic text, _weir_partition integer, _weir_offset bigint",
     .table_options = "",
+    .one_by_one = POSTGRES_ONE_BY_ONE,
+    .add_column = "ADD COLUMN IF NOT EXISTS",
 };
 
 enum status postgres_sink_add(struct system *system, const char *name, bool is_dlq,
