@@ -28,6 +28,7 @@ struct place {
     uint64_t actual_count;
     uint64_t origin_count;   /* rows that say it */
     uint64_t unjudged;       /* rows of partitions whose input is not there any more */
+    uint64_t outdone;        /* keyed: expected rows that such rows may have replaced */
     struct audit_fold *fold; /* keyed places */
     bool differs;
     struct audit_rows expected; /* of the pass */

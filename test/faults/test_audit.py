@@ -7,6 +7,7 @@ import pytest
 
 from checker.log import decode_batch
 from faults import batches
+from faults.keyed import SCHEMA as KEYED, value_of
 from faults.lab import LOG, Lab, folder, local, record, table
 
 # Offsets: 0–9 good, but 4, which table `picky` refuses; 10 poison, 11 late, 12 a duplicate, 13 and 14
@@ -426,3 +427,55 @@ def test_audit_before_the_first_run(lab):
     done = lab.weir("audit", "p.yaml")
     assert done.status == 2 and "progress.none" in done.err, done
     assert (lab.path / LOG).exists()
+
+
+def forget(lab, partition, before):
+    """What retention does to the head of the source's partition."""
+    lab.sql("DELETE FROM weir_batch WHERE topic = 1 AND partition = ? AND base_offset < ?", partition, before)
+    lab.sql("UPDATE weir_partition SET first_offset = ? WHERE topic = 1 AND partition = ?", before, partition)
+
+
+def keyed(lab, **more):
+    lab.write(schema=KEYED, event_time=None, dedup=None,
+              sinks={"rows": table("rows", mode="upsert", key="id", **more)})
+    return lab.produce([], partitions=2)
+
+
+def unverifiable(lab, rows):
+    done = lab.weir("audit", "p.yaml", "--json")
+    said = json.loads(done.out)
+    assert done.status == 0 and said["unverifiable"] == 2, said
+    assert any(f"rows: {rows} rows cannot be verified" in line for line in said["findings"]), said
+    return said
+
+
+@pytest.mark.parametrize("origin", ["'in', 0, 0", "'in', 0, 3", "NULL, NULL, NULL"])
+def test_a_deletion_undone_by_hand_behind_expired_input_is_not_fine(lab, origin):
+    """Nobody can say any more whether the row should be there."""
+    keyed(lab).write(source={**local("in"), "tombstones": "delete"})
+    batches.append(lab, "in", [(b"a", value_of("a", 1)), (b"a", None)])
+    lab.run()
+    batches.append(lab, "in", [(b"c", value_of("c", 1)), (b"a", value_of("a", 2)), (b"a", None)])
+    lab.run()
+    forget(lab, 0, 2)
+    unverifiable(lab, 1)
+    lab.sql(f"INSERT INTO rows VALUES ('a', 1, {origin})")
+    unverifiable(lab, 2)
+
+
+def test_a_row_that_expired_input_may_have_replaced_is_not_called_missing(lab):
+    """Keys stand in any partition: of one the input is gone, the other's rows are still expected."""
+    keyed(lab, newest_by="n")
+    batches.append(lab, "in", [(None, value_of(key, 1)) for key in ("k", "x", "y")])
+    batches.append(lab, "in", [(None, value_of("k", 2))], partition=1)
+    lab.run()
+    batches.append(lab, "in", [(None, value_of("z", 2))], partition=1)
+    lab.run()
+    forget(lab, 1, 1)
+    said = json.loads(lab.weir("audit", "p.yaml", "--json").out)
+    assert said["missing"] == 0 and said["unverifiable"] == 3, said
+    assert any("1 rows are not there, and may have been replaced" in line for line in said["findings"]), said
+    # More than those can have replaced: something is missing.
+    lab.sql("DELETE FROM rows WHERE id IN ('x', 'y')")
+    found = lab.audit(status=1)
+    assert "rows: missing: the row of in [0] offset 1 " in found and "missing 3" in found
