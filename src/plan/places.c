@@ -328,14 +328,24 @@ static enum status plan_rejects(const struct plan_maker *maker, const struct doc
         if (!sink->ops->can_reject || sink->system == plan->dlq->system) {
             continue;
         }
-        if (sink->system->ops->load_rejects == NULL || !plan->dlq->system->ops->takes_forwarded) {
-            const struct doc *include = doc_get(dlq, "include");
+        const struct doc *include = doc_get(dlq, "include");
+        if (sink->system->ops->load_rejects == NULL) {
             return doc_error(include != NULL ? include : dlq, err, "config.unsupported",
-                             "rows that the place of sink '%s' (%s) refuses cannot go to a "
-                             "dead-letter place elsewhere of that kind (%s): put the dlq into the "
-                             "same system, or leave 'rejected' out of dlq.include (refused rows "
-                             "stay in weir_rejects, or in the topic of the progress records)",
-                             sink->name, sink->ops->kind, plan->dlq->ops->kind);
+                             "of rows that sink '%s' (%s) refuses only the reason is kept, so their "
+                             "dead letters are written in the rows' own transaction or never: name "
+                             "a topic of the same cluster as dlq, or leave 'rejected' out of "
+                             "dlq.include (they are counted, and 'weir audit' knows them)",
+                             sink->name, sink->ops->kind);
+        }
+        if (!plan->dlq->system->ops->takes_forwarded) {
+            return doc_error(include != NULL ? include : dlq, err, "config.unsupported",
+                             "dead letters of rows that sink '%s' (%s) refuses come later than "
+                             "others of their offsets, and a folder has each range of offsets once, "
+                             "as a finished part: name a topic or a table as dlq (%s of the same "
+                             "system, or local, kafka, sqlite), or leave 'rejected' out of "
+                             "dlq.include (refused rows stay in weir_rejects, which "
+                             "'weir audit' compares)",
+                             sink->name, sink->ops->kind, sink->ops->kind);
         }
         sink->system->forwards_rejects = true;
     }

@@ -253,5 +253,15 @@ def test_letters_of_before_are_not_forwarded_later(lab):
 
 def test_a_folder_takes_no_letters_of_other_systems(lab):
     apart(lab, dlq=folder("dead")).produce([value(0)])
-    assert "rows that the place of sink 'rows' (sqlite) refuses" in \
-        lab.refused("config.unsupported").err
+    said = lab.refused("config.unsupported").err
+    assert "rows that sink 'rows' (sqlite) refuses come later" in said and "name a topic or a table as dlq" in said
+
+
+def test_what_a_cluster_refuses_stays_in_it(lab):
+    """A topic's refused rows are not kept, so no dlq elsewhere can have their dead letters."""
+    lab.write(sinks={"out": {"kafka": {"brokers": ["127.0.0.1:1"], "topic": "out"}}}, dlq=local("dead"))
+    done = lab.weir("lint", "p.yaml")
+    assert done.status == 2 and "sink 'out' (kafka) refuses only the reason is kept" in done.err, done
+    assert "a topic of the same cluster" in done.err
+    lab.write(dlq={**local("dead"), "include": ["invalid", "late"]})
+    assert lab.weir("lint", "p.yaml").status == 0
