@@ -82,3 +82,24 @@ def test_zeros_in_front_are_no_json(database, weir, tmp_path):
     lines = Lines(tmp_path, weir, database, "a: {type: integer}")
     assert json.loads(lines.run("tail", "p.yaml:rows")) == \
         {"a": 42, "b": 0.5, "c": 1.5, "d": 0, "e": 0}
+
+
+def test_tables_of_an_older_weir_do_not_tell_spaces_apart(database, weir, tmp_path):
+    """Their names are padded: two files whose names differ in a space at the end would share a progress record."""
+    lines = Lines(tmp_path, weir, database, "id: {type: integer}")
+    lines.add({"id": 1}).run()
+    tables = ("weir_progress", "weir_start", "weir_ledger", "weir_plan", "weir_rejects")
+    assert "names" not in lines.run("explain", "--json")
+    for table in tables:
+        database.ask(f"ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    lines.add({"id": 2}).run()
+    assert "nopad_bin" in lines.run("explain", "--json")
+    (tmp_path / "in.ndjson ").write_text('{"id": 3}\n')
+    (tmp_path / "p.yaml").write_text(lines.text.replace("path: in.ndjson", "path: [in.ndjson, 'in.ndjson ']"))
+    said = lines.run(status=2)
+    assert "mysql.padded_names" in said and "utf8mb4_nopad_bin" in said, said
+    for table in tables:
+        database.ask(f"ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+    lines.run()
+    assert sorted(database.ask("SELECT id FROM `rows`")) == [(1,), (2,), (3,)]
+    lines.run("audit")

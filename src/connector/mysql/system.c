@@ -84,6 +84,45 @@ static enum status claim(struct system *system, struct error *err)
     return status;
 }
 
+/* Of tables that an older weir has made: names that differ in spaces at the end are one there. */
+static enum status ask_padded(struct mysqldb_system *s, bool *out_padded, struct error *err)
+{
+    struct database_answer *answer = NULL;
+    enum status status =
+        mysqldb_ask(s,
+                    "SELECT count(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
+                    " AND TABLE_NAME = 'weir_progress' AND COLUMN_NAME = 'topic'"
+                    " AND COLLATION_NAME NOT LIKE '%nopad%' AND COLLATION_NAME NOT LIKE '%0900%'",
+                    NULL, "look at the tables of weir in", &answer, err);
+    *out_padded = status == STATUS_OK && mysqldb_integer(answer, 0, 0) > 0;
+    mysqldb_free(answer);
+    return status;
+}
+
+#define UNPAD                                                                                      \
+    "with weir stopped, for weir_progress, weir_start, weir_ledger, weir_plan and weir_rejects: "  \
+    "ALTER TABLE weir_progress CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+
+static enum status load(struct system *system, const struct source_partition *partition,
+                        struct progress *progress, bool *out_found, struct error *err)
+{
+    struct mysqldb_system *s = mysqldb_system(system);
+    size_t size = strlen(partition->topic);
+    bool is_padded = false;
+    enum status status = STATUS_OK;
+    if (size > 0 && partition->topic[size - 1] == ' ') {
+        status = s->db.ops->reconnect(&s->db, err);
+        status = status == STATUS_OK ? ask_padded(s, &is_padded, err) : status;
+    }
+    if (is_padded) {
+        return error_set(err, STATUS_CONFIG, "mysql.padded_names",
+                         "'%s' has a space at its end, and the tables that an older weir has made in "
+                         "%s compare names without: it would be one with another; mend it, %s",
+                         partition->topic, s->db.place, UNPAD);
+    }
+    return status == STATUS_OK ? database_load(system, partition, progress, out_found, err) : status;
+}
+
 static enum status take_over(struct system *system, const struct progress *progresses,
                              uint32_t count, uint64_t owner, struct bytes plan_text,
                              struct error *err)
@@ -124,7 +163,17 @@ static enum status examine(struct system *system, system_finding_visitor *visit,
                            .remedy = "SET GLOBAL sync_binlog = 1"});
     }
     mysqldb_free(answer);
-    return STATUS_OK;
+    bool is_padded = false;
+    status = ask_padded(s, &is_padded, err);
+    if (is_padded) {
+        visit(context, &(struct system_finding){
+                           .about = "names",
+                           .what = "the tables of weir were made by an older one, and compare names "
+                                   "without spaces at their end: it refuses what such a space tells "
+                                   "apart",
+                           .remedy = UNPAD});
+    }
+    return status;
 }
 
 const struct system_ops mysqldb_system_ops = {
@@ -138,7 +187,7 @@ const struct system_ops mysqldb_system_ops = {
     .open_reader = database_open_reader,
     .close_session = database_close_session,
     .claim = claim,
-    .load = database_load,
+    .load = load,
     .load_first = database_load_first,
     .count_partitions = database_count_partitions,
     .begin = database_start,
