@@ -5,7 +5,7 @@ import random
 import pytest
 
 from faults import batches
-from faults.lab import Lab
+from faults.lab import Lab, record
 from postgres.pipeline import Pipeline, check_table
 
 COLUMNS = ("message_id text PRIMARY KEY, sensor_id text NOT NULL, event_time timestamptz,"
@@ -172,3 +172,21 @@ def test_a_table_of_refused_rows_without_the_later_columns_is_widened(database, 
     letters, _ = pipeline.run("dlq", "list", "iot.yaml", "--json")
     assert sum(group["records"] for group in json.loads(letters)
                if group["reason"].startswith("sink.")) == ledger["rejected"]
+
+
+def test_a_refused_row_of_any_year(database, weir, tmp_path):
+    """A producer chooses its records' timestamps: what timestamptz is not written as is null, and the
+    microseconds have it."""
+    lab = Lab(tmp_path, weir)
+    database.ask("CREATE TABLE rows (id text CHECK (id = 'good'), at timestamptz, n double precision, text text)")
+    lab.write(dedup=None, event_time=None, sinks={"rows": {"postgres": {"dsn": database.dsn, "table": "rows"}}})
+    lab.produce([])
+    years = {-62_167_219_200_001: None, -62_167_219_200_000: None, -62_135_596_800_000: "0001-01-01T00:00:00.000000Z",
+             -2: "1969-12-31T23:59:59.998000Z", 253_402_300_799_999: "9999-12-31T23:59:59.999000Z",
+             253_402_300_800_000: None, 10 ** 15: None}
+    for timestamp_ms in years:
+        batches.append(lab, "in", [(None, record(1))], timestamp_ms=timestamp_ms)
+    assert lab.ledger()["sinks"]["rows"]["rejected"] == len(years)
+    kept = database.ask(f'SELECT timestamp_us / 1000, {database.time_text("timestamp")} FROM weir_rejects ORDER BY "offset"')
+    assert [tuple(row) for row in kept] == list(years.items())
+    lab.audit()
