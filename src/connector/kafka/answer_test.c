@@ -17,6 +17,7 @@ struct bench {
     rd_kafka_t *rk;
     rd_kafka_mock_cluster_t *cluster;
     struct arena *arena;
+    struct doc *config;
     struct kafka_client *producer;
 };
 
@@ -25,7 +26,6 @@ static void bench_init(struct bench *bench)
 {
     char reason[128];
     struct error err = {0};
-    struct doc *config = NULL;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set(conf, "log_level", "0", reason, sizeof reason);
     bench->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof reason);
@@ -38,9 +38,9 @@ static void bench_init(struct bench *bench)
     const char *text = arena_printf(bench->arena, "{brokers: ['%s']}",
                                     rd_kafka_mock_cluster_bootstraps(bench->cluster));
     assert_int_equal(
-        doc_parse(bench->arena, "p.yaml", bytes_of_string(text), NULL, &config, &err), STATUS_OK);
+        doc_parse(bench->arena, "p.yaml", bytes_of_string(text), NULL, &bench->config, &err), STATUS_OK);
     assert_int_equal(
-        kafka_client_open(config, "", KAFKA_PRODUCE, "me", NULL, &bench->producer, &err), STATUS_OK);
+        kafka_client_open(bench->config, "", KAFKA_PRODUCE, "me", NULL, &bench->producer, &err), STATUS_OK);
     assert_null(rd_kafka_init_transactions(bench->producer->rk, 10000));
     assert_null(rd_kafka_begin_transaction(bench->producer->rk));
     assert_int_equal(rd_kafka_producev(bench->producer->rk, RD_KAFKA_V_TOPIC("t"),
@@ -97,10 +97,35 @@ static void test_a_coordinator_that_is_gone_is_not_waited_for(void **state)
     bench_fini(&bench);
 }
 
+/* Not when its clock ticks next, once a second. The least of some: the machine may be slow. */
+static void test_a_client_connects_when_it_is_asked(void **state)
+{
+    (void)state;
+    struct bench bench;
+    int64_t least_us = INT64_MAX;
+    bench_init(&bench);
+    for (int i = 0; i < 5; i++) {
+        struct kafka_client *client = NULL;
+        struct error err = {0};
+        char *id = NULL;
+        const int64_t begin_us = clock_monotonic_us();
+        assert_int_equal(kafka_client_open(bench.config, "", KAFKA_FETCH, "g", NULL, &client, &err),
+                         STATUS_OK);
+        assert_int_equal(kafka_cluster_id(client, &id, &err), STATUS_OK);
+        const int64_t took_us = clock_monotonic_us() - begin_us;
+        least_us = took_us < least_us ? took_us : least_us;
+        memory_free(id);
+        kafka_client_close(client);
+    }
+    assert_true(least_us < TIME_US_PER_SECOND / 2);
+    bench_fini(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offsets_are_answered),
+        cmocka_unit_test(test_a_client_connects_when_it_is_asked),
         cmocka_unit_test(test_a_coordinator_that_is_gone_is_not_waited_for),
     };
     return process_end(cmocka_run_group_tests(tests, NULL, NULL));

@@ -14,6 +14,8 @@
 #define COMPLAINT_US 30000000
 /* All brokers that are known refuse so long: it is time to say so. */
 #define AWAY_US 2000000
+#define ASK_MS 500
+#define WAIT_MS 100
 /* Free memory that librdkafka's allocations keep. */
 #define KEPT_BYTES (16 * 1024 * 1024)
 
@@ -368,8 +370,9 @@ static void set_suggestions(struct settings *settings, enum kafka_role role)
                                         "fetch.max.bytes", "4194304",
                                         "fetch.queue.backoff.ms", "10",
                                         "fetch.wait.max.ms", "100", NULL};
+    /* Who joins waits until the others have heard of it, at their next heartbeat. */
     static const char *const member[] = {"session.timeout.ms", "10000", "heartbeat.interval.ms",
-                                         "2000", "max.poll.interval.ms", "300000", NULL};
+                                         "500", "max.poll.interval.ms", "300000", NULL};
     static const char *const produce[] = {"topic.metadata.refresh.fast.interval.ms", "10",
                                           "transaction.timeout.ms", "10000", "linger.ms", "5",
                                           "compression.type", "lz4", "retry.backoff.ms", "20",
@@ -664,6 +667,21 @@ void kafka_take_answer(struct kafka_client *client)
     mutex_unlock(&client->mutex);
 }
 
+/* Who only waits for a new client to connect waits for its clock, which ticks once a second: a question
+ * makes it connect at once. */
+static char *ask_cluster_id(rd_kafka_t *rk)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    char *id = rd_kafka_clusterid(rk, 0);
+    if (id != NULL) {
+        return id;
+    }
+    if (rd_kafka_metadata(rk, 0, NULL, &metadata, ASK_MS) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    return rd_kafka_clusterid(rk, WAIT_MS);
+}
+
 enum status kafka_cluster_id(struct kafka_client *client, char **out, struct error *err)
 {
     char *id = NULL;
@@ -671,7 +689,7 @@ enum status kafka_cluster_id(struct kafka_client *client, char **out, struct err
     patience.away_us = clock_monotonic_us() + AWAY_US;
     bool is_hopeless = false;
     while (id == NULL && !is_hopeless && !kafka_patience_is_over(&patience, client)) {
-        id = rd_kafka_clusterid(client->rk, 500);
+        id = ask_cluster_id(client->rk);
         /* Complaints come through the queue of callbacks. */
         rd_kafka_poll(client->rk, 0);
         mutex_lock(&client->mutex);
