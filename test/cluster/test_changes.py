@@ -115,24 +115,29 @@ def test_a_topic_deleted_under_the_run_stops_it(lab, victim):
     assert "kafka.no_topic" in lab.said(file) and victim in lab.said(file), lab.said(file)
 
 
-def test_retention_overtakes_a_run(lab):
-    """It stands still, and meanwhile what it would have read next is deleted."""
-    lab.topic("overtaken", 1)
-    lab.send("overtaken", records(10))
-    file = lab.write("overtaking", {"topic": "overtaken"}, {"out": {"topic": "overtaking-out"}})
+@pytest.mark.parametrize("frozen_s", [0, 4])
+def test_retention_overtakes_a_run(lab, frozen_s):
+    """It stands still, and meanwhile what it would have read next is deleted; so long that the group goes on
+    without it, and it has to rebuild its state."""
+    source, name, out = f"overtaken-{frozen_s}", f"overtaking-{frozen_s}", f"overtaking-{frozen_s}-out"
+    lab.topic(source, 1)
+    lab.send(source, records(10))
+    file = lab.write(name, {"topic": source}, {"out": {"topic": out}},
+                     dedup={"key": "id", "window": "unlimited"})
     process = lab.start(file)
-    until(lambda: is_written(lab, "overtaking-out", 10))
+    until(lambda: is_written(lab, out, 10))
     process.send_signal(signal.SIGSTOP)
-    lab.send("overtaken", records(10, 10))
-    delete_records(lab, "overtaken", 16)
+    lab.send(source, records(10, 10))
+    delete_records(lab, source, 16)
+    time.sleep(frozen_s)
     process.send_signal(signal.SIGCONT)
     assert process.wait(timeout=60) == REFUSED, lab.said(file)
-    assert "source.offset_expired" in lab.said(file) and "--accept-loss" in lab.said(file)
+    assert "source.offset_expired" in lab.said(file) and "--accept-loss" in lab.said(file), lab.said(file)
     refused = lab.run(file, status=REFUSED).stderr
     assert "offsets 10 to 15 as lost" in refused
     said = lab.run(file, "--accept-loss").stdout
     assert "lost 6" in said.replace("LOST", "lost"), said
-    assert numbers(lab, "overtaking-out") == [*range(10), *range(16, 20)]
+    assert numbers(lab, out) == [*range(10), *range(16, 20)]
     audited = lab("audit", file, status=1).stdout
     assert "missing 0 · doubled 0 · altered 0" in audited and "lost 6 " in audited, audited
 

@@ -49,6 +49,7 @@ struct kafka_source {
     struct kafka_reader *single; /* of the asker; NULL: not made yet */
     uint32_t single_partition;   /* that it reads */
     struct kafka_signal signal;
+    int64_t opened_us;
     bool commits_offsets; /* a system of the same cluster sends them with its rows */
 };
 

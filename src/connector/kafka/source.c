@@ -12,6 +12,10 @@
 #include "connector/kafka/kafka.h"
 #include "connector/kafka/private.h"
 #include "connector/kafka/topics.h"
+#include "os/clock.h"
+
+/* So long the offsets hold at which partitions began when the source was opened. */
+#define BEGINNINGS_HOLD_US (2 * TIME_US_PER_SECOND)
 
 static const char *const assignments[] = {"cooperative-sticky", "range", NULL};
 
@@ -121,6 +125,7 @@ static enum status open_source(const struct source_ops *ops, const struct doc *c
 {
     struct kafka_source *s = memory_alloc_zero(1, sizeof *s);
     s->source.ops = ops;
+    s->opened_us = clock_monotonic_us();
     s->arena = arena_new(16 * 1024);
     s->config = config;
     s->folder = folder;
@@ -449,9 +454,34 @@ static void poll_assignment(struct source *source, struct source_assignment *out
     kafka_member_event(self(source)->member, out);
 }
 
+/* Retention has gone on since the source was opened. Brokers that do not tell now will be told of by
+ * whoever reads. */
+static void look_where_they_begin(struct kafka_source *s, const uint32_t *gained, uint32_t count)
+{
+    const int64_t now_us = clock_monotonic_us();
+    if (now_us - s->opened_us < BEGINNINGS_HOLD_US) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t first = 0;
+        int64_t end = 0;
+        struct error ignored = {0};
+        if (kafka_bounds(s->asker, s->topic_name, gained[i], &first, &end, &ignored) == STATUS_OK) {
+            s->partitions[gained[i]].first_offset = first;
+        }
+    }
+}
+
 static enum status answer_assignment(struct source *source, struct error *err)
 {
-    return kafka_member_answer(self(source)->member, err);
+    struct kafka_source *s = self(source);
+    struct source_assignment assignment;
+    kafka_member_event(s->member, &assignment);
+    enum status status = kafka_member_answer(s->member, err);
+    if (status == STATUS_OK && assignment.event == ASSIGNMENT_GAINED) {
+        look_where_they_begin(s, assignment.partitions, assignment.count);
+    }
+    return status;
 }
 
 static bool is_finished(struct source *source)
