@@ -6,6 +6,7 @@
 
 #include "base/prng.h"
 #include "base/time.h"
+#include "state/seen_table.h"
 #include "state/store.h"
 
 enum { MAP_MAX = 4096 };
@@ -564,6 +565,24 @@ static void test_reading_respects_the_budget(void **state)
     assert_int_equal(small.used_bytes, 0);
 }
 
+/* A run that stayed within its memory can be taken up again. */
+static void test_what_fitted_fits_again(void **state)
+{
+    (void)state;
+    for (uint64_t count = 100; count < 100000; count += count / 8) {
+        struct state_budget budget = {.limit_bytes = 1 << 24};
+        struct seen_store *store = seen_store_new(&budget, TIME_UNLIMITED);
+        for (uint64_t i = 0; i < count; i++) {
+            insert(store, good_key(i), (int64_t)i, (int64_t)i, 0);
+        }
+        const uint64_t bytes = budget.used_bytes + budget.used_bytes / 32;
+        struct state_budget again = {.limit_bytes = bytes + 4 * sizeof(struct seen_chunk)};
+        assert_written_equal(store, &again, TIME_UNLIMITED, 0);
+        assert_int_equal(again.used_bytes, 0);
+        seen_store_free(store);
+    }
+}
+
 static void expect_corrupt(struct bytes form, uint64_t count)
 {
     struct state_budget budget = {.limit_bytes = 1 << 20};
@@ -640,6 +659,7 @@ int main(void)
         cmocka_unit_test(test_far_times_and_offsets),
         cmocka_unit_test(test_new_base),
         cmocka_unit_test(test_reading_respects_the_budget),
+        cmocka_unit_test(test_what_fitted_fits_again),
         cmocka_unit_test(test_broken_forms),
         cmocka_unit_test(test_digest_tells_states_apart),
     };

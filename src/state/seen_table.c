@@ -482,14 +482,21 @@ enum status seen_table_make_room(struct seen_table *table, struct hash128 key,
     return status;
 }
 
+/* As a table that has grown to so many keys: what filled its memory fits again. Segments that get more
+ * than their share are widened or split as they fill. */
 enum status seen_table_reserve(struct seen_table *table, uint64_t count, struct error *err)
 {
     check(table->directory == NULL);
     uint32_t depth = 0;
-    while (count >> depth > SEGMENT_ENTRIES / 8 * 7) {
+    while (count >> depth > SEGMENT_ENTRIES) {
         depth++;
     }
-    return begin(table, depth, chunks_for(count >> depth), err);
+    uint64_t of_each = count >> depth;
+    uint32_t chunks = (uint32_t)((of_each + SEEN_CHUNK_ENTRIES - 1) / SEEN_CHUNK_ENTRIES);
+    enum status status = begin(table, depth, chunks == 0 ? 1 : chunks, err);
+    /* Some of it was not split yet. */
+    return status == STATUS_OK || depth == 0 ? status
+                                             : begin(table, depth - 1, SEEN_SEGMENT_CHUNKS, err);
 }
 
 void seen_table_fini(struct seen_table *table)
