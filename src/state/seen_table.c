@@ -59,6 +59,9 @@ static void put(struct seen_table *table, const struct seen_place *place, struct
     } else {
         give_place_of(table, bucket, at);
     }
+    if (entry.event_time_us < segment->oldest_us) {
+        segment->oldest_us = entry.event_time_us;
+    }
     store(table, segment, bucket, at, entry);
 }
 
@@ -67,6 +70,7 @@ enum status seen_table_set(struct seen_table *table, const struct seen_place *pl
 {
     if (place->segment->count == 0) {
         place->segment->time_base = base_around(entry.event_time_us);
+        place->segment->oldest_us = entry.event_time_us;
     }
     if (!fits(place->segment, entry)) {
         enum status status = seen_room_for_spilled(table, 1, err);
@@ -92,25 +96,38 @@ struct strays {
     struct seen_slot slots[SEGMENT_ENTRIES];
 };
 
-static bool is_remembered(const struct seen_table *table, const struct seen_segment *segment,
-                          const struct seen_bucket *bucket, uint32_t at, int64_t watermark_us)
-{
-    return state_is_remembered(seen_table_entry(table, segment, bucket, at).event_time_us,
-                               table->horizon_us, watermark_us);
-}
-
-static bool has_forgotten(const struct seen_table *table, const struct seen_segment *segment,
+static bool is_remembered(const struct seen_table *table, int64_t event_time_us,
                           int64_t watermark_us)
 {
+    return state_is_remembered(event_time_us, table->horizon_us, watermark_us);
+}
+
+static int64_t time_of(const struct seen_table *table, const struct seen_segment *segment,
+                       const struct seen_bucket *bucket, uint32_t at)
+{
+    return seen_table_entry(table, segment, bucket, at).event_time_us;
+}
+
+/* Entries are looked at only where the oldest may be forgotten. */
+static bool has_forgotten(const struct seen_table *table, struct seen_segment *segment,
+                          int64_t watermark_us)
+{
+    if (is_remembered(table, segment->oldest_us, watermark_us)) {
+        return false;
+    }
+    int64_t oldest_us = INT64_MAX;
     for (uint32_t number = 0; number < bucket_count(segment); number++) {
         const struct seen_bucket *bucket = seen_table_bucket(table, segment, number);
         uint32_t taken = seen_bucket_taken(bucket);
         for (uint32_t at = 0; at < taken; at++) {
-            if (!is_remembered(table, segment, bucket, at, watermark_us)) {
+            int64_t time_us = time_of(table, segment, bucket, at);
+            if (!is_remembered(table, time_us, watermark_us)) {
                 return true;
             }
+            oldest_us = time_us < oldest_us ? time_us : oldest_us;
         }
     }
+    segment->oldest_us = oldest_us;
     return false;
 }
 
@@ -123,9 +140,13 @@ static void purge_bucket(struct seen_table *table, struct seen_segment *segment,
     uint32_t kept = 0;
     for (uint32_t at = 0; at < taken; at++) {
         struct seen_slot slot = seen_slot_take(bucket, at);
-        if (!is_remembered(table, segment, bucket, at, watermark_us)) {
+        int64_t time_us = time_of(table, segment, bucket, at);
+        if (!is_remembered(table, time_us, watermark_us)) {
             give_place_of(table, bucket, at);
-        } else if (seen_table_first(segment, slot.low) != number &&
+            continue;
+        }
+        segment->oldest_us = time_us < segment->oldest_us ? time_us : segment->oldest_us;
+        if (seen_table_first(segment, slot.low) != number &&
                    seen_table_second(segment, slot.low) != number) {
             strays->slots[strays->count++] = slot;
         } else {
@@ -151,6 +172,7 @@ static void purge_segment(struct seen_table *table, struct seen_segment *segment
         return;
     }
     seen_copy_segment(table, segment);
+    segment->oldest_us = INT64_MAX;
     strays->count = 0;
     for (uint32_t number = 0; number < bucket_count(segment); number++) {
         purge_bucket(table, segment, number, watermark_us, strays);
@@ -369,7 +391,9 @@ static struct seen_segment *halve(struct seen_table *table, struct hash128 key, 
     struct seen_segment *lower = seen_table_segment(table, key);
     uint32_t number = table->segment_count;
     struct seen_segment *upper = seen_take_segment(table);
-    *upper = (struct seen_segment){.time_base = lower->time_base, .depth = lower->depth + 1};
+    *upper = (struct seen_segment){.time_base = lower->time_base,
+                                    .oldest_us = lower->oldest_us,
+                                    .depth = lower->depth + 1};
     while (lower->chunk_count > kept) {
         upper->chunks[upper->chunk_count++] = lower->chunks[--lower->chunk_count];
     }

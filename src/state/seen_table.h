@@ -43,6 +43,7 @@ struct seen_chunk {
 struct seen_segment {
     _Alignas(64) uint32_t chunks[SEEN_SEGMENT_CHUNKS]; /* their numbers */
     int32_t time_base;                    /* of stored times, in 2^32 µs */
+    int64_t oldest_us;                    /* no entry has an earlier event time */
     uint16_t count;                       /* entries */
     uint8_t chunk_count;
     uint8_t depth; /* so many upper bits of the hash are the same */
