@@ -165,7 +165,7 @@ struct batch {
     bool *hides_members;
 
     uint8_t *verdicts;         /* enum verdict per row */
-    int64_t *event_times_us;   /* vetted event time, TIME_NEVER where there is none */
+    int64_t *event_times_us;   /* vetted event time, TIME_NEVER where there is none; until then as claimed */
     /* The field whose texts these were, as RFC 3339; FIELD_NONE where they came otherwise. */
     uint32_t rfc3339_field;
     int64_t *watermarks_us;    /* after the row */
@@ -179,7 +179,7 @@ struct batch {
     struct hash128 *value_hashes;
     struct hash128 records_sum; /* of record_hash() over the rows */
     bool has_hashes;
-    bool is_decoded; /* the columns are filled */
+    bool is_prepared; /* the columns are filled, and the stages that ask no state are done */
 
     struct violation *violations;
     uint32_t violation_count, violation_capacity;

@@ -131,7 +131,7 @@ static void test_batches_are_the_same_and_prepared(void **state)
         for (uint32_t row = 0; row < batch->row_count; row++) {
             sum = hash_add(sum, record_hash(secret, &batch->records[row]));
         }
-        if (batch->is_decoded) {
+        if (batch->is_prepared) {
             prepared++;
             assert_true(hash_equal(batch->records_sum, sum));
             assert_int_equal(batch->columns[0].integers[0], batch->records[0].offset);
@@ -162,8 +162,8 @@ static void test_another_partition_leaves_it(void **state)
     assert_int_equal(take(f, 1, 0, 20)->row_count, BATCH_ROWS);
     begin(f, 1, BATCH_ROWS, 20); /* does nothing: partition 0 has not been taken */
     intake_end(f->intake);
-    assert_true(take(f, 0, 0, 20)->is_decoded);
-    assert_false(take(f, 1, BATCH_ROWS, 20)->is_decoded);
+    assert_true(take(f, 0, 0, 20)->is_prepared);
+    assert_false(take(f, 1, BATCH_ROWS, 20)->is_prepared);
     assert_int_equal(f->source.seeks, 0);
 }
 

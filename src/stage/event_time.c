@@ -1,5 +1,6 @@
 /*
- * Event time and watermark, row by row.
+ * Event time and watermark, row by row. What a row claims is read from the row alone, ahead of its turn;
+ * all else asks the rows before it.
  *
  * watermark = greatest vetted event time so far − lateness. A row is vetted when it has an event
  * time that nothing speaks against; every vetted row moves the watermark, whatever becomes of
@@ -85,11 +86,10 @@ static bool read_form(const struct time_form *form, const struct zone *zone,
 }
 
 /* By the first form that reads it. */
-static bool formed_time(struct stage_runner *runner, struct batch *batch, uint32_t row,
-                        int64_t *out_us)
+static bool formed_time(const struct stage_plan *plan, struct preparer *preparer,
+                        struct batch *batch, uint32_t row, int64_t *out_us)
 {
-    const struct stage_plan *plan = runner->plan;
-    struct buffer *joined = &runner->time_text;
+    struct buffer *joined = &preparer->time_text;
     buffer_clear(joined);
     if (!has_time_fields(plan, batch, row)) {
         return false;
@@ -120,23 +120,24 @@ static bool formed_time(struct stage_runner *runner, struct batch *batch, uint32
 }
 
 /* The event time that the row claims; false when it has none, with the violation added. */
-static bool claimed_time(struct stage_runner *runner, struct batch *batch, uint32_t row,
-                         int64_t *out_us)
+static bool claimed_time(const struct stage_plan *plan, struct preparer *preparer,
+                         struct batch *batch, uint32_t row, int64_t *out_us)
 {
-    const struct stage_plan *plan = runner->plan;
     uint32_t field = plan->event_time_field;
     if (field == FIELD_NONE) {
         *out_us = batch->records[row].timestamp_us;
         return *out_us != TIME_NEVER;
     }
     if (plan->time_form_count > 0) {
-        return formed_time(runner, batch, row, out_us);
+        return formed_time(plan, preparer, batch, row, out_us);
     }
     const struct column *column = &batch->columns[field];
     switch ((enum cell)column->cells[row]) {
     case CELL_VALUE:
     case CELL_INVALID:
-        if (column->type == COLUMN_TEXT && time_parse_rfc3339(column->texts[row], out_us)) {
+        if (column->type == COLUMN_TEXT &&
+            time_read_any_rfc3339(&preparer->time_reader, column->texts[row], out_us) &&
+            time_is_in_range(*out_us)) {
             return true;
         }
         violate_unparsable(batch, row, field);
@@ -151,6 +152,20 @@ static bool claimed_time(struct stage_runner *runner, struct batch *batch, uint3
     }
     violate(batch, row, field, REASON_TIME_MISSING, BYTES_NONE);
     return false;
+}
+
+void stage_claim_times(const struct stage_runner *runner, struct preparer *preparer,
+                       struct batch *batch)
+{
+    const struct stage_plan *plan = runner->plan;
+    batch->rfc3339_field = plan->time_form_count == 0 ? plan->event_time_field : FIELD_NONE;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        int64_t claimed_us;
+        if (batch->verdicts[row] == VERDICT_NONE &&
+            claimed_time(plan, preparer, batch, row, &claimed_us)) {
+            batch->event_times_us[row] = claimed_us;
+        }
+    }
 }
 
 /* What tells the sender of a candidate: false when the row does not say. */
@@ -251,23 +266,21 @@ void stage_event_time(struct stage_runner *runner, struct stage_state *state, st
     const struct stage_plan *plan = runner->plan;
     const int64_t lateness_us = plan->lateness_us;
     const bool judges_lateness = plan->event_time_field != FIELD_NONE;
-    batch->rfc3339_field = plan->time_form_count == 0 ? plan->event_time_field : FIELD_NONE;
     for (uint32_t row = 0; row < batch->row_count; row++) {
         offer_anchor(runner, state, &batch->records[row]);
         runner->late[row] = false;
-        int64_t claimed_us = TIME_NEVER;
-        if (batch->verdicts[row] == VERDICT_NONE &&
-            claimed_time(runner, batch, row, &claimed_us)) {
+        const int64_t claimed_us = batch->event_times_us[row];
+        if (claimed_us != TIME_NEVER) {
             if (is_future(runner, state, batch, row, claimed_us)) {
                 char text[TIME_TEXT_BYTES];
                 size_t size = time_format(claimed_us, text);
                 violate(batch, row, plan->event_time_field, REASON_TIME_FUTURE,
                         bytes_of(text, size));
+                batch->event_times_us[row] = TIME_NEVER;
                 if (BROKEN("future-moves")) {
                     state->greatest_us = claimed_us;
                 }
             } else {
-                batch->event_times_us[row] = claimed_us;
                 runner->late[row] =
                     judges_lateness && claimed_us < state->greatest_us - lateness_us;
                 if (claimed_us > state->greatest_us) {

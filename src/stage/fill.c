@@ -91,7 +91,7 @@ static enum status fill_last_by(struct stage_runner *runner, const struct stage_
             const struct last_entry *known = last_store_find(store, hash, watermark_us);
             if (known != NULL && event_time_us >= known->event_time_us &&
                 event_time_us - known->event_time_us <= fill->max_age_us &&
-                schema_value_fits(runner->checker, fill->field, &known->value, NULL)) {
+                schema_value_fits(runner->own.checker, fill->field, &known->value, NULL)) {
                 fill_cell(batch, fill->field, row, &known->value, REPAIR_FILL_LAST_BY);
             }
         }

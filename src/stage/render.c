@@ -131,7 +131,7 @@ static void begin_edits(struct stage_runner *runner, uint32_t most)
 static struct bytes object_of(struct stage_runner *runner, const struct batch *batch, uint32_t row)
 {
     buffer_clear(&runner->object);
-    runner->decoder->ops->write_object(runner->decoder, batch, row, &runner->object);
+    runner->own.decoder->ops->write_object(runner->own.decoder, batch, row, &runner->object);
     return bytes_of(runner->object.data, runner->object.size);
 }
 
@@ -142,7 +142,7 @@ static void render_row(struct stage_runner *runner, const struct batch *batch, u
     edit_repairs(runner, batch, row, repairs, repair_count, true);
     edit_sets(runner, batch, row);
     edit_drops(runner, batch, row);
-    bool is_object = runner->decoder->ops->write_object == NULL;
+    bool is_object = runner->own.decoder->ops->write_object == NULL;
     if (runner->edit_count == 0 && is_object) {
         return;
     }
@@ -185,7 +185,7 @@ static void edit_hidden(struct stage_runner *runner, const struct batch *batch, 
 static struct bytes repaired_record(struct stage_runner *runner, const struct batch *batch,
                                     uint32_t row, const struct repair *repairs, uint32_t count)
 {
-    bool is_object = runner->decoder->ops->write_object == NULL;
+    bool is_object = runner->own.decoder->ops->write_object == NULL;
     struct bytes record = is_object ? batch->records[row].value : object_of(runner, batch, row);
     bool hides = batch->hides_members[row];
     if (count == 0 && !hides) {
@@ -218,7 +218,7 @@ void stage_check_records(struct stage_runner *runner, struct batch *batch)
         if (batch->verdicts[row] == VERDICT_NONE) {
             struct bytes text = repaired_record(runner, batch, row,
                                                 runner->repairs_by_row + first, at - first);
-            schema_check_record(runner->checker, batch, row, text);
+            schema_check_record(runner->own.checker, batch, row, text);
         }
     }
 }

@@ -141,9 +141,8 @@ static void null_others(const struct stage_plan *plan, struct batch *batch, uint
     }
 }
 
-void stage_null_values(struct stage_runner *runner, struct batch *batch)
+void stage_null_values(const struct stage_plan *plan, struct batch *batch)
 {
-    const struct stage_plan *plan = runner->plan;
     if (plan->null_value_count == 0) {
         return;
     }
@@ -249,9 +248,9 @@ static void coerce_field(struct batch *batch, uint32_t field)
     column->misfit_count = kept;
 }
 
-void stage_coerce(struct stage_runner *runner, struct batch *batch)
+void stage_coerce(const struct stage_plan *plan, struct batch *batch)
 {
-    for (uint32_t i = 0; i < runner->plan->coerce_count; i++) {
-        coerce_field(batch, runner->plan->coerce_fields[i]);
+    for (uint32_t i = 0; i < plan->coerce_count; i++) {
+        coerce_field(batch, plan->coerce_fields[i]);
     }
 }

@@ -17,6 +17,19 @@ static enum status compile_expressions(struct stage_runner *runner, struct error
                                plan->expression_count, &runner->program, err);
 }
 
+static void preparer_init(struct preparer *preparer, const struct stage_plan *plan)
+{
+    preparer->decoder = decoder_new(plan->layout, &plan->decoder);
+    preparer->checker = schema_checker_new(plan->schema);
+}
+
+static void preparer_fini(struct preparer *preparer)
+{
+    decoder_free(preparer->decoder);
+    schema_checker_free(preparer->checker);
+    buffer_fini(&preparer->time_text);
+}
+
 enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_key[HASH_KEY_BYTES],
                              struct stage_runner **out, struct error *err)
 {
@@ -24,8 +37,7 @@ enum status stage_runner_new(const struct stage_plan *plan, const uint8_t hash_k
     runner->plan = plan;
     hash_secret_init(&runner->secret, hash_key);
     runner->arena = arena_new(16 * 1024);
-    runner->decoder = decoder_new(plan->layout, &plan->decoder);
-    runner->checker = schema_checker_new(plan->schema);
+    preparer_init(&runner->own, plan);
     runner->late = memory_alloc(BATCH_ROWS_MAX);
     runner->has_violation = memory_alloc(BATCH_ROWS_MAX);
     runner->rows = memory_alloc(BATCH_ROWS_MAX * sizeof *runner->rows);
@@ -48,9 +60,8 @@ void stage_runner_free(struct stage_runner *runner)
         return;
     }
     sql_program_free(runner->program);
-    decoder_free(runner->decoder);
-    decoder_free(runner->decoder_ahead);
-    schema_checker_free(runner->checker);
+    preparer_fini(&runner->own);
+    preparer_fini(&runner->ahead);
     memory_free(runner->late);
     memory_free(runner->has_violation);
     memory_free(runner->rows);
@@ -62,7 +73,6 @@ void stage_runner_free(struct stage_runner *runner)
     memory_free(runner->rendered_ends);
     memory_free(runner->edits);
     buffer_fini(&runner->edit_texts);
-    buffer_fini(&runner->time_text);
     buffer_fini(&runner->object);
     buffer_fini(&runner->rendered);
     arena_free(runner->arena);
@@ -97,21 +107,41 @@ const struct stage_info *stage_list(uint32_t index)
     return index < sizeof stages / sizeof stages[0] ? &stages[index] : NULL;
 }
 
-/* `decoder` is one of the runner's. */
-static void decode(const struct stage_runner *runner, struct decoder *decoder, struct batch *batch)
+static void check_values(const struct stage_runner *runner, struct preparer *preparer,
+                         struct batch *batch)
+{
+    stage_coerce(runner->plan, batch);
+    schema_check_values(preparer->checker, batch);
+}
+
+/* A candidate for a jump is told by a cell as it was before its contract: that then waits for the
+ * vetting. */
+static bool checks_values_early(const struct stage_plan *plan)
+{
+    return plan->max_jump_us == DURATION_NONE;
+}
+
+/* `preparer` is one of the runner's. */
+static void prepare(const struct stage_runner *runner, struct preparer *preparer,
+                    struct batch *batch)
 {
     stage_read_replay_headers(batch);
     stage_tombstones(runner, batch);
-    decoder->ops->decode(decoder, batch);
-    batch->is_decoded = true;
+    preparer->decoder->ops->decode(preparer->decoder, batch);
+    stage_null_values(runner->plan, batch);
+    stage_claim_times(runner, preparer, batch);
+    if (checks_values_early(runner->plan)) {
+        check_values(runner, preparer, batch);
+    }
+    batch->is_prepared = true;
 }
 
 void stage_prepare(struct stage_runner *runner, struct batch *batch)
 {
-    if (runner->decoder_ahead == NULL) {
-        runner->decoder_ahead = decoder_new(runner->plan->layout, &runner->plan->decoder);
+    if (runner->ahead.decoder == NULL) {
+        preparer_init(&runner->ahead, runner->plan);
     }
-    decode(runner, runner->decoder_ahead, batch);
+    prepare(runner, &runner->ahead, batch);
     batch_hash_records(batch, &runner->secret);
 }
 
@@ -122,18 +152,18 @@ enum status stage_run(struct stage_runner *runner, struct stage_state *state, st
         return STATUS_OK;
     }
     check(batch->records[0].offset >= state->next_offset);
-    if (!batch->is_decoded) {
-        decode(runner, runner->decoder, batch);
+    if (!batch->is_prepared) {
+        prepare(runner, &runner->own, batch);
     }
-    stage_null_values(runner, batch);
     stage_event_time(runner, state, batch);
-    stage_coerce(runner, batch);
-    schema_check_values(runner->checker, batch);
+    if (!checks_values_early(runner->plan)) {
+        check_values(runner, &runner->own, batch);
+    }
     enum status status = stage_fill(runner, state, batch, err);
     if (status != STATUS_OK) {
         return status;
     }
-    schema_check_required(runner->checker, batch, runner->plan->filled);
+    schema_check_required(runner->own.checker, batch, runner->plan->filled);
     stage_check_records(runner, batch);
     stage_check_keys(runner, batch);
     stage_close_contract(runner, batch);

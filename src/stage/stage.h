@@ -225,9 +225,10 @@ const struct hash_secret *stage_runner_secret(const struct stage_runner *runner)
 /* A batch for this plan's layout. */
 struct batch *stage_runner_batch(struct stage_runner *runner);
 
-/* What stage_run() does first, and asks no state: columns out of records, and hashes of the records.
- * May be called on another thread, one at a time, while stage_run() judges another batch; a batch
- * that it has not been called for is decoded by stage_run(). */
+/* What stage_run() does first, and asks no state: columns out of records, the repairs and the values'
+ * contract that look at one cell alone, the event times that rows claim; and hashes of the records. May be
+ * called on another thread, one at a time, while stage_run() judges another batch; a batch that it has not
+ * been called for is prepared by stage_run(). */
 void stage_prepare(struct stage_runner *runner, struct batch *batch);
 
 enum stage_mode {

@@ -2,14 +2,22 @@
 #ifndef WEIR_STAGE_STAGE_PRIVATE_H
 #define WEIR_STAGE_STAGE_PRIVATE_H
 
+#include "base/time.h"
 #include "stage/stage.h"
+
+/* What rows are prepared with: each thread that does so has its own. */
+struct preparer {
+    struct decoder *decoder;
+    struct schema_checker *checker;
+    struct time_reader time_reader;
+    struct buffer time_text; /* of one row, by event_time.c */
+};
 
 struct stage_runner {
     const struct stage_plan *plan;
     struct hash_secret secret;
-    struct decoder *decoder;
-    struct decoder *decoder_ahead; /* of stage_prepare(); NULL before it was called */
-    struct schema_checker *checker;
+    struct preparer own;
+    struct preparer ahead; /* of stage_prepare(); zeros before it was called */
     struct sql_program *program;   /* NULL without expressions */
     struct arena *arena;           /* of the program */
 
@@ -27,7 +35,6 @@ struct stage_runner {
     struct json_edit *edits;       /* of one row */
     uint32_t edit_count, edit_capacity;
     struct buffer edit_texts;
-    struct buffer time_text;       /* of one row, by event_time.c */
     struct buffer object;          /* a record that is no JSON, as the object that goes out */
     struct buffer rendered;
     /* where the row's text ends in `rendered`; 0: the record's own bytes */
@@ -46,11 +53,13 @@ void stage_read_replay_headers(struct batch *batch);
 void stage_tombstones(const struct stage_runner *runner, struct batch *batch);
 /* Violations of rows whose records' keys are not theirs. */
 void stage_check_keys(struct stage_runner *runner, struct batch *batch);
-/* event_time.c */
+/* event_time.c: what the rows claim, and violations of those that claim no time; and then the vetting. */
+void stage_claim_times(const struct stage_runner *runner, struct preparer *preparer,
+                       struct batch *batch);
 void stage_event_time(struct stage_runner *runner, struct stage_state *state, struct batch *batch);
 /* repair.c */
-void stage_null_values(struct stage_runner *runner, struct batch *batch);
-void stage_coerce(struct stage_runner *runner, struct batch *batch);
+void stage_null_values(const struct stage_plan *plan, struct batch *batch);
+void stage_coerce(const struct stage_plan *plan, struct batch *batch);
 /* fill.c */
 enum status stage_fill(struct stage_runner *runner, struct stage_state *state, struct batch *batch,
                        struct error *err) WEIR_MUST_USE;
