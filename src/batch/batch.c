@@ -109,6 +109,7 @@ void batch_reset(struct batch *batch, uint32_t partition, uint64_t assignment)
     batch->warning_count = 0;
     batch->replay_count = 0;
     batch->has_hashes = false;
+    batch->cell_hashes_count = 0;
     batch->is_prepared = false;
     batch->rfc3339_field = FIELD_NONE;
 }

@@ -141,6 +141,14 @@ struct replay_origin {
     struct bytes sink; /* none unless a sink had refused it */
 };
 
+/* Hashes of a column's cells as keys, once they were asked for ahead of their turn. */
+struct cell_hashes {
+    uint32_t field;
+    uint8_t *known;         /* the cell was a value when it was hashed */
+    struct hash128 *hashes; /* where it is known */
+};
+#define CELL_HASHES_MAX 2u
+
 struct batch {
     struct arena *arena;
     const struct layout *layout;
@@ -179,6 +187,9 @@ struct batch {
     struct hash128 *value_hashes;
     struct hash128 records_sum; /* of record_hash() over the rows */
     bool has_hashes;
+    /* In the arena. */
+    struct cell_hashes cell_hashes[CELL_HASHES_MAX];
+    uint32_t cell_hashes_count;
     bool is_prepared; /* the columns are filled, and the stages that ask no state are done */
 
     struct violation *violations;

@@ -142,6 +142,7 @@ void stage_prepare(struct stage_runner *runner, struct batch *batch)
         preparer_init(&runner->ahead, runner->plan);
     }
     prepare(runner, &runner->ahead, batch);
+    stage_hash_keys(runner, batch);
     batch_hash_records(batch, &runner->secret);
 }
 

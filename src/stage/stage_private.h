@@ -44,6 +44,8 @@ struct stage_runner {
 /* key.c: the cell as a key of dedup, last_by and max_jump: equal JSON values are equal keys. Not
  * for misfits. */
 struct value stage_key(struct batch *batch, uint32_t field, uint32_t row);
+/* Texts whose hashes as keys will be asked for are hashed ahead. No later stage changes such a cell. */
+void stage_hash_keys(const struct stage_runner *runner, struct batch *batch);
 /* value_hash() of that key alone. */
 struct hash128 stage_key_hash(const struct stage_runner *runner, struct batch *batch,
                               uint32_t field, uint32_t row);
