@@ -177,11 +177,10 @@ static enum status flush(struct topic_writer *writer, struct error *err)
     memcpy(writer->flushed, writer->spans,
            size_mul(writer->topic.partitions, sizeof *writer->spans));
     for (uint32_t i = 0; i < writer->finished_count; i++) {
-        const struct finished *finished = &writer->finished[i];
+        struct finished *finished = &writer->finished[i];
         int64_t base_offset = 0;
         enum status status = locallog_append_finished(
-            writer->log, &writer->topic, finished->partition,
-            bytes_of(finished->bytes.data, finished->bytes.size), &base_offset, err);
+            writer->log, &writer->topic, finished->partition, &finished->bytes, &base_offset, err);
         if (status != STATUS_OK) {
             return status;
         }

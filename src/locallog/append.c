@@ -56,14 +56,13 @@ static enum status extend(struct locallog *log, const struct locallog_topic *top
     return STATUS_OK;
 }
 
-/* Writes the batch in log->scratch. */
-static enum status append_scratch(struct locallog *log, const struct locallog_topic *topic,
-                                  uint32_t partition, int64_t *out_base_offset, struct error *err)
+/* Stamps the batch, and writes it. */
+static enum status append_batch(struct locallog *log, const struct locallog_topic *topic,
+                                uint32_t partition, struct buffer *batch, int64_t *out_base_offset,
+                                struct error *err)
 {
     check(log->in_transaction);
-    uint8_t *batch = log->scratch.data;
-    size_t size = log->scratch.size;
-    uint32_t count = record_batch_count(batch, size);
+    uint32_t count = record_batch_count(batch->data, batch->size);
     struct place place = {0};
     sqlite3_stmt *insert;
     enum status status = extend(log, topic, partition, count, &place, err);
@@ -76,14 +75,14 @@ static enum status append_scratch(struct locallog *log, const struct locallog_to
     struct record_batch_stamp stamp = unknown_stamp;
     stamp.base_offset = place.base_offset;
     stamp.timestamp_ms = place.timestamp_ms;
-    record_batch_restamp(batch, size, &stamp);
+    record_batch_restamp(batch->data, batch->size, &stamp);
     sqlite3_bind_int64(insert, 1, position_of(place.number, place.base_offset));
     sqlite3_bind_int64(insert, 2, topic->topic);
     sqlite3_bind_int64(insert, 3, partition);
     sqlite3_bind_int64(insert, 4, place.base_offset);
     sqlite3_bind_int64(insert, 5, count);
     sqlite3_bind_int64(insert, 6, place.timestamp_ms);
-    sqlite3_bind_blob64(insert, 7, batch, size, SQLITE_STATIC);
+    sqlite3_bind_blob64(insert, 7, batch->data, batch->size, SQLITE_STATIC);
     status = statement_run(log, insert, "append to", err);
     if (status == STATUS_OK && out_base_offset != NULL) {
         *out_base_offset = place.base_offset;
@@ -120,14 +119,14 @@ enum status locallog_append(struct locallog *log, const struct locallog_topic *t
     }
     scratch_begin(log);
     locallog_compress(builder, &log->scratch);
-    return append_finish(log, append_scratch(log, topic, partition, out_base_offset, err));
+    return append_finish(
+        log, append_batch(log, topic, partition, &log->scratch, out_base_offset, err));
 }
 
 enum status locallog_append_finished(struct locallog *log, const struct locallog_topic *topic,
-                                     uint32_t partition, struct bytes record_batch,
+                                     uint32_t partition, struct buffer *record_batch,
                                      int64_t *out_base_offset, struct error *err)
 {
-    scratch_begin(log);
-    buffer_append(&log->scratch, record_batch.data, record_batch.size);
-    return append_finish(log, append_scratch(log, topic, partition, out_base_offset, err));
+    return append_finish(
+        log, append_batch(log, topic, partition, record_batch, out_base_offset, err));
 }

@@ -215,10 +215,11 @@ enum status locallog_append(struct locallog *log, const struct locallog_topic *t
                             uint32_t partition, const struct record_batch_builder *builder,
                             int64_t *out_base_offset, struct error *err) WEIR_MUST_USE;
 /* The same in two steps, for the commit thread: the compressed bytes are made beforehand, without
- * the lock (and without a handle, on any thread); offsets and time are put in at the append. */
+ * the lock (and without a handle, on any thread); offsets and time are put into them at the append, which
+ * may be tried again. */
 void locallog_compress(const struct record_batch_builder *builder, struct buffer *out);
 enum status locallog_append_finished(struct locallog *log, const struct locallog_topic *topic,
-                                     uint32_t partition, struct bytes record_batch,
+                                     uint32_t partition, struct buffer *record_batch,
                                      int64_t *out_base_offset, struct error *err) WEIR_MUST_USE;
 
 /* --- reading --- */

@@ -48,8 +48,7 @@ static void model_append(struct locallog *log, const struct locallog_topic *topi
     } else {
         struct buffer packed = {0};
         locallog_compress(&builder, &packed);
-        must(locallog_append_finished(log, topic, partition, bytes_of(packed.data, packed.size),
-                                      &base, &err));
+        must(locallog_append_finished(log, topic, partition, &packed, &base, &err));
         buffer_fini(&packed);
     }
     assert_int_equal(base, expected);

@@ -281,11 +281,10 @@ static enum status write_rows(struct sink *sink, struct outbox *outbox, struct l
     struct log_sink *s = self(sink);
     struct log_outbox *o = box(outbox);
     for (uint32_t i = 0; i < o->slot_count; i++) {
-        const struct slot *slot = &o->slots[i];
+        struct slot *slot = &o->slots[i];
         int64_t base_offset = 0;
-        enum status status = locallog_append_finished(
-            log, &s->topic, slot->partition, bytes_of(slot->finished.data, slot->finished.size),
-            &base_offset, err);
+        enum status status = locallog_append_finished(log, &s->topic, slot->partition,
+                                                      &slot->finished, &base_offset, err);
         if (status != STATUS_OK) {
             return status;
         }
