@@ -330,6 +330,10 @@ struct system_ops {
     /* The open epoch will not be committed: what was sent of it is taken back, and its outboxes are not
      * looked at any more. Same thread. NULL where send_ahead is. */
     void (*take_back)(struct system *system);
+    /* After a commit that ended with CONFIG: whether it was refused because the system takes less of rows
+     * than when it was taken over. Taking over again asks anew; the rows are then judged by what it takes
+     * now. NULL: never. */
+    bool (*takes_less)(const struct system *system);
     /* The stored text of a plan by its hash. */
     enum status (*load_plan)(struct system *system, struct hash128 plan_hash, struct buffer *out,
                              bool *out_found, struct error *err);

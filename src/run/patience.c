@@ -159,3 +159,40 @@ void patience_end(struct patience *patience)
     patience->is_source_away = false;
     *repetition = (struct repetition){0};
 }
+
+/* How far all systems have come, in one number that grows with each commit; 0 is none. */
+static int64_t place_of(const struct pipeline *pipeline)
+{
+    int64_t place = 1;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        for (uint32_t p = 0; p < pipeline->partition_count; p++) {
+            place += pipeline->partitions[p].is_mine
+                         ? pipeline_progress(pipeline, s, p)->next_offset
+                         : 0;
+        }
+    }
+    return place;
+}
+
+bool patience_renews(struct patience *patience, const struct pipeline *pipeline,
+                     const struct error *failure)
+{
+    char text[1024];
+    bool takes_less = false;
+    for (uint32_t s = 0; s < pipeline->plan->system_count; s++) {
+        const struct system *system = pipeline->plan->systems[s];
+        takes_less |= system->ops->takes_less != NULL && system->ops->takes_less(system);
+    }
+    const int64_t place = place_of(pipeline);
+    if (failure->status != STATUS_CONFIG || !takes_less || stop_requested() ||
+        place == patience->renewed_at) {
+        return false;
+    }
+    patience->renewed_at = place;
+    (void)snprintf(text, sizeof text,
+                   "a place takes less of rows than when this run began (%s): what is open is judged "
+                   "again by what it takes now",
+                   failure->code);
+    say(patience, patience->observer->warning, text);
+    return true;
+}

@@ -24,6 +24,7 @@ struct patience {
     int64_t watched_us;
     bool is_source_away; /* while a run waits for nothing */
     bool is_spoken_of;   /* by a committer that was stopped before it worked again */
+    int64_t renewed_at;  /* where all stood when rows were last judged anew; see patience_renews() */
 };
 
 /* Whether what failed is to be tried again. */
@@ -35,6 +36,11 @@ bool patience_wait(struct patience *patience, struct pipeline *pipeline,
 /* Of a run that works: a source that does not answer is spoken of, once, and once that it does again.
  * What is away while rows wait for it, their committer speaks of. Nothing is held up. */
 void patience_watch(struct patience *patience, struct pipeline *pipeline);
+/* Whether a commit failed because a system takes less than when it was taken over, so that beginning anew
+ * helps: what is open is then judged by what it takes now. Not twice at the same place, for it has not helped
+ * then. Says so. */
+bool patience_renews(struct patience *patience, const struct pipeline *pipeline,
+                     const struct error *failure);
 /* What failed works. */
 void patience_end(struct patience *patience);
 

@@ -144,10 +144,11 @@ static enum status run_assignment(struct pipeline *pipeline, bool is_last,
 static enum status forgive(struct pipeline *pipeline, struct error *failure)
 {
     enum status status = assignment_forgive(pipeline, failure);
-    if (!pipeline->is_shared || !patience_has_sense(pipeline, status)) {
+    bool renews = pipeline->is_shared && patience_renews(pipeline->patience, pipeline, failure);
+    if (!renews && (!pipeline->is_shared || !patience_has_sense(pipeline, status))) {
         return status;
     }
-    if (!patience_wait(pipeline->patience, pipeline, failure)) {
+    if (!renews && !patience_wait(pipeline->patience, pipeline, failure)) {
         pipeline->has_given_up = true;
         pipeline->is_working &= !stop_requested(); /* what was open is given up, and was told of */
         return status;

@@ -270,9 +270,8 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     }
     struct error found = {0};
     status = fail_code(s, code, "deliver rows", &found);
-    return refuse_for_settings(code, status, err)
-               ? status
-               : error_set(err, status, found.code, "%s", found.message);
+    s->takes_less = refuse_for_settings(code, status, err);
+    return s->takes_less ? status : error_set(err, status, found.code, "%s", found.message);
 }
 
 /* The offsets of the group, behind R whose place they name. */

@@ -162,6 +162,7 @@ struct kafka_system {
     int64_t producer_batch_bytes, producer_record_bytes, producer_made_us;
     bool is_claimed;
     bool in_doubt;                 /* a producer failed: what it had sent may be committed */
+    bool takes_less;               /* a topic, than it did when it was prepared */
     uint64_t produced;             /* in this transaction */
     /* What was sent of the epoch that is open: nothing; some rows, in a transaction that goes on; or
      * it failed, and all is sent again when it is closed. */

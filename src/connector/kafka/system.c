@@ -577,7 +577,13 @@ static enum status prepare(struct kafka_system *s, struct error *err)
     for (uint32_t i = 0; i < s->system.sink_count && status == STATUS_OK; i++) {
         status = kafka_sink_prepare(s, kafka_sink(s->system.sinks[i]), true, err);
     }
+    s->takes_less &= status != STATUS_OK;
     return status;
+}
+
+static bool takes_less(const struct system *system)
+{
+    return kafka_system(system)->takes_less;
 }
 
 /* While the group is being joined there is time to ask for all that is needed then, and to connect.
@@ -798,6 +804,7 @@ const struct system_ops kafka_system_ops = {
     .take_over = take_over,
     .send_ahead = kafka_send_ahead,
     .take_back = kafka_take_back,
+    .takes_less = takes_less,
     .commit = kafka_commit,
     .load_plan = load_plan,
     .load_segments = load_segments,
