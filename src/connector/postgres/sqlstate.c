@@ -26,6 +26,10 @@ enum sqlstate_class sqlstate_class(const char *sqlstate)
             return SQLSTATE_ROW;
         }
     }
+    /* "object not in prerequisite state" is how something was made: it does not pass. */
+    if (strcmp(sqlstate, "55000") == 0) {
+        return SQLSTATE_STOP;
+    }
     for (size_t i = 0; i < sizeof passing_classes / sizeof passing_classes[0]; i++) {
         if (has_class(sqlstate, passing_classes[i])) {
             return SQLSTATE_PASSING;

@@ -14,7 +14,7 @@ static void test_only_these_are_the_rows_fault(void **state)
                                       "54000"};
     static const char *const passing[] = {"", "08006", "40001", "40P01", "53100", "53300", "55P03",
                                           "57P01", "57014"};
-    static const char *const stop[] = {"42P01", "42501", "25006", "28P01", "XX000", "54001",
+    static const char *const stop[] = {"42P01", "55000", "42501", "25006", "28P01", "XX000", "54001",
                                        "P0002", "0A000", "25P02", "58030"};
     for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
         assert_int_equal(sqlstate_class(row[i]), SQLSTATE_ROW);

@@ -58,6 +58,13 @@ enum status postgres_table_prepare(struct postgres_table *t, bool is_reader,
 /* The columns' names for COPY and SELECT. */
 void postgres_write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out);
 
+/* --- table_check.c --- */
+
+/* That the table is one whose rows are committed, seen and audited like those of others; for a writer,
+ * that its columns and its key take what is written. CONFIG with what mends it. */
+enum status postgres_table_check(const struct postgres_table *t, bool is_reader,
+                                 struct error *err) WEIR_MUST_USE;
+
 /* --- table_copy.c --- */
 
 /* A row in the text form of COPY, line break included; see binary.h for the other one. */

@@ -232,37 +232,7 @@ static enum status check_columns(struct postgres_table *t, bool is_reader, struc
     return status;
 }
 
-/* --- what would be lost without a word --- */
-
-/* Not so of partitions alone: what a table that only inherits has is never written to. */
-static enum status check_persistence(struct postgres_table *t, struct error *err)
-{
-    struct parameters parameters = {0};
-    parameters_text(&parameters, t->table.quoted);
-    PGresult *result = NULL;
-    enum status status = postgres_ask(
-        system_of(t),
-        "WITH RECURSIVE parts AS (SELECT to_regclass($1)::oid AS oid UNION ALL SELECT c.oid"
-        " FROM parts JOIN pg_inherits ON inhparent = parts.oid JOIN pg_class c ON c.oid = inhrelid"
-        " WHERE c.relispartition) SELECT c.oid::regclass, c.relpersistence FROM parts"
-        " JOIN pg_class c USING (oid) WHERE c.relkind = 'r' AND c.relpersistence <> 'p' LIMIT 1",
-        &parameters, false, "look at a table of", &result, err);
-    if (status == STATUS_OK && PQntuples(result) > 0) {
-        const char *name = PQgetvalue(result, 0, 0);
-        status = PQgetvalue(result, 0, 1)[0] == 'u'
-                     ? error_set(err, STATUS_CONFIG, "sink.unlogged",
-                                 "table %s, which sink '%s' writes to, is unlogged: a crash of the "
-                                 "server would empty it, while the progress stays; mend it: ALTER "
-                                 "TABLE %s SET LOGGED",
-                                 name, t->table.base.sink.name, name)
-                     : error_set(err, STATUS_CONFIG, "sink.temporary",
-                                 "table %s, which sink '%s' writes to, is temporary: it ends with "
-                                 "the session, while the progress stays; name another table",
-                                 name, t->table.base.sink.name);
-    }
-    PQclear(result);
-    return status;
-}
+/* --- collations --- */
 
 static enum status judge_collation(const struct postgres_table *t, const PGresult *collations,
                                    uint32_t index, struct error *err)
@@ -394,9 +364,6 @@ static void write_has_trigger(const struct postgres_table *t, const char *that, 
                   name, name, that);
 }
 
-/* $1 … $4: arrays of keys, topics, partitions and offsets; the last of each key deletes, for a trigger
- * must not be asked twice about a row. Gives how many rows should be gone that a trigger has kept: the
- * SELECT sees the table as it was before. */
 /* "a.k0 = b.k0 AND …", where `a` has the columns' own names. */
 static void write_same_key(const struct postgres_table *t, const char *a, const char *b,
                            struct buffer *sql)
@@ -434,6 +401,9 @@ static void write_deletions(const struct postgres_table *t, struct buffer *sql)
     buffer_append_string(sql, ", topic COLLATE \"C\" DESC, partition DESC, place DESC)");
 }
 
+/* $1 …: arrays of the keys' columns, topics, partitions and offsets; the last of each key deletes, for a
+ * trigger must not be asked twice about a row. Gives how many rows should be gone that a trigger has kept:
+ * the SELECT sees the table as it was before. */
 static const char *write_delete(const struct postgres_table *t)
 {
     const struct table_keys *keys = &t->table.base.keys;
@@ -547,7 +517,7 @@ enum status postgres_table_prepare(struct postgres_table *t, bool is_reader, str
         status = database_table_make(&t->table, err);
     }
     if (status == STATUS_OK) {
-        status = check_persistence(t, err);
+        status = postgres_table_check(t, is_reader, err);
     }
     if (status == STATUS_OK) {
         status = check_columns(t, is_reader, err);
