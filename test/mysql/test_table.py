@@ -258,3 +258,9 @@ def test_a_partition_that_comes_later(database, weir, tmp_path):
     lines.add({"id": 3}).run()
     assert sorted(database.ask("SELECT id FROM `rows`")) == [(1,), (2,), (3,)]
     lines.run("audit")
+
+
+def test_a_view_is_not_written_to(database, weir, tmp_path):
+    database.ask("CREATE VIEW `rows` AS SELECT 1 AS id FROM dual WHERE 1 = 0")
+    said = Lines(tmp_path, weir, database, "id: {type: integer}").add({"id": 1}).run(status=2)
+    assert "sink.view" in said and "the table behind it" in said, said

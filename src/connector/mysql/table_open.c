@@ -217,7 +217,12 @@ static enum status check_engine(struct mysqldb_table *t, struct error *err)
     if (status != STATUS_OK) {
         return status;
     }
-    if (mysqldb_row_count(answer) > 0 && strcasecmp(mysqldb_text(answer, 0, 0), "InnoDB") != 0) {
+    if (mysqldb_row_count(answer) > 0 && strcmp(mysqldb_text(answer, 0, 0), "VIEW") == 0) {
+        status = error_set(err, STATUS_CONFIG, "sink.view",
+                           "%s, which sink '%s' writes to, is a view; name the table behind it",
+                           t->table.quoted, t->table.base.sink.name);
+    } else if (mysqldb_row_count(answer) > 0 &&
+               strcasecmp(mysqldb_text(answer, 0, 0), "InnoDB") != 0) {
         status = error_set(err, STATUS_CONFIG, "sink.engine",
                            "table %s of sink '%s' is %s: what is not InnoDB rolls nothing back, so "
                            "rows would be doubled by a crash; mend it: ALTER TABLE %s ENGINE = "
