@@ -619,7 +619,11 @@ size_t committer_size_bytes(const struct committer *committer)
 
 bool committer_is_full(const struct committer *committer)
 {
-    return committer_size_bytes(committer) >= epoch_bytes(committer->system);
+    size_t most = epoch_bytes(committer->system);
+    if (committer->max_behind_bytes < most) {
+        most = (size_t)committer->max_behind_bytes;
+    }
+    return committer_size_bytes(committer) >= most;
 }
 
 int64_t committer_age_us(const struct committer *committer, int64_t now_us)

@@ -29,7 +29,7 @@ struct committer;
 struct two_phase;
 
 /* At this size of its outboxes an epoch is closed, whatever the interval says, unless its system has a
- * size of its own (system_ops.epoch_bytes). */
+ * size of its own (system_ops.epoch_bytes), or may be behind by less. */
 #define COMMITTER_EPOCH_BYTES ((size_t)4 * 1024 * 1024)
 
 /* The system's session must be open and its ownership taken; `progresses` is R per partition of the
