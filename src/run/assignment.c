@@ -9,7 +9,7 @@
  *
  * So a revoked partition is given away only when every system has what was read of it, and a gained
  * one is read only behind what its former owner committed. State of a partition that comes back, or
- * never left, is kept where R still stands at its position (recovery.c).
+ * never left, is kept where R still stands at its position (rebuild.c).
  */
 #include <stdio.h>
 #include <string.h>

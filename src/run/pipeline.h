@@ -111,9 +111,10 @@ bool recovery_needs_alignment(const struct pipeline *pipeline, struct hash128 *o
 /* recovery.c: what alignment left apart: CONFIG "progress.left_out". */
 enum status recovery_refuse_left_out(const struct pipeline *pipeline,
                                      struct error *err) WEIR_MUST_USE;
-/* recovery.c: state of every partition at the position of the slowest system; then is_rebuilt is
- * set. A stop signal cuts it short. */
-enum status recovery_rebuild(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
+
+/* rebuild.c: after recovery_claim(): state of every partition at the position of its slowest system;
+ * then is_rebuilt is set. A stop signal cuts it short. */
+enum status rebuild_state(struct pipeline *pipeline, struct error *err) WEIR_MUST_USE;
 
 /* left_systems.c: after recovery_load(): *out_apart when a system that only the last plan names stands
  * elsewhere than this plan's, or dead letters of refused rows are owed by that plan; *out_text is then

@@ -127,7 +127,7 @@ static enum status run_assignment(struct pipeline *pipeline, bool is_last,
     if (status == STATUS_OK) {
         telemetry_attach(pipeline->telemetry, pipeline);
         telemetry_set_phase(pipeline->telemetry, HEALTH_RECOVERING);
-        status = recovery_rebuild(pipeline, err);
+        status = rebuild_state(pipeline, err);
     }
     /* After a stop signal too: the worker then only brings all systems to one position. */
     if (status == STATUS_OK && pipeline->is_rebuilt) {

@@ -2,22 +2,29 @@
  * Run: a plan at work. Source → stages → systems, exactly once, through any crash.
  *
  * One run is one process's ownership of one pipeline. Files of this folder:
- *   run.c        the only place that knows the whole way
- *   pipeline.c   opens everything in order and closes it; what a run says
- *   assignment.c partitions that come and go, where several processes share the source
- *   first_start.c  the beginning of a pipeline, or of a system that joins it
+ *   run.c           the only place that knows the whole way
+ *   pipeline.c      opens everything in order and closes it; what a run says
+ *   assignment.c    partitions that come and go, where several processes share the source
+ *   patience.c      what is away when a run begins, or between assignments, is waited for
+ *   repetition.c    how something is tried again, as `retry` says
+ * A start:
+ *   recovery.c      what the systems say (R), refusals, taking over
+ *   first_start.c   the beginning of a pipeline, or of a system that joins it
  *   left_systems.c  systems that the last plan wrote to and this one does not
- *   loss.c       what the source deleted before it was read
- *   patience.c   what is away when a run begins, or between assignments, is waited for
- *   repetition.c how something is tried again, as `retry` says
- *   recovery.c   what the systems say (R), refusals, taking over, state rebuilt
- *   replayer.c   judging rows again under the plans that judged them first; recovery and audit use
- *                it
- *   worker.c     the loop: read, judge, hand rows to the committers, close epochs, snapshots
- *   committer.c  one thread per system: commits closed epochs
- *   forwarding.c dead letters of rows that a table refused, for a place in another system
- *   telemetry.c  what a run shows of itself while it works: metrics and health
- *   accounting.c a batch's ledger, rows and dead letters into an epoch
+ *   prepared.c      what was left prepared by a process that was killed
+ *   loss.c          what the source deleted before it was read
+ *   rebuild.c       state of every partition, out of a snapshot and the log
+ *   replayer.c      judging rows again under the plans that judged them first; audit uses it too
+ * The loop:
+ *   worker.c        read, judge, hand rows to the committers, close epochs
+ *   intake.c        the next batch is read while this one is judged
+ *   accounting.c    a batch's ledger, rows and dead letters into an epoch
+ *   committer.c     one thread per system: commits closed epochs
+ *   two_phase.c     epochs of two systems that are committed together
+ *   forwarding.c    dead letters of rows that a table refused, for a place in another system
+ *   group_note.c    how far the slowest system has come, for the source's own tools
+ *   snapshots.c     copies of the state, written meanwhile and read back at a start
+ *   telemetry.c     what a run shows of itself while it works: metrics and health
  * What looks at a pipeline (audit, trace, diff, …) is in inspect/.
  */
 #ifndef WEIR_RUN_RUN_H

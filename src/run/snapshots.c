@@ -30,6 +30,19 @@ struct snapshots {
     int64_t offset;     /* what it is a snapshot of */
 };
 
+/* What the snapshots of a partition are found by. */
+static struct snapshot_identity identity_of(const struct pipeline *pipeline, uint32_t p)
+{
+    const struct source_partition *source = pipeline->partitions[p].source;
+    struct snapshot_identity identity = {
+        .pipeline = pipeline->plan->name,
+        .topic_id = source->topic_id,
+        .partition = pipeline->partitions[p].snapshot_label,
+    };
+    memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
+    return identity;
+}
+
 struct snapshots *snapshots_new(struct pipeline *pipeline)
 {
     struct snapshots *snapshots = memory_alloc_zero(1, sizeof *snapshots);
@@ -60,12 +73,7 @@ static enum status begin(struct snapshots *snapshots, struct error *err)
 {
     struct pipeline *pipeline = snapshots->pipeline;
     const struct partition *partition = &pipeline->partitions[snapshots->partition];
-    struct snapshot_identity identity = {
-        .pipeline = pipeline->plan->name,
-        .topic_id = partition->source->topic_id,
-        .partition = partition->snapshot_label,
-    };
-    memcpy(identity.incarnation, pipeline->incarnation, sizeof identity.incarnation);
+    struct snapshot_identity identity = identity_of(pipeline, snapshots->partition);
     struct snapshot_head head = {
         .next_offset = partition->state->next_offset,
         .plan_hash = pipeline->plan->hash,
@@ -251,4 +259,112 @@ void snapshots_free(struct snapshots *snapshots)
 {
     end_snapshot(snapshots);
     memory_free(snapshots);
+}
+
+/* --- reading one back --- */
+
+static void warn_of_unfit(void *context, const char *message)
+{
+    pipeline_warn(context, "%s; it is ignored, the state is rebuilt from the log", message);
+}
+
+/* The newest snapshot. One beyond every R is refused: R went back behind what was committed. */
+static enum status load_newest(struct pipeline *pipeline, uint32_t p, int64_t furthest,
+                               struct snapshot_reader **out, bool *out_found, struct error *err)
+{
+    struct snapshot_identity identity = identity_of(pipeline, p);
+    enum status status = snapshot_load(pipeline->state_folder, &identity, INT64_MAX,
+                                       warn_of_unfit, pipeline, out, out_found, err);
+    if (status != STATUS_OK || !*out_found) {
+        return status;
+    }
+    int64_t next_offset = snapshot_reader_head(*out)->next_offset;
+    if (next_offset > furthest) {
+        status = error_set(err, STATUS_FATAL, "progress.behind",
+                           "the progress record of '%s' [%s] stands at offset %lld, but offset "
+                           "%lld had been committed: a system was restored from an older backup; "
+                           "restore the newest one. If it shall stay as it is, remove the "
+                           "snapshots in %s: what follows is then written again from there",
+                           pipeline->partitions[p].source->topic,
+                           pipeline->partitions[p].source->label, (long long)furthest,
+                           (long long)next_offset, pipeline->state_folder);
+    }
+    return status;
+}
+
+static enum status read_pieces(struct snapshot_reader *reader, struct stage_state *state,
+                               struct error *err)
+{
+    struct stage_reading reading = {.state = state};
+    for (;;) {
+        struct bytes piece;
+        bool is_end = false;
+        enum status status = snapshot_reader_next(reader, &piece, &is_end, err);
+        if (status == STATUS_OK && !is_end) {
+            status = stage_reading_piece(&reading, piece, err);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (is_end) {
+            return stage_reading_end(&reading, err);
+        }
+    }
+}
+
+/* State out of a snapshot; *out_found false when it does not fit. */
+static enum status read_snapshot(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
+                                 const struct progress *slowest, struct snapshot_reader *reader,
+                                 uint32_t *out_current, bool *out_found, struct error *err)
+{
+    struct partition *partition = &pipeline->partitions[p];
+    const struct snapshot_head *head = snapshot_reader_head(reader);
+    if (head->next_offset < slowest->state_start.offset) {
+        return STATUS_OK;
+    }
+    int64_t before = head->next_offset - (head->next_offset > slowest->plans[0].offset);
+    *out_current = replayer_plan_at(partition->plans, partition->plan_count, before);
+    const struct judge *judge = NULL;
+    enum status status =
+        replayer_judge(replayer, partition->plans[*out_current].plan_hash, &judge, err);
+    if (status != STATUS_OK || !hash_equal(judge->plan->hash, head->plan_hash)) {
+        return status;
+    }
+    struct error broken = {0};
+    partition->state = stage_state_new(&judge->plan->stage, &pipeline->budget, 0);
+    if (read_pieces(reader, partition->state, &broken) == STATUS_OK &&
+        partition->state->next_offset == head->next_offset) {
+        *out_found = true;
+        partition->snapshot_offset = head->next_offset;
+    } else {
+        stage_state_free(partition->state);
+        partition->state = NULL;
+        warn_of_unfit(pipeline, broken.message);
+    }
+    return STATUS_OK;
+}
+
+/* The newest snapshot tells whether R went back, and mostly it is the one to begin with. */
+enum status snapshots_restore(struct pipeline *pipeline, struct replayer *replayer, uint32_t p,
+                              const struct progress *slowest, int64_t furthest,
+                              uint32_t *out_current, bool *out_found, struct error *err)
+{
+    struct snapshot_reader *reader = NULL;
+    bool found = false;
+    *out_found = false;
+    enum status status = load_newest(pipeline, p, furthest, &reader, &found, err);
+    if (status == STATUS_OK && found &&
+        snapshot_reader_head(reader)->next_offset > slowest->next_offset) {
+        snapshot_reader_close(reader);
+        reader = NULL;
+        struct snapshot_identity identity = identity_of(pipeline, p);
+        status = snapshot_load(pipeline->state_folder, &identity, slowest->next_offset,
+                               warn_of_unfit, pipeline, &reader, &found, err);
+    }
+    if (status == STATUS_OK && found && pipeline->plan->source_ops->can_replay) {
+        status = read_snapshot(pipeline, replayer, p, slowest, reader, out_current, out_found,
+                               err);
+    }
+    snapshot_reader_close(reader);
+    return status;
 }
