@@ -21,30 +21,13 @@
 #define WEIR_CONNECTOR_DATABASE_DATABASE_H
 
 #include "connector/attempt.h"
+#include "connector/database/parameters.h"
 #include "connector/registry.h"
 #include "connector/sink.h"
 #include "connector/source.h"
 
 /* Between two epochs the server waits for its disk and then for us. */
 #define DATABASE_EPOCH_BYTES ((size_t)8 * 1024 * 1024)
-
-/* Parameters of a statement. Texts and bytes are slices of the caller's. */
-#define PARAMETERS_MAX 16
-enum parameter_kind { PARAMETER_TEXT, PARAMETER_INTEGER, PARAMETER_BYTES };
-struct parameter {
-    enum parameter_kind kind;
-    struct bytes bytes;  /* none: null; an integer's as digits, in `digits` */
-    int64_t integer;
-    char digits[24];
-};
-struct parameters {
-    int count;
-    struct parameter list[PARAMETERS_MAX];
-};
-void parameters_text(struct parameters *parameters, const char *text);
-void parameters_integer(struct parameters *parameters, int64_t number);
-/* None: null. */
-void parameters_bytes(struct parameters *parameters, struct bytes bytes);
 
 struct database;
 /* Rows that a statement gave: the module's own form. */
@@ -183,11 +166,28 @@ enum status database_take_over(struct system *system, const struct progress *pro
                                struct error *err);
 enum status database_load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
                                bool *out_found, struct error *err);
+/* In an epoch's transaction, of all parts of the attempt: R by compare-and-swap, from epoch − 1. */
+enum status database_write_progress(struct database *d, const struct attempt *attempt,
+                                    struct error *err) WEIR_MUST_USE;
+/* R was not found at `epoch` with this owner: FENCED where another process has taken over, FATAL
+ * "progress.behind" where the database itself has gone back. */
+enum status database_fenced(struct database *d, const struct progress *progress, uint64_t epoch,
+                            struct error *err) WEIR_MUST_USE;
+
+/* --- ledger_store.c: system_ops.load_segments --- */
+
 enum status database_load_segments(struct system *system, const char *pipeline,
                                    const struct source_partition *partition,
                                    enum status (*segment)(void *context, struct bytes form,
                                                           struct error *err),
                                    void *context, struct error *err);
+/* In an epoch's transaction: the segments of all parts of the attempt, to which what is stored of them
+ * is added. */
+enum status database_write_segments(struct database *d, struct attempt *attempt,
+                                    struct error *err) WEIR_MUST_USE;
+
+/* --- reject_store.c: system_ops of these names --- */
+
 enum status database_scan_rejects(struct system *system, const char *pipeline,
                                   enum status (*reject)(void *context, const char *sink,
                                                         const char *topic, const char *partition,
@@ -197,21 +197,10 @@ enum status database_scan_rejects(struct system *system, const char *pipeline,
 enum status database_load_rejects(struct system *system, const struct source_partition *partition,
                                   const char *sink, int64_t from_offset, int64_t before_offset,
                                   kept_reject_visitor *reject, void *context, struct error *err);
-/* In a transaction, each for all parts of the attempt: R by compare-and-swap, from epoch − 1; the
- * segments, to which what is stored of them is added; the refused rows, once they are booked, from
+/* In an epoch's transaction: the refused rows of the attempt, once they are booked, from
  * numbers[part] + 1 on. */
-enum status database_write_progress(struct database *d, const struct attempt *attempt,
-                                    struct error *err) WEIR_MUST_USE;
-enum status database_write_segments(struct database *d, struct attempt *attempt,
-                                    struct error *err) WEIR_MUST_USE;
 enum status database_write_rejects(struct database *d, const struct attempt *attempt,
                                    uint64_t *numbers, struct error *err) WEIR_MUST_USE;
-/* R was not found at `epoch` with this owner: FENCED where another process has taken over, FATAL
- * "progress.behind" where the database itself has gone back. */
-enum status database_fenced(struct database *d, const struct progress *progress, uint64_t epoch,
-                            struct error *err) WEIR_MUST_USE;
-/* Parameters 1 to 3: the pipeline that is open, and the partition. */
-struct parameters database_of_progress(const struct database *d, const struct progress *progress);
 
 /* --- epoch.c: one epoch in the open transaction, and what became of it --- */
 
@@ -222,5 +211,10 @@ enum status database_commit(struct system *system, const struct epoch *epoch,
  * that stays open; after a failure it is rolled back. */
 enum status database_write_epoch(struct database *d, struct attempt *attempt,
                                  struct error *err) WEIR_MUST_USE;
+/* The statement once with each of the changes, sent together where the server can.
+ * out_changed[changes->count]: how many rows each changed; may be NULL. */
+enum status database_change_all(struct database *d, const char *sql, const struct changes *changes,
+                                const char *doing, int64_t *out_changed,
+                                struct error *err) WEIR_MUST_USE;
 
 #endif

@@ -1,6 +1,27 @@
 /* One epoch in one transaction, and what became of it when the answer is lost. */
 #include "connector/database/database.h"
 
+static enum status change_one_by_one(struct database *d, const char *sql,
+                                     const struct changes *changes, const char *doing,
+                                     int64_t *out_changed, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < changes->count && status == STATUS_OK; i++) {
+        status = d->ops->change(d, sql, &changes->lists[i], doing,
+                                out_changed == NULL ? NULL : &out_changed[i], err);
+    }
+    return status;
+}
+
+enum status database_change_all(struct database *d, const char *sql, const struct changes *changes,
+                                const char *doing, int64_t *out_changed, struct error *err)
+{
+    return d->ops->change_all == NULL || changes->count < 2
+               ? change_one_by_one(d, sql, changes, doing, out_changed, err)
+               : d->ops->change_all(d, sql, changes->lists, changes->count, doing, out_changed,
+                                    err);
+}
+
 /* Number of the first reject of a part in this epoch: rejects of a partition are numbered through. */
 static uint64_t rejects_before(const struct progress *progress)
 {
@@ -74,7 +95,7 @@ enum status database_write_epoch(struct database *d, struct attempt *attempt, st
 static enum status ask_epoch(struct database *d, const struct progress *progress,
                              uint64_t *out_epoch, bool *out_mine, struct error *err)
 {
-    struct parameters parameters = database_of_progress(d, progress);
+    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     struct database_answer *answer = NULL;
     enum status status = d->ops->ask(d,
                                      "SELECT epoch, owner FROM weir_progress WHERE pipeline = $1"

@@ -1,57 +1,10 @@
-/* R, plans, segments and refused rows in the tables of a database: what stands there, and how it is
- * written. */
+/* R in the tables of a database, and the plans that it names: what stands there, who owns it, and how it
+ * goes on. */
 #include <stdio.h>
-#include <string.h>
 
-#include "base/time.h"
 #include "connector/database/database.h"
-#include "connector/reject.h"
 
 #define TABLE_COUNT 5
-
-/* --- parameters --- */
-
-static struct parameter *next_parameter(struct parameters *parameters, enum parameter_kind kind)
-{
-    check(parameters->count < PARAMETERS_MAX);
-    struct parameter *parameter = &parameters->list[parameters->count++];
-    parameter->kind = kind;
-    return parameter;
-}
-
-void parameters_text(struct parameters *parameters, const char *text)
-{
-    next_parameter(parameters, PARAMETER_TEXT)->bytes = bytes_of_string(text);
-}
-
-void parameters_integer(struct parameters *parameters, int64_t number)
-{
-    struct parameter *parameter = next_parameter(parameters, PARAMETER_INTEGER);
-    parameter->integer = number;
-    snprintf(parameter->digits, sizeof parameter->digits, "%lld", (long long)number);
-}
-
-void parameters_bytes(struct parameters *parameters, struct bytes bytes)
-{
-    check(bytes.size <= INT32_MAX);
-    next_parameter(parameters, PARAMETER_BYTES)->bytes = bytes;
-}
-
-/* Parameters 1 to 3. */
-static struct parameters of_partition(const char *pipeline, const char *topic,
-                                      const char *partition)
-{
-    struct parameters parameters = {0};
-    parameters_text(&parameters, pipeline);
-    parameters_text(&parameters, topic);
-    parameters_text(&parameters, partition);
-    return parameters;
-}
-
-struct parameters database_of_progress(const struct database *d, const struct progress *progress)
-{
-    return of_partition(d->pipeline, progress->topic, progress->partition);
-}
 
 /* --- tables --- */
 
@@ -107,7 +60,7 @@ enum status database_load(struct system *system, const struct source_partition *
                           struct progress *progress, bool *out_found, struct error *err)
 {
     struct database *d = database_of(system);
-    struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
+    struct parameters parameters = parameters_of_partition(d->pipeline, partition);
     struct database_answer *answer = NULL;
     /* Partitions that come back to a run may find the session that an epoch was abandoned with. */
     enum status status = d->ops->reconnect(d, err);
@@ -142,7 +95,7 @@ enum status database_load_first(struct system *system, const struct source_parti
                                 struct progress *progress, bool *out_found, struct error *err)
 {
     struct database *d = database_of(system);
-    struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
+    struct parameters parameters = parameters_of_partition(d->pipeline, partition);
     struct database_answer *answer = NULL;
     enum status status = d->ops->ask(
         d, "SELECT record FROM weir_start WHERE pipeline = $1 AND topic = $2 AND \"partition\" = $3",
@@ -175,7 +128,7 @@ enum status database_count_partitions(struct system *system, uint32_t *out_count
     return status;
 }
 
-/* --- before the first commit --- */
+/* --- plans --- */
 
 static enum status store_plan(struct database *d, struct bytes text, struct error *err)
 {
@@ -187,6 +140,31 @@ static enum status store_plan(struct database *d, struct bytes text, struct erro
     return d->ops->change(d, d->ops->statements->insert_plan, &parameters, "store the plan in",
                           NULL, err);
 }
+
+enum status database_load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
+                               bool *out_found, struct error *err)
+{
+    struct database *d = database_of(system);
+    char hash[33];
+    hash_format(plan_hash, hash);
+    struct parameters parameters = {0};
+    parameters_text(&parameters, hash);
+    struct database_answer *answer = NULL;
+    enum status status = d->ops->ask(d, "SELECT text FROM weir_plan WHERE hash = $1", &parameters,
+                                     "read a plan from", &answer, err);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out_found = d->ops->row_count(answer) == 1;
+    if (*out_found) {
+        struct bytes text = d->ops->bytes(answer, 0, 0);
+        buffer_append(out, text.data, text.size);
+    }
+    d->ops->free(answer);
+    return STATUS_OK;
+}
+
+/* --- before the first commit --- */
 
 static void add_counts(struct parameters *parameters, const struct ledger *ledger)
 {
@@ -203,7 +181,7 @@ static struct parameters of_columns(const struct database *d, const struct progr
                                     struct buffer *form)
 {
     progress_write(progress, form);
-    struct parameters parameters = database_of_progress(d, progress);
+    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     parameters_integer(&parameters, (int64_t)progress->owner);
     parameters_integer(&parameters, (int64_t)progress->epoch);
     parameters_integer(&parameters, progress->next_offset);
@@ -227,7 +205,7 @@ static enum status insert_progress(struct database *d, const struct progress *pr
                            d->place, progress->topic, progress->partition);
     }
     if (status == STATUS_OK) {
-        struct parameters first = database_of_progress(d, progress);
+        struct parameters first = parameters_of_progress(d->pipeline, progress);
         parameters_bytes(&first, bytes_of(form.data, form.size));
         status = d->ops->change(d, d->ops->statements->write_start, &first,
                                 "keep the first progress in", NULL, err);
@@ -284,7 +262,7 @@ static enum status gone_back(const struct database *d, const struct progress *pr
 enum status database_fenced(struct database *d, const struct progress *progress, uint64_t epoch,
                             struct error *err)
 {
-    struct parameters parameters = database_of_progress(d, progress);
+    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     struct database_answer *answer = NULL;
     enum status status = d->ops->ask(d,
                                      "SELECT epoch FROM weir_progress WHERE pipeline = $1"
@@ -308,7 +286,7 @@ enum status database_fenced(struct database *d, const struct progress *progress,
  * since R was read: then there is more to go on from, and R is read again. */
 static enum status overtaken(struct database *d, const struct progress *progress, struct error *err)
 {
-    struct parameters parameters = database_of_progress(d, progress);
+    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     parameters_integer(&parameters, (int64_t)progress->owner);
     parameters_integer(&parameters, (int64_t)progress->epoch);
     struct database_answer *answer = NULL;
@@ -334,7 +312,7 @@ static enum status overtaken(struct database *d, const struct progress *progress
 static enum status keep_owner(struct database *d, const struct progress *progress,
                               struct error *err)
 {
-    struct parameters parameters = database_of_progress(d, progress);
+    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     parameters_integer(&parameters, (int64_t)progress->owner);
     parameters_integer(&parameters, (int64_t)progress->epoch);
     struct database_answer *answer = NULL;
@@ -357,7 +335,7 @@ static enum status swap_owner(struct database *d, const struct progress *progres
     if (owner == progress->owner) {
         return keep_owner(d, progress, err);
     }
-    struct parameters parameters = database_of_progress(d, progress);
+    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     parameters_integer(&parameters, (int64_t)owner);
     parameters_integer(&parameters, (int64_t)progress->owner);
     parameters_integer(&parameters, (int64_t)progress->epoch);
@@ -385,91 +363,23 @@ enum status database_take_over(struct system *system, const struct progress *pro
     return end_transaction(d, status, err);
 }
 
-/* --- what a commit writes --- */
-
-/* Refused rows that are stored together. */
-#define REJECTS_TOGETHER 256u
-
-/* The parameters of one statement for one thing after the other; forms and texts live in `arena`. */
-struct batch_of_changes {
-    struct arena *arena;
-    struct parameters *lists;
-    uint32_t count, capacity;
-};
-
-static struct parameters *next_change(struct batch_of_changes *changes)
-{
-    if (changes->count == changes->capacity) {
-        changes->capacity = changes->capacity == 0 ? 16 : changes->capacity * 2;
-        changes->lists = memory_realloc(changes->lists,
-                                        size_mul(changes->capacity, sizeof *changes->lists));
-    }
-    return &changes->lists[changes->count++];
-}
-
-static struct batch_of_changes changes_new(void)
-{
-    return (struct batch_of_changes){.arena = arena_new(16384)};
-}
-
-static void changes_clear(struct batch_of_changes *changes)
-{
-    arena_reset(changes->arena, 65536);
-    changes->count = 0;
-}
-
-static void changes_fini(struct batch_of_changes *changes)
-{
-    arena_free(changes->arena);
-    memory_free(changes->lists);
-}
-
-/* Moves the form into the arena. */
-static struct bytes keep_form(struct batch_of_changes *changes, struct buffer *form)
-{
-    struct bytes kept = bytes_of(arena_copy(changes->arena, form->data, form->size), form->size);
-    buffer_fini(form);
-    return kept;
-}
-
-static enum status change_one_by_one(struct database *d, const char *sql,
-                                     const struct batch_of_changes *changes, const char *doing,
-                                     int64_t *out_changed, struct error *err)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < changes->count && status == STATUS_OK; i++) {
-        status = d->ops->change(d, sql, &changes->lists[i], doing,
-                                out_changed == NULL ? NULL : &out_changed[i], err);
-    }
-    return status;
-}
-
-/* out_changed[changes->count]; may be NULL. */
-static enum status change_all(struct database *d, const char *sql,
-                              const struct batch_of_changes *changes, const char *doing,
-                              int64_t *out_changed, struct error *err)
-{
-    return d->ops->change_all == NULL || changes->count < 2
-               ? change_one_by_one(d, sql, changes, doing, out_changed, err)
-               : d->ops->change_all(d, sql, changes->lists, changes->count, doing, out_changed,
-                                    err);
-}
+/* --- in an epoch's transaction --- */
 
 enum status database_write_progress(struct database *d, const struct attempt *attempt,
                                     struct error *err)
 {
     uint32_t count = attempt->epoch->part_count;
-    struct batch_of_changes changes = changes_new();
+    struct changes changes = changes_new();
     int64_t *changed = memory_alloc_zero(count + 1, sizeof *changed);
     for (uint32_t i = 0; i < count; i++) {
         struct buffer form = {0};
-        struct parameters *parameters = next_change(&changes);
+        struct parameters *parameters = changes_next(&changes);
         *parameters = of_columns(d, &attempt->next[i], &form);
-        parameters->list[parameters->count - 1].bytes = keep_form(&changes, &form);
+        parameters->list[parameters->count - 1].bytes = changes_keep(&changes, &form);
         parameters_integer(parameters, (int64_t)attempt->next[i].epoch - 1);
     }
     enum status status =
-        change_all(d,
+        database_change_all(d,
                    "UPDATE weir_progress SET epoch = $5, next_offset = $6,"
                    " records = $7, valid = $8, invalid = $9, duplicate = $10, late = $11,"
                    " filtered = $12, record = $13 WHERE pipeline = $1 AND topic = $2"
@@ -482,266 +392,5 @@ enum status database_write_progress(struct database *d, const struct attempt *at
     }
     memory_free(changed);
     changes_fini(&changes);
-    return status;
-}
-
-/* Adds to the ledger what is stored of the segment. */
-static enum status add_stored(struct database *d, const struct progress *progress,
-                              int64_t first_offset, struct ledger *ledger, struct error *err)
-{
-    struct parameters parameters = database_of_progress(d, progress);
-    parameters_integer(&parameters, first_offset);
-    struct database_answer *answer = NULL;
-    enum status status =
-        d->ops->ask(d,
-                    "SELECT segment FROM weir_ledger WHERE pipeline = $1 AND topic = $2"
-                    " AND \"partition\" = $3 AND first_offset = $4",
-                    &parameters, "read a ledger segment from", &answer, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    if (d->ops->row_count(answer) == 1) {
-        int64_t first = 0;
-        int64_t next = 0;
-        struct hash128 plan_hash;
-        struct ledger stored = {0};
-        status = segment_read(d->ops->bytes(answer, 0, 0), &first, &next, &plan_hash, &stored,
-                              err);
-        ledger_add(ledger, &stored);
-        ledger_fini(&stored);
-    }
-    d->ops->free(answer);
-    return status;
-}
-
-static enum status prepare_segment(struct database *d, const struct progress *progress,
-                                   const struct progress_step *step, uint32_t index,
-                                   struct ledger *ledger, struct batch_of_changes *changes,
-                                   struct error *err)
-{
-    const struct segment_delta *segment = &step->segments[index];
-    int64_t next_offset = index + 1 < step->segment_count ? step->segments[index + 1].first_offset
-                                                          : step->next_offset;
-    enum status status = add_stored(d, progress, segment->first_offset, ledger, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct buffer form = {0};
-    segment_write(segment->first_offset, next_offset, segment->plan_hash, ledger, &form);
-    struct parameters *parameters = next_change(changes);
-    *parameters = database_of_progress(d, progress);
-    parameters_integer(parameters, segment->first_offset);
-    parameters_integer(parameters, next_offset);
-    parameters_bytes(parameters, keep_form(changes, &form));
-    return STATUS_OK;
-}
-
-enum status database_write_segments(struct database *d, struct attempt *attempt,
-                                    struct error *err)
-{
-    enum status status = STATUS_OK;
-    struct batch_of_changes changes = changes_new();
-    for (uint32_t i = 0; i < attempt->epoch->part_count; i++) {
-        const struct progress_step *step = &attempt->epoch->parts[i].step;
-        for (uint32_t k = 0; k < step->segment_count && status == STATUS_OK; k++) {
-            status = prepare_segment(d, &attempt->next[i], step, k, &attempt->segments[i][k],
-                                     &changes, err);
-        }
-    }
-    if (status == STATUS_OK) {
-        status = change_all(d, d->ops->statements->write_segment, &changes,
-                            "write a ledger segment to", NULL, err);
-    }
-    changes_fini(&changes);
-    return status;
-}
-
-static void prepare_reject(const struct database *d, const struct reject *reject,
-                           const struct progress *progress, uint64_t number,
-                           struct batch_of_changes *changes)
-{
-    struct buffer headers = {0};
-    char timestamp[TIME_TEXT_BYTES] = "";
-    reject_write_headers(&reject->record, &headers);
-    if (reject->record.timestamp_us != TIME_NEVER) {
-        time_format(reject->record.timestamp_us, timestamp);
-    }
-    struct parameters *parameters = next_change(changes);
-    *parameters = database_of_progress(d, progress);
-    parameters_integer(parameters, (int64_t)number);
-    parameters_text(parameters, reject->sink->name);
-    parameters_integer(parameters, reject->record.offset);
-    parameters_text(parameters, arena_copy_string(changes->arena, timestamp));
-    parameters_text(parameters, reject->code);
-    parameters_bytes(parameters, bytes_of_string(reject->message));
-    parameters_integer(parameters, reject->attempt);
-    parameters_bytes(parameters, reject->record.key);
-    parameters_bytes(parameters, reject->record.value);
-    parameters_bytes(parameters, keep_form(changes, &headers));
-    if (d->system.forwards_rejects) {
-        parameters_text(parameters, reject->sink->shape->plan_hash);
-        parameters_integer(parameters, reject->record.timestamp_us);
-        parameters_integer(parameters, 1);
-    }
-}
-
-enum status database_write_rejects(struct database *d, const struct attempt *attempt,
-                                   uint64_t *numbers, struct error *err)
-{
-    const struct database_statements *statements = d->ops->statements;
-    enum status status = STATUS_OK;
-    struct batch_of_changes changes = changes_new();
-    for (uint32_t i = 0; i < attempt->reject_count && status == STATUS_OK; i++) {
-        const struct reject *reject = &attempt->rejects[i];
-        uint32_t part = attempt_part(attempt, reject->source_partition);
-        prepare_reject(d, reject, &attempt->next[part], ++numbers[part], &changes);
-        if (changes.count == REJECTS_TOGETHER || i + 1 == attempt->reject_count) {
-            status = change_all(d,
-                                d->system.forwards_rejects ? statements->insert_forward
-                                                           : statements->insert_reject,
-                                &changes, "store a refused row in", NULL, err);
-            changes_clear(&changes);
-        }
-    }
-    changes_fini(&changes);
-    return status;
-}
-
-/* --- what another system's dead letters are made of --- */
-
-static enum status hand_out(const struct database *d, const struct database_answer *answer,
-                            uint32_t row, kept_reject_visitor *reject, void *context,
-                            struct error *err)
-{
-    const struct database_ops *ops = d->ops;
-    struct kept_reject kept = {
-        .record = {.offset = ops->integer(answer, row, 0),
-                   .timestamp_us = ops->integer(answer, row, 1),
-                   .key = ops->bytes(answer, row, 5),
-                   .value = ops->bytes(answer, row, 6)},
-        .attempt = (uint32_t)ops->integer(answer, row, 2),
-        .code = (const char *)ops->bytes(answer, row, 3).data,
-        .message = (const char *)ops->bytes(answer, row, 4).data,
-        .plan_hash = (const char *)ops->bytes(answer, row, 8).data,
-    };
-    if (kept.plan_hash == NULL || !reject_read_headers(ops->bytes(answer, row, 7), &kept.record)) {
-        return error_set(err, STATUS_FATAL, "progress.corrupt",
-                         "%s: a refused row in weir_rejects was edited, and no dead letter can be "
-                         "made of it; restore the database from a backup",
-                         d->place);
-    }
-    reject(context, &kept);
-    memory_free((void *)(uintptr_t)kept.record.headers);
-    return STATUS_OK;
-}
-
-enum status database_load_rejects(struct system *system, const struct source_partition *partition,
-                                  const char *sink, int64_t from_offset, int64_t before_offset,
-                                  kept_reject_visitor *reject, void *context, struct error *err)
-{
-    struct database *d = database_of(system);
-    struct parameters parameters = of_partition(d->pipeline, partition->topic, partition->label);
-    parameters_text(&parameters, sink);
-    parameters_integer(&parameters, from_offset);
-    parameters_integer(&parameters, before_offset);
-    parameters_integer(&parameters, KEPT_REJECT_ROWS);
-    parameters_integer(&parameters, KEPT_REJECT_BYTES);
-    struct database_answer *answer = NULL;
-    enum status status = d->ops->reconnect(d, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    /* `before` is how much stands before the row: the first has none and always comes. */
-    status = d->ops->ask(
-        d,
-        "SELECT \"offset\", timestamp_us, attempt, code, message, \"key\", \"value\", headers,"
-        " \"plan\" FROM (SELECT chosen.*, sum(coalesce(octet_length(\"value\"), 0)) OVER"
-        " (ORDER BY \"offset\" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before"
-        " FROM (SELECT * FROM weir_rejects WHERE pipeline = $1 AND topic = $2 AND"
-        " \"partition\" = $3 AND sink = $4 AND forward = 1 AND \"offset\" >= $5 AND"
-        " \"offset\" < $6 ORDER BY \"offset\" LIMIT $7) AS chosen) AS measured"
-        " WHERE coalesce(bytes_before, 0) <= $8 ORDER BY \"offset\"",
-        &parameters, "read refused rows of", &answer, err);
-    uint32_t count = status == STATUS_OK ? d->ops->row_count(answer) : 0;
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
-        status = hand_out(d, answer, i, reject, context, err);
-    }
-    d->ops->free(answer);
-    return status;
-}
-
-/* --- for audit and replay --- */
-
-enum status database_load_plan(struct system *system, struct hash128 plan_hash, struct buffer *out,
-                               bool *out_found, struct error *err)
-{
-    struct database *d = database_of(system);
-    char hash[33];
-    hash_format(plan_hash, hash);
-    struct parameters parameters = {0};
-    parameters_text(&parameters, hash);
-    struct database_answer *answer = NULL;
-    enum status status = d->ops->ask(d, "SELECT text FROM weir_plan WHERE hash = $1", &parameters,
-                                     "read a plan from", &answer, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    *out_found = d->ops->row_count(answer) == 1;
-    if (*out_found) {
-        struct bytes text = d->ops->bytes(answer, 0, 0);
-        buffer_append(out, text.data, text.size);
-    }
-    d->ops->free(answer);
-    return STATUS_OK;
-}
-
-enum status database_load_segments(struct system *system, const char *pipeline,
-                                   const struct source_partition *partition,
-                                   enum status (*segment)(void *context, struct bytes form,
-                                                          struct error *err),
-                                   void *context, struct error *err)
-{
-    struct database *d = database_of(system);
-    struct parameters parameters = of_partition(pipeline, partition->topic, partition->label);
-    struct database_answer *answer = NULL;
-    enum status status =
-        d->ops->ask(d,
-                    "SELECT segment FROM weir_ledger WHERE pipeline = $1 AND topic = $2"
-                    " AND \"partition\" = $3 ORDER BY first_offset",
-                    &parameters, "read ledger segments from", &answer, err);
-    uint32_t count = status == STATUS_OK ? d->ops->row_count(answer) : 0;
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
-        status = segment(context, d->ops->bytes(answer, i, 0), err);
-    }
-    d->ops->free(answer);
-    return status;
-}
-
-enum status database_scan_rejects(struct system *system, const char *pipeline,
-                                  enum status (*reject)(void *context, const char *sink,
-                                                        const char *topic, const char *partition,
-                                                        int64_t offset, const char *code,
-                                                        const char *message, struct error *err),
-                                  void *context, struct error *err)
-{
-    struct database *d = database_of(system);
-    struct parameters parameters = {0};
-    parameters_text(&parameters, pipeline);
-    struct database_answer *answer = NULL;
-    enum status status =
-        d->ops->ask(d,
-                    "SELECT sink, topic, \"partition\", \"offset\", code, message FROM"
-                    " weir_rejects WHERE pipeline = $1 ORDER BY topic, \"partition\", number",
-                    &parameters, "read refused rows of", &answer, err);
-    uint32_t count = status == STATUS_OK ? d->ops->row_count(answer) : 0;
-    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
-        const char *texts[6] = {NULL};
-        for (uint32_t k = 0; k < 6; k++) {
-            texts[k] = k == 3 ? NULL : (const char *)d->ops->bytes(answer, i, k).data;
-        }
-        status = reject(context, texts[0], texts[1], texts[2], d->ops->integer(answer, i, 3),
-                        texts[4], texts[5], err);
-    }
-    d->ops->free(answer);
     return status;
 }
