@@ -34,7 +34,8 @@ static size_t character_size(struct bytes text)
     return 0;
 }
 
-void dlq_write_excerpt(struct bytes text, size_t most_bytes, struct buffer *out)
+/* For people: at most so many bytes, control characters and what is not UTF-8 escaped. */
+static void write_excerpt(struct bytes text, size_t most_bytes, struct buffer *out)
 {
     size_t at = 0;
     while (at < text.size && at < most_bytes) {
@@ -145,7 +146,7 @@ static void print_groups(const struct listing *listing)
         dlq_write_origin(&group->example, &example);
         if (group->example.detail.size > 0) {
             buffer_append_string(&example, ": ");
-            dlq_write_excerpt(group->example.detail, DETAIL_MOST_BYTES, &example);
+            write_excerpt(group->example.detail, DETAIL_MOST_BYTES, &example);
         }
         cli_table_cell(&table, "%s", group->reason);
         cli_table_cell(&table, "%s", group->field);
@@ -237,7 +238,7 @@ static void write_for_people(struct buffer *out, const struct dead_letter *lette
     }
     if (letter->detail.size > 0) {
         buffer_append_string(out, ": ");
-        dlq_write_excerpt(letter->detail, VALUE_MOST_BYTES, out);
+        write_excerpt(letter->detail, VALUE_MOST_BYTES, out);
     }
     if (letter->sink[0] != '\0') {
         buffer_printf(out, "  refused by %s", letter->sink);
@@ -246,10 +247,10 @@ static void write_for_people(struct buffer *out, const struct dead_letter *lette
         buffer_printf(out, "  attempt %u", letter->attempt);
     }
     buffer_append_string(out, "\n  key    ");
-    dlq_write_excerpt(bytes_is_none(letter->key) ? bytes_of_string("(none)") : letter->key,
+    write_excerpt(bytes_is_none(letter->key) ? bytes_of_string("(none)") : letter->key,
                       VALUE_MOST_BYTES, out);
     buffer_append_string(out, "\n  value  ");
-    dlq_write_excerpt(bytes_is_none(letter->value) ? bytes_of_string("(none)") : letter->value,
+    write_excerpt(bytes_is_none(letter->value) ? bytes_of_string("(none)") : letter->value,
                       VALUE_MOST_BYTES, out);
 }
 

@@ -9,7 +9,5 @@ enum status dlq_replay(const struct cli_arguments *arguments, struct error *err)
 
 /* "raw_iot_data [0] 17" */
 void dlq_write_origin(const struct dead_letter *letter, struct buffer *out);
-/* For people: at most so many bytes, control characters and what is not UTF-8 escaped. */
-void dlq_write_excerpt(struct bytes text, size_t most_bytes, struct buffer *out);
 
 #endif

@@ -60,8 +60,10 @@ void topic_describe_keeping(const struct topic_state *state, struct buffer *out)
     }
 }
 
-enum status topic_read_limits(const struct cli_arguments *arguments, int64_t *out_age_us,
-                              int64_t *out_bytes, struct error *err)
+/* What --retention and --retention-bytes say; TOPICS_UNTOLD where they say nothing, 0 for
+ * unlimited. */
+static enum status read_limits(const struct cli_arguments *arguments, int64_t *out_age_us,
+                               int64_t *out_bytes, struct error *err)
 {
     const char *age = cli_value(arguments, "retention");
     const char *size = cli_value(arguments, "retention-bytes");
@@ -113,7 +115,7 @@ static enum status alter(const struct cli_arguments *arguments, const struct pla
     int64_t age_us = 0;
     int64_t bytes = 0;
     bool found = false;
-    enum status status = topic_read_limits(arguments, &age_us, &bytes, err);
+    enum status status = read_limits(arguments, &age_us, &bytes, err);
     if (status == STATUS_OK && !gives_retention(arguments)) {
         status = error_set(err, STATUS_CONFIG, "use.arguments",
                            "'weir topic alter' changes what a topic keeps: give --retention or "
@@ -187,7 +189,7 @@ static enum status read_wish(const struct cli_arguments *arguments, const char *
         status = cli_integer(arguments, "replication", 1, 100, 0, &replication, err);
     }
     if (status == STATUS_OK) {
-        status = topic_read_limits(arguments, &out->age_us, &out->bytes, err);
+        status = read_limits(arguments, &out->age_us, &out->bytes, err);
     }
     out->timestamps = cli_value(arguments, "timestamps");
     if (status == STATUS_OK && out->timestamps != NULL &&

@@ -15,10 +15,6 @@ enum status topic_open(const struct place *place, enum topics_mode mode, struct 
                        struct error *err) WEIR_MUST_USE;
 /* CONFIG "topic.missing", naming how to list those that are there. */
 enum status topic_missing(const struct place *place, struct error *err);
-/* What --retention and --retention-bytes say; TOPICS_UNTOLD where they say nothing, 0 for
- * unlimited. */
-enum status topic_read_limits(const struct cli_arguments *arguments, int64_t *out_age_us,
-                              int64_t *out_bytes, struct error *err) WEIR_MUST_USE;
 /* "7d, 10GiB", "all", or "the last of each key". */
 void topic_describe_keeping(const struct topic_state *state, struct buffer *out);
 /* "topic raw with 3 partitions, 3 replicas, created, keeps 7d" on stderr. */

@@ -29,7 +29,7 @@ void record_json_member(struct buffer *out, const char *name, struct bytes value
     }
 }
 
-void record_json_headers(struct buffer *out, const struct record_header *headers, uint32_t count)
+static void write_headers(struct buffer *out, const struct record_header *headers, uint32_t count)
 {
     buffer_append_byte(out, '[');
     for (uint32_t i = 0; i < count; i++) {
@@ -61,6 +61,6 @@ void record_json_write(struct buffer *out, const char *topic, uint32_t partition
     buffer_append_byte(out, ',');
     record_json_member(out, "value", record->value);
     buffer_append_string(out, ",\"headers\":");
-    record_json_headers(out, record->headers, record->header_count);
+    write_headers(out, record->headers, record->header_count);
     buffer_append_byte(out, '}');
 }

@@ -11,7 +11,6 @@
 
 /* "name":"…", or "name_base64":"…", or "name":null; no comma. */
 void record_json_member(struct buffer *out, const char *name, struct bytes value);
-void record_json_headers(struct buffer *out, const struct record_header *headers, uint32_t count);
 /* {"topic":…,"partition":…,"offset":…,"timestamp":…,"key":…,"value":…,"headers":…}, without a line
  * break. */
 void record_json_write(struct buffer *out, const char *topic, uint32_t partition,

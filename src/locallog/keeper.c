@@ -37,11 +37,6 @@ void keeper_free(struct keeper *keeper)
     memory_free(keeper);
 }
 
-const struct locallog_trimmed *keeper_done(const struct keeper *keeper)
-{
-    return &keeper->done;
-}
-
 /* Whether pages are to be given back. A database that another program made may have no list of
  * where its pages belong (auto_vacuum); its free pages stay for what comes. */
 static enum status is_vacuum_due(struct keeper *keeper, bool thoroughly, bool *out,
@@ -141,7 +136,7 @@ enum status locallog_trim(struct locallog *log, struct locallog_trimmed *out, st
     while (status == STATUS_OK && more && !stop_requested()) {
         status = keeper_step(keeper, true, &more, err);
     }
-    *out = *keeper_done(keeper);
+    *out = keeper->done;
     keeper_free(keeper);
     if (status == STATUS_OK) {
         checkpoint_all(log);

@@ -27,8 +27,6 @@ void keeper_free(struct keeper *keeper);
  * `thoroughly` merges and gives back whatever can be; else some is kept for what will come. */
 enum status keeper_step(struct keeper *keeper, bool thoroughly, bool *out_more,
                         struct error *err) WEIR_MUST_USE;
-/* What was done so far. */
-const struct locallog_trimmed *keeper_done(const struct keeper *keeper);
 
 /* --- retention.c --- */
 
@@ -47,10 +45,6 @@ enum status retention_forget(struct locallog *log, int64_t topic, struct error *
 enum status partition_empty_slice(struct locallog *log, const struct locallog_topic *topic,
                                   uint32_t partition, bool *out_more,
                                   struct error *err) WEIR_MUST_USE;
-/* The row in front of a partition, in a transaction: the partition begins behind it then.
- * *out_deleted false: there is no such row. */
-enum status row_delete(struct locallog *log, int64_t number, int64_t base_offset, int64_t count,
-                       bool *out_deleted, struct error *err) WEIR_MUST_USE;
 
 /* --- merge.c --- */
 

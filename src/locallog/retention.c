@@ -316,8 +316,10 @@ static struct retention_partition *choose(const struct retention *retention, int
 
 /* --- deleting --- */
 
-enum status row_delete(struct locallog *log, int64_t number, int64_t base_offset, int64_t count,
-                       bool *out_deleted, struct error *err)
+/* The row in front of a partition, in a transaction: the partition begins behind it then.
+ * *out_deleted false: there is no such row. */
+static enum status delete_row(struct locallog *log, int64_t number, int64_t base_offset,
+                              int64_t count, bool *out_deleted, struct error *err)
 {
     static const char doing[] = "delete old records of";
     sqlite3_stmt *delete;
@@ -351,7 +353,7 @@ static enum status delete_rows(struct locallog *log, struct retention *retention
                             (partition = choose(retention, now_ms)) != NULL;
          rows++) {
         bool deleted = false;
-        enum status status = row_delete(log, partition->number, partition->first_offset,
+        enum status status = delete_row(log, partition->number, partition->first_offset,
                                         partition->front_count, &deleted, err);
         if (status != STATUS_OK || !deleted) {
             return status;
@@ -382,7 +384,7 @@ static enum status delete_front(struct locallog *log, struct retention_partition
     enum status status = find_front(log, partition, err);
     while (status == STATUS_OK && partition->front_count > 0 && deleted &&
            clock_monotonic_us() < end_us) {
-        status = row_delete(log, partition->number, partition->first_offset,
+        status = delete_row(log, partition->number, partition->first_offset,
                             partition->front_count, &deleted, err);
         if (status == STATUS_OK) {
             partition->first_offset += partition->front_count;
@@ -406,7 +408,7 @@ enum status locallog_delete_before(struct locallog *log, const struct locallog_t
     }
     while (status == STATUS_OK && deleted && front.front_count > 0 &&
            front.first_offset + front.front_count <= offset) {
-        status = row_delete(log, front.number, front.first_offset, front.front_count, &deleted, err);
+        status = delete_row(log, front.number, front.first_offset, front.front_count, &deleted, err);
         if (status == STATUS_OK) {
             front.first_offset += front.front_count;
             status = find_front(log, &front, err);

@@ -64,8 +64,5 @@ enum status plan_find_field(const struct plan_maker *maker, const struct doc *na
  * count. Not in stored plans. */
 enum status plan_check_key_type(const struct plan_maker *maker, const struct doc *name,
                                 enum column_type type, struct error *err) WEIR_MUST_USE;
-/* Index of a new expression; of a condition its truth is asked. */
-uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
-                             bool is_condition);
 
 #endif

@@ -57,8 +57,9 @@ enum status plan_check_key_type(const struct plan_maker *maker, const struct doc
                      name->text, column_type_name(type));
 }
 
-uint32_t plan_add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
-                             bool is_condition)
+/* Index of a new expression; of a condition its truth is asked. */
+static uint32_t add_expression(struct plan_maker *maker, const struct doc *node, const char *what,
+                               bool is_condition)
 {
     if (maker->expression_count == maker->expression_capacity) {
         maker->expression_capacity = maker->expression_capacity * 2 + 8;
@@ -496,7 +497,7 @@ static enum status make_checks(struct plan_maker *maker, struct error *err)
         checks[i].reason =
             reason_table_add(&plan->reasons, arena_printf(maker->arena, "check.%s", name));
         checks[i].warn = strcmp(grammar_string(node, "severity", "error"), "warn") == 0;
-        checks[i].expression = plan_add_expression(
+        checks[i].expression = add_expression(
             maker, doc_get(node, "expect"), arena_printf(maker->arena, "check %s", name), true);
     }
     plan->stage.checks = checks;
@@ -527,7 +528,7 @@ static void make_sets(struct plan_maker *maker, const struct doc *set)
         check(sets[i].field != FIELD_NONE);
         sets[i].reason =
             reason_table_add(&plan->reasons, arena_printf(maker->arena, "transform.%s", name));
-        sets[i].expression = plan_add_expression(
+        sets[i].expression = add_expression(
             maker, set->items[i], arena_printf(maker->arena, "transform.set.%s", name),
             false);
     }
@@ -546,7 +547,7 @@ static void make_transform(struct plan_maker *maker)
     plan->stage.where_reason = reason_table_add(&plan->reasons, "transform.where");
     plan->stage.where_expression =
         where == NULL ? EXPRESSION_NONE
-                      : plan_add_expression(maker, where, "transform.where", true);
+                      : add_expression(maker, where, "transform.where", true);
     make_sets(maker, doc_get(node, "set"));
     const struct doc *drop = doc_get(node, "drop");
     size_t count = string_count(drop);
@@ -623,7 +624,7 @@ static enum status make_routes(struct plan_maker *maker, struct error *err)
         const struct doc *when = doc_get(sinks->items[i], "when");
         expressions[i] =
             when == NULL ? EXPRESSION_NONE
-                         : plan_add_expression(maker, when,
+                         : add_expression(maker, when,
                                                arena_printf(maker->arena, "sinks.%s.when",
                                                             names[i]),
                                                true);

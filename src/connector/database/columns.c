@@ -263,7 +263,8 @@ void database_write_number(const struct table_cell *cell, struct buffer *out)
     json_write_value(out, &value);
 }
 
-struct value database_number_of(const char *text)
+/* An integer unless there is a point or an exponent. */
+static struct value number_of(const char *text)
 {
     char *end = NULL;
     if (strpbrk(text, ".eEIN") == NULL) {
@@ -286,7 +287,7 @@ static bool is_beyond_doubles(int64_t integer)
 
 struct value database_stored_number(const struct database_column *column, const char *text)
 {
-    struct value value = database_number_of(text);
+    struct value value = number_of(text);
     if (column->content == CONTENT_NUMBER && value.type == VALUE_INT64 &&
         is_beyond_doubles(value.integer)) {
         return (struct value){.type = VALUE_DOUBLE, .real = strtod(text, NULL)};
@@ -447,9 +448,11 @@ static const char *cell_change(const struct database_dialect *dialect,
     }
 }
 
-const char *database_find_change(const struct database_dialect *dialect,
-                                 const struct database_column *columns,
-                                 const struct table_row *row, uint32_t *out_column)
+/* NULL when the table keeps the row's values as they are; else why not, a static text, and in
+ * *out_column which column. */
+static const char *find_change(const struct database_dialect *dialect,
+                               const struct database_column *columns, const struct table_row *row,
+                               uint32_t *out_column)
 {
     for (uint32_t i = 0; i < row->cell_count; i++) {
         const char *why = cell_change(dialect, &columns[i], row, &row->cells[i]);
@@ -467,7 +470,7 @@ void database_mark_changes(const struct database_dialect *dialect,
     for (size_t i = 0; i < outbox->outbox.row_count; i++) {
         struct table_row *row = table_rows_at(outbox, outbox->places[i].at);
         uint32_t column = 0;
-        const char *why = database_find_change(dialect, columns, row, &column);
+        const char *why = find_change(dialect, columns, row, &column);
         if (why != NULL) {
             char message[TABLE_MARK_MESSAGE_BYTES];
             snprintf(message, sizeof message, "column %s: %s", columns[column].quoted, why);

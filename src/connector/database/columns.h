@@ -94,21 +94,15 @@ enum status database_take_columns(const struct database_dialect *dialect,
  * aside. */
 bool database_fits(const struct database_column *column, enum storage storage);
 
-/* NULL when the table keeps the row's values as they are; else why not, a static text, and in
- * *out_column which column. */
-const char *database_find_change(const struct database_dialect *dialect,
-                                 const struct database_column *columns,
-                                 const struct table_row *row, uint32_t *out_column);
 /* Marks all rows of which the table would store something else. */
 void database_mark_changes(const struct database_dialect *dialect,
                            const struct database_column *columns, struct table_outbox *outbox);
 
 /* A number of a row as JSON writes it. */
 void database_write_number(const struct table_cell *cell, struct buffer *out);
-/* A number as the server writes it: an integer unless there is a point or an exponent. */
-struct value database_number_of(const char *text);
-/* The same, as it was when it was written into that column: a decimal column shows the shortest
- * digits of a large double, which are those of another integer. */
+/* A number as the server writes it, an integer unless there is a point or an exponent, as it was when it
+ * was written into that column: a decimal column shows the shortest digits of a large double, which are
+ * those of another integer. */
 struct value database_stored_number(const struct database_column *column, const char *text);
 
 /* The marked rows of an outbox become rejects of the attempt; a dead letter that is marked is

@@ -55,8 +55,6 @@ enum status postgres_table_find(struct postgres_table *t, bool *out_there,
  * `is_reader`: nothing is made. CONFIG with the statement that would mend it. */
 enum status postgres_table_prepare(struct postgres_table *t, bool is_reader,
                                    struct error *err) WEIR_MUST_USE;
-/* The columns' names for COPY and SELECT. */
-void postgres_write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out);
 
 /* --- table_check.c --- */
 

@@ -10,7 +10,8 @@ static struct postgres_system *system_of(const struct postgres_table *t)
     return postgres_system(t->table.base.sink.system);
 }
 
-void postgres_write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out)
+/* The columns' names for COPY and SELECT. */
+static void write_columns(const struct postgres_table *t, bool with_origin, struct buffer *out)
 {
     for (uint32_t i = 0; i < t->table.base.column_count; i++) {
         buffer_printf(out, "%s%s", i == 0 ? "" : ", ", t->table.columns[i].quoted);
@@ -326,7 +327,7 @@ static void write_take_stage(const struct postgres_table *t, struct buffer *sql)
     const struct table_keys *keys = &t->table.base.keys;
     struct buffer columns = {0};
     struct buffer key = {0};
-    postgres_write_columns(t, true, &columns);
+    write_columns(t, true, &columns);
     for (uint32_t i = 0; i < keys->count; i++) {
         buffer_printf(&key, "%s%s", i == 0 ? "" : ", ", t->table.columns[keys->columns[i]].quoted);
     }
@@ -472,7 +473,7 @@ static void write_statements(struct postgres_table *t)
 {
     struct arena *arena = t->table.base.arena;
     struct buffer columns = {0};
-    postgres_write_columns(t, t->table.has_origin, &columns);
+    write_columns(t, t->table.has_origin, &columns);
     if (t->table.base.keys.is_upsert) {
         name_stage(t, buffer_string(&columns));
         struct buffer sql = {0};
