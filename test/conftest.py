@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
+# Tests that several folders take in: what they assert is shown as that of any other.
+pytest.register_assert_rewrite("database")
 
 
 def program(variable, kind):

@@ -4,7 +4,6 @@ against the truth, and both sides record by record."""
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import time
@@ -17,21 +16,13 @@ from checker.kafka_topic import KafkaTopic, copy_topic, make_topic
 from checker.log import Topic
 from cluster.iot import CONNECTION
 from cluster.lab import until
+from database.pipeline import Pipeline
+from postgres.conftest import started
 from postgres.database import Database
 from postgres.steps import Steps
 from postgres.test_atomic import ATOMIC, prepared
-from postgres.pipeline import Pipeline
-from postgres_server import Postgres, Unavailable
 
 DECIDED, UNDECIDED = (b"COMMIT PREPARED", "before"), (b"PREPARE TRANSACTION", "after")
-
-
-def started(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        return Postgres(folder).start()
-    except Unavailable as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +40,7 @@ class Both:
         self.database = Database(server, name)
         self.name, self.place, self.server = name, "kafka://" + broker.bootstrap, server
         self.source = source
-        self.pipeline = p = Pipeline(folder, weir, self.database.dsn, records=records, sink=(
-            f'    postgres: {{dsn: "{self.database.dsn}", table: readings}}'))
+        self.pipeline = p = Pipeline(folder, weir, self.database, keys="", records=records)
         p.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}", ATOMIC)
         p.edit("name: iot\n", f"name: {name}\n" + CONNECTION % broker.bootstrap)
         p.edit("local: {path: iot.db, topic: validated_iot_data, key: sensor_id}",

@@ -22,6 +22,7 @@ def driver():
 class Database:
     """A database of its own on a server."""
 
+    kind = "mysql"
     quote = "`"
 
     def __init__(self, server, name):
@@ -33,6 +34,10 @@ class Database:
     def place(self):
         """The connection, as a pipeline file has it in place."""
         return f"host: 127.0.0.1, port: {self.server.port}, user: root, database: {self.name}"
+
+    def has_table(self, name):
+        return bool(self.ask("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA ="
+                             " DATABASE() AND TABLE_NAME = %s", name))
 
     def connect(self, database=None, user="root"):
         return driver().connect(host="127.0.0.1", port=self.server.port, user=user,

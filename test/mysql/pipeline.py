@@ -1,19 +1,9 @@
-"""examples/iot.yaml with its table in MariaDB, and pipelines of lines of a file."""
+"""Pipelines of lines of a file, and what is MariaDB's own in the tests of this folder."""
 import json
 import signal
 import subprocess
-import time
 
-from postgres.pipeline import Pipeline
-
-UPSERT = ", mode: upsert, key: [message_id], newest_by: event_time"
-
-
-def iot(folder, weir, database, more_keys=UPSERT, place=None, **options):
-    """The pipeline of test/postgres with its table here."""
-    sink = f"    mysql: {{{place or database.place}, table: readings{more_keys}}}"
-    return Pipeline(folder, weir, None, sink=sink, **options)
-
+from database.pipeline import wait_until
 
 LINES = """
 version: 1
@@ -51,20 +41,6 @@ class Lines:
         return done.stdout + done.stderr
 
 
-def wait_until(question, process=None, patience_s=60):
-    end = time.monotonic() + patience_s
-    while not question():
-        assert time.monotonic() < end, process and process.errors()
-        assert process is None or process.is_running(), process.errors()
-        time.sleep(0.01)
-
-
-def is_under_way(database, epoch=2):
-    return lambda: database.ask("SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA ="
-                                " DATABASE() AND TABLE_NAME = 'weir_progress'") and \
-        database.ask("SELECT 1 FROM weir_progress WHERE epoch > %s", epoch)
-
-
 def freeze(process, database, phase):
     """SIGSTOP, "anywhere" or "in transaction": then all but COMMIT is done, and its locks are held."""
     if phase == "anywhere":
@@ -75,7 +51,8 @@ def freeze(process, database, phase):
         cursor.execute("BEGIN")
         cursor.execute("SELECT epoch FROM weir_progress LIMIT 1 FOR UPDATE")
         wait_until(lambda: database.ask("SELECT 1 FROM information_schema.PROCESSLIST WHERE DB ="
-                                        " DATABASE() AND INFO LIKE '%UPDATE weir_progress SET epoch%' AND ID <> CONNECTION_ID()"), process)
+                                        " DATABASE() AND INFO LIKE '%UPDATE weir_progress SET epoch%'"
+                                        " AND ID <> CONNECTION_ID()"), process)
         process.process.send_signal(signal.SIGSTOP)
         cursor.execute("ROLLBACK")
     holder.close()

@@ -2,16 +2,15 @@
 away; weir waits and goes on, or stops and says what to do; no row is blamed for it."""
 import os
 import signal
-import time
 
 import pytest
 
+from database.pipeline import Pipeline, check_all, check_table, is_under_way, wait_until
+from database.proxy import Proxy, every_second
 from faults.disk import complaints, wait_for_complaint
 from mysql.conftest import started
 from mysql.database import Database
-from mysql.pipeline import freeze, iot, is_under_way, wait_until
-from postgres.pipeline import check_table
-from postgres.proxy import Proxy, every_second
+from mysql.pipeline import freeze
 
 WAITS = "retry: {initial: 50ms, max: 200ms}\n"
 
@@ -21,19 +20,10 @@ def is_commit(data):
     return data == b"\x07\0\0\0\x03COMMIT"
 
 
-def check_all(pipeline, database, process):
-    """The run ended well, and nothing was refused."""
-    assert process.wait() == 0, process.errors()
-    assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
-    pipeline.judge_topics()
-    check_table(pipeline, database)
-    pipeline.audit()
-
-
 def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     proxy = Proxy(server.port, every_second(), is_commit)
     place = database.place.replace(str(server.port), str(proxy.port))
-    pipeline = iot(tmp_path, weir, database, place=place, records=160000, seed=seed % 1000,
+    pipeline = Pipeline(tmp_path, weir, database, place=place, records=160000, seed=seed % 1000,
                    more="retry: {initial: 10ms, attempts: 50}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     process = pipeline.start()
@@ -46,20 +36,12 @@ def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     assert database.ask("SELECT sum(records) FROM weir_progress") == [(160000,)]
 
 
-def alone(pipeline):
-    """Only the database is a system: nothing else tells two runs apart."""
-    pipeline.edit("  validated:\n    local: {path: iot.db, topic: validated_iot_data, key:"
-                  " sensor_id}\n", "")
-    pipeline.edit("dlq:\n  local: {path: iot.db, topic: dlq_iot_data}\n  include: [invalid, late]\n",
-                  "")
-    pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
-
-
 @pytest.mark.parametrize("phase", ["anywhere", "in transaction"])
 def test_a_zombie_writes_nothing(phase, database, weir, tmp_path):
     """A run that is frozen, in an open transaction too, taken over by another, and thawed."""
-    pipeline = iot(tmp_path, weir, database, records=200000)
-    alone(pipeline)
+    pipeline = Pipeline(tmp_path, weir, database, records=200000)
+    pipeline.leave_alone()
+    pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     zombie = pipeline.start()
     assert zombie.wait_for("first start")
     wait_until(is_under_way(database), zombie)
@@ -75,7 +57,7 @@ def test_a_zombie_writes_nothing(phase, database, weir, tmp_path):
 
 def test_a_deadlock_is_tried_again(database, weir, tmp_path):
     """A real one: weir waits for a row that a session holds, which then waits for one of weir's."""
-    pipeline = iot(tmp_path, weir, database, records=2000, more=WAITS)
+    pipeline = Pipeline(tmp_path, weir, database, records=2000, more=WAITS)
     database.ask("CREATE TABLE pair (id int PRIMARY KEY, n int)")
     database.ask("INSERT INTO pair VALUES (1, 0), (2, 0)")
     pipeline.finish()
@@ -111,7 +93,7 @@ PASSING = {1213: "deadlock", 1205: "lock wait timeout", 1114: "table full", 1021
 
 @pytest.mark.parametrize("number", PASSING, ids=[PASSING[key].replace(" ", "-") for key in PASSING])
 def test_what_passes_is_waited_for(number, database, weir, tmp_path):
-    pipeline = iot(tmp_path, weir, database, records=2000, more=WAITS)
+    pipeline = Pipeline(tmp_path, weir, database, records=2000, more=WAITS)
     pipeline.finish()
     database.ask("CREATE TABLE harm (number int)")
     database.ask("CREATE TRIGGER harm BEFORE INSERT ON readings FOR EACH ROW IF EXISTS (SELECT 1 FROM"
@@ -152,7 +134,7 @@ def loader(database):
 ], ids=["renamed", "revoked", "column", "read-only"])
 def test_what_is_no_rows_fault_stops_the_run(harm, mend, words, database, weir, tmp_path):
     user, place = loader(database)
-    pipeline = iot(tmp_path, weir, database, place=place, records=150000)
+    pipeline = Pipeline(tmp_path, weir, database, place=place, records=150000)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     process = pipeline.start()
     wait_until(is_under_way(database), process)
@@ -172,7 +154,7 @@ def test_no_connection_is_left(build_dir, weir, tmp_path):
     try:
         database = Database(server, "iot")
         _, place = loader(database)
-        pipeline = iot(tmp_path, weir, database, place=place, records=80000,
+        pipeline = Pipeline(tmp_path, weir, database, place=place, records=80000,
                        more="retry: {initial: 300ms, max: 300ms}\n")
         pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
         process = pipeline.start()
@@ -219,7 +201,7 @@ def test_no_connection_is_left(build_dir, weir, tmp_path):
 
 
 def test_what_cannot_be_reached_says_what_to_do(database, own_server, weir, tmp_path):
-    pipeline = iot(tmp_path, weir, database, place=database.place.replace("database: ", "database: no"),
+    pipeline = Pipeline(tmp_path, weir, database, place=database.place.replace("database: ", "database: no"),
                    records=100)
     _, errors = pipeline.run("run", "iot.yaml", "--until-end", status=2)
     assert "make the database" in errors, errors
@@ -241,7 +223,7 @@ def test_a_table_of_two_pipelines_tells_their_rows_apart(database, weir, tmp_pat
     pipelines = []
     for folder in folders:
         folder.mkdir()
-        pipeline = iot(folder, weir, database, records=3000, more_keys="")
+        pipeline = Pipeline(folder, weir, database, records=3000, keys="")
         pipeline.edit("name: iot", f"name: {folder.name}")
         pipeline.edit("table: readings", f"table: readings_{folder.name}")
         pipelines.append(pipeline)

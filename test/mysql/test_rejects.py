@@ -8,8 +8,9 @@ import pytest
 
 from checker.log import Topic
 from cli import record_batch
+from database.pipeline import UPSERT, Pipeline
 from mysql.database import Database
-from mysql.pipeline import Lines, UPSERT, iot
+from mysql.pipeline import Lines
 
 COLUMNS = ("message_id varchar(64) COLLATE utf8mb4_bin NOT NULL, sensor_id varchar(64) NOT NULL,"
            " event_time datetime(6), temperature double, humidity double, pressure double,"
@@ -50,8 +51,8 @@ def test_refused_rows_are_named_and_counted(name, mode, database, weir, tmp_path
                  f"{', PRIMARY KEY (message_id)' if mode == 'upsert' else ''})")
     for statement in change:
         database.ask(statement)
-    pipeline = iot(tmp_path, weir, database, more_keys=UPSERT if mode == "upsert" else "",
-                   records=800)
+    pipeline = Pipeline(tmp_path, weir, database, keys=UPSERT if mode == "upsert" else "",
+                        records=800)
     pipeline.finish()
     rejected = database.ask("SELECT code, message, topic, `partition`, `offset` FROM weir_rejects")
     ledger = counts(pipeline)
@@ -220,7 +221,7 @@ def test_dead_letters_of_any_bytes(database, weir, tmp_path):
 def test_refused_rows_become_dead_letters_in_a_local_log(database, weir, tmp_path):
     database.ask(f"CREATE TABLE readings ({COLUMNS}, PRIMARY KEY (message_id),"
                  " CONSTRAINT some CHECK (_weir_offset % 200 <> 7))")
-    pipeline = iot(tmp_path, weir, database)
+    pipeline = Pipeline(tmp_path, weir, database)
     pipeline.edit("include: [invalid, late]", "include: [invalid, late, rejected]")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     for _ in range(3):

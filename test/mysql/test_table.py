@@ -5,48 +5,16 @@ import time
 
 import pytest
 
+from database.pipeline import Pipeline, check_table
+from database.table import (  # noqa: F401  the tests that any database has
+    test_append_has_every_row_once, test_audit_names_what_somebody_did_to_the_table,
+    test_kill_9_at_random_times, test_rows_are_those_of_the_validated_topic)
 from mysql.database import Database
-from mysql.pipeline import Lines, iot
-from postgres.pipeline import check_table
-
-
-def test_rows_are_those_of_the_validated_topic(database, weir, tmp_path):
-    pipeline = iot(tmp_path, weir, database)
-    pipeline.finish()
-    pipeline.judge_topics()
-    check_table(pipeline, database)
-    audit = pipeline.audit()
-    assert audit["missing"] == audit["doubled"] == audit["altered"] == 0
-    again, _ = pipeline.finish()
-    assert "in 20,000" in again
-    check_table(pipeline, database)
-
-
-def test_append_has_every_row_once(database, weir, tmp_path):
-    pipeline = iot(tmp_path, weir, database, more_keys="")
-    pipeline.finish()
-    valid = int(database.ask("SELECT sum(valid) FROM weir_progress")[0][0])
-    assert valid > 15000
-    assert database.ask("SELECT count(*), count(DISTINCT _weir_partition, _weir_offset)"
-                        " FROM readings") == [(valid, valid)]
-    pipeline.audit()
-
-
-def test_audit_names_what_somebody_did_to_the_table(database, weir, tmp_path):
-    pipeline = iot(tmp_path, weir, database, records=3000)
-    pipeline.finish()
-    rows = database.ask("SELECT message_id, _weir_partition, _weir_offset FROM readings"
-                        " ORDER BY rand() LIMIT 2")
-    database.ask("DELETE FROM readings WHERE message_id = %s", rows[0][0])
-    database.ask("UPDATE readings SET temperature = 1.5 WHERE message_id = %s", rows[1][0])
-    audit = pipeline.audit(status=1)
-    assert audit["missing"] + audit["altered"] >= 2, audit
-    for _, partition, offset in rows:
-        assert any(f"[{partition}] offset {offset} " in line for line in audit["findings"]), audit
+from mysql.pipeline import Lines
 
 
 def test_trace_and_explain_know_the_table(database, weir, tmp_path):
-    pipeline = iot(tmp_path, weir, database, records=500)
+    pipeline = Pipeline(tmp_path, weir, database, records=500)
     pipeline.finish()
     message_id, partition, offset = database.ask(
         "SELECT message_id, _weir_partition, _weir_offset FROM readings LIMIT 1")[0]
@@ -57,28 +25,11 @@ def test_trace_and_explain_know_the_table(database, weir, tmp_path):
     assert "innodb_flush_log_at_trx_commit" not in out
 
 
-def test_kill_9_at_random_times(database, weir, tmp_path, seed, long_run):
-    rng = random.Random(seed)
-    pipeline = iot(tmp_path, weir, database, records=60000, seed=seed % 1000)
-    pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
-    kills = 0
-    for _ in range(30 if long_run else 10):
-        process = pipeline.start()
-        time.sleep(rng.uniform(0, 0.5))
-        process.kill()
-        kills += process.process.returncode == -9
-    print(f"{kills} kills")
-    pipeline.finish()
-    pipeline.judge_topics()
-    check_table(pipeline, database)
-    pipeline.audit()
-
-
 def test_the_server_is_killed(own_server, weir, tmp_path, seed, long_run):
     rng = random.Random(seed)
     database = Database(own_server, "iot")
-    pipeline = iot(tmp_path, weir, database, records=300000 if long_run else 80000,
-                   seed=seed % 1000, more="retry: {initial: 20ms, max: 200ms}\n")
+    pipeline = Pipeline(tmp_path, weir, database, records=300000 if long_run else 80000,
+                        seed=seed % 1000, more="retry: {initial: 20ms, max: 200ms}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 20ms")
     process = pipeline.start()
     assert process.wait_for("first start")

@@ -1,9 +1,9 @@
 """`tombstones: delete` into MariaDB."""
 import pytest
 
+from database import tombstones
 from faults import batches
 from faults.lab import Lab
-from postgres import tombstones
 
 ORIGIN = "_weir_topic varchar(255), _weir_partition int, _weir_offset bigint"
 

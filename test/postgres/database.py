@@ -19,9 +19,14 @@ def driver():
     return pg8000.dbapi
 
 
+def place_of(dsn):
+    return f'dsn: "{dsn}"'
+
+
 class Database:
     """A database of its own on a server."""
 
+    kind = "postgres"
     quote = '"'
 
     def __init__(self, server, name):
@@ -31,6 +36,14 @@ class Database:
     @property
     def dsn(self):
         return self.server.dsn.replace("dbname=postgres", f"dbname={self.name}")
+
+    @property
+    def place(self):
+        """The connection, as a pipeline file has it in place."""
+        return place_of(self.dsn)
+
+    def has_table(self, name):
+        return bool(self.ask("SELECT 1 FROM pg_tables WHERE tablename = %s", name))
 
     def connect(self, database=None, user="postgres"):
         connection = driver().connect(user=user, host="127.0.0.1", port=self.server.port,

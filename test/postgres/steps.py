@@ -64,11 +64,16 @@ class Steps:
         return self.holds and self.let_go.wait()
 
 
-def freeze_in_copy(pipeline, server_port, number=4):
-    """(process, steps): SIGSTOP when the server waits for the rows of its n-th COPY, and weir has not
-    heard so. `steps.let_go` goes with SIGCONT; until then later starts go past it."""
+# Moments of an epoch: the server waits for rows, and weir has not heard so; all but COMMIT is done.
+COPY, COMMIT = (b"SAVEPOINT weir_rows; COPY", "after"), (b"COMMIT", "before")
+
+
+def freeze_at(moment, pipeline, server_port, number=4):
+    """(process, steps): SIGSTOP at the n-th such moment. `steps.let_go` goes with SIGCONT; until then later
+    starts go past it."""
     process = None
-    steps = Steps(server_port, b"SAVEPOINT weir_rows; COPY", number, "after",
+    words, when = moment
+    steps = Steps(server_port, words, number, when,
                   lambda: os.kill(process.process.pid, signal.SIGSTOP), holds=True)
     pipeline.edit(f"port={server_port}", f"port={steps.port}")
     process = pipeline.start()

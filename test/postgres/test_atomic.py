@@ -10,16 +10,15 @@ import time
 
 import pytest
 
-from checker.log import Topic
-from postgres.database import Database
-from postgres.pipeline import Pipeline, check_table
+from database.pipeline import Pipeline, check_table
+from postgres.database import Database, place_of
 from postgres.steps import Steps
 
 ATOMIC = "delivery: {commit_interval: 5ms, atomic: [validated, readings]}"
 
 
-def atomic_pipeline(tmp_path, weir, dsn, **options):
-    pipeline = Pipeline(tmp_path, weir, dsn, **options)
+def atomic_pipeline(tmp_path, weir, database, **options):
+    pipeline = Pipeline(tmp_path, weir, database, **options)
     pipeline.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}", ATOMIC)
     return pipeline
 
@@ -47,7 +46,7 @@ def check_all(pipeline, database):
 
 
 def test_both_are_at_one_place_always(database, weir, tmp_path):
-    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=20000)
+    pipeline = atomic_pipeline(tmp_path, weir, database, records=20000)
     pipeline.finish()
     check_all(pipeline, database)
 
@@ -69,7 +68,7 @@ def test_a_slow_third_system_leaves_the_pair_together(database, server, weir, tm
     commits = Steps(server.port, b"COMMIT", 0, "never", None)
     prepares = Steps(commits.port, b"PREPARE TRANSACTION", 0, "never", None)
     dsn = database.dsn.replace(f"port={server.port}", f"port={prepares.port}")
-    pipeline = Pipeline(tmp_path, weir, dsn, records=12000)
+    pipeline = Pipeline(tmp_path, weir, database, place=place_of(dsn), records=12000)
     pipeline.edit("dlq:\n", f'  slow:\n    postgres: {{dsn: "{slow.dsn}", table: slow}}\n'
                              "    batch: {max_records: 1500, interval: 10ms}\ndlq:\n")
     pipeline.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}",
@@ -89,7 +88,7 @@ STEPS = [(words, when) for words in (b"BEGIN; SET", b"PREPARE TRANSACTION", b"CO
 @pytest.mark.parametrize("words, when", STEPS, ids=[f"{w.decode()[:16]}-{x}" for w, x in STEPS])
 def test_killed_at_every_step(words, when, database, server, weir, tmp_path):
     """Killed there, then once more at the next, and the next start brings the two together."""
-    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
+    pipeline = atomic_pipeline(tmp_path, weir, database, records=60000)
     port = server.port
     for number in (2, 1):
         process = None
@@ -167,7 +166,7 @@ def wait_for_tables(process, database):
 
 def test_a_reader_sees_no_side_alone(database, weir, tmp_path, seed, long_run):
     rng = random.Random(seed)
-    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
+    pipeline = atomic_pipeline(tmp_path, weir, database, records=60000)
     process = pipeline.start()
     wait_for_tables(process, database)
     reader = LiveReader(pipeline, database)
@@ -185,7 +184,7 @@ def test_a_restored_server_has_prepared_work(own_server, weir, tmp_path):
     """A cold copy of the server with a transaction prepared, restored when the log has gone on: it is
     not what R names now, so it is rolled back, and its rows come again from the source."""
     database = Database(own_server, "iot")
-    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
+    pipeline = atomic_pipeline(tmp_path, weir, database, records=60000)
     process = None
     steps = Steps(own_server.port, b"COMMIT PREPARED", 2, "before",
                   lambda: os.kill(process.process.pid, signal.SIGKILL))
@@ -212,7 +211,7 @@ def test_a_restored_server_has_prepared_work(own_server, weir, tmp_path):
 
 def test_killed_at_random(database, weir, tmp_path, seed, long_run):
     rng = random.Random(seed)
-    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
+    pipeline = atomic_pipeline(tmp_path, weir, database, records=60000)
     for _ in range(40 if long_run else 8):
         process = pipeline.start()
         time.sleep(rng.uniform(0.02, 0.25))

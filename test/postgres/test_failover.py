@@ -1,12 +1,10 @@
 """A primary is lost and its standby promoted: nothing is lost with a synchronous one, and what an
 asynchronous one had not got is noticed."""
-import time
-
 import pytest
 
+from database.pipeline import Pipeline, check_table, has_come_to, is_under_way, wait_until
 from postgres.conftest import started
-from postgres.database import Database
-from postgres.pipeline import Pipeline, check_table
+from postgres.database import Database, place_of
 
 
 @pytest.fixture
@@ -30,13 +28,6 @@ def dsn_of(*servers, database="iot"):
             " target_session_attrs=read-write")
 
 
-def wait_until(question, patience_s=60, process=None):
-    end = time.monotonic() + patience_s
-    while not question():
-        assert time.monotonic() < end, process and process.errors()
-        time.sleep(0.01)
-
-
 def on(server):
     """The database of a server that got it by replication."""
     found = Database.__new__(Database)
@@ -50,13 +41,12 @@ def test_a_synchronous_standby_takes_over(pair, weir, tmp_path, seed):
     database.ask("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
     database.ask("SELECT pg_reload_conf()")
     wait_until(lambda: database.ask("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"))
-    pipeline = Pipeline(tmp_path, weir, dsn_of(primary, standby), records=200000, seed=seed % 1000,
-                        more="retry: {initial: 20ms, max: 200ms}\n")
+    pipeline = Pipeline(tmp_path, weir, database, place=place_of(dsn_of(primary, standby)), records=200000,
+                        seed=seed % 1000, more="retry: {initial: 20ms, max: 200ms}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
     process = pipeline.start()
     assert process.wait_for("first start")
-    wait_until(lambda: database.ask("SELECT to_regclass('weir_progress')") != [(None,)] and
-               database.ask("SELECT 1 FROM weir_progress WHERE epoch > 1"))
+    wait_until(is_under_way(database, epoch=1), process)
     primary.kill()
     assert process.is_running(), process.errors()
     standby.promote()
@@ -70,26 +60,20 @@ def test_a_synchronous_standby_takes_over(pair, weir, tmp_path, seed):
 def test_an_asynchronous_standby_that_lost_commits_is_refused(pair, weir, tmp_path):
     primary, standby = pair
     database = Database(primary, "iot")
-    pipeline = Pipeline(tmp_path, weir, dsn_of(primary, standby), records=3000,
+    pipeline = Pipeline(tmp_path, weir, database, place=place_of(dsn_of(primary, standby)), records=3000,
                         more="retry: {initial: 20ms, max: 200ms}\n")
     process = pipeline.start(until_end=False)
-
-    def committed(count):
-        return lambda: database.ask("SELECT 1 FROM pg_tables WHERE tablename = 'weir_progress'") \
-            and database.ask("SELECT sum(records) FROM weir_progress")[0][0] == count
-
-    wait_until(committed(3000))
+    wait_until(has_come_to(database, 3000), process)
     behind = database.ask("SELECT pg_current_wal_lsn()::text")[0][0]
     wait_until(lambda: on(standby).ask("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", behind)
                == [(True,)])
     standby.kill()
     pipeline.run("gen", "local:iot.db#raw_iot_data", "--count", "3000", "--seed", "9")
-    wait_until(committed(6000))
+    wait_until(has_come_to(database, 6000), process)
     primary.kill()
     standby.start()
     standby.promote()
     pipeline.run("gen", "local:iot.db#raw_iot_data", "--count", "1000", "--seed", "10")
-    wait_until(lambda: not process.is_running(), 15, process)
     assert process.wait() == 3, process.errors()
     assert "progress.behind" in process.errors(), process.errors()
     assert "start weir again" in process.errors()
@@ -104,7 +88,7 @@ def test_an_asynchronous_standby_that_lost_commits_is_refused(pair, weir, tmp_pa
 def test_a_standby_is_not_written_to(pair, weir, tmp_path):
     primary, standby = pair
     database = Database(primary, "iot")
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=500)
+    pipeline = Pipeline(tmp_path, weir, database, records=500)
     pipeline.finish()
     wait_until(lambda: on(standby).ask("SELECT 1 FROM pg_database WHERE datname = 'iot'"))
     rows = database.ask("SELECT count(*) FROM readings")

@@ -1,19 +1,19 @@
 """What breaks around the server: connections cut at COMMIT, zombies, rights and tables taken away."""
 import os
 import signal
-import time
 
 import pytest
 
-from postgres.pipeline import Pipeline, check_table, freeze
-from postgres.proxy import Proxy, every_second
-from postgres.steps import freeze_in_copy
+from database.pipeline import Pipeline, check_table, is_under_way, wait_until
+from database.proxy import Proxy, every_second
+from postgres.database import place_of
+from postgres.steps import COMMIT, COPY, freeze_at
 
 
 def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     proxy = Proxy(server.port, every_second())
     dsn = database.dsn.replace(f"port={server.port}", f"port={proxy.port}")
-    pipeline = Pipeline(tmp_path, weir, dsn, records=60000, seed=seed % 1000,
+    pipeline = Pipeline(tmp_path, weir, database, place=place_of(dsn), records=60000, seed=seed % 1000,
                         more="retry: {initial: 10ms, attempts: 50}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     process = pipeline.start()
@@ -28,27 +28,19 @@ def test_the_answer_to_a_commit_is_lost(database, server, weir, tmp_path, seed):
     assert valid[1] == 60000
 
 
-@pytest.mark.parametrize("phase", ["anywhere", "idle in transaction", "COPY"])
-def test_a_zombie_writes_nothing(phase, database, server, weir, tmp_path):
+@pytest.mark.parametrize("moment", [None, COMMIT, COPY], ids=["anywhere", "COMMIT", "COPY"])
+def test_a_zombie_writes_nothing(moment, database, server, weir, tmp_path):
     """A run that is frozen, in an open transaction too, taken over by another, and thawed."""
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=80000, sink=(
-        f'    postgres: {{dsn: "{database.dsn}", table: readings, mode: upsert,'
-        " key: [message_id], newest_by: event_time}"))
-    # Only the database is a system: nothing else tells the two apart.
-    pipeline.edit("  validated:\n    local: {path: iot.db, topic: validated_iot_data, key: sensor_id}\n",
-                  "")
-    pipeline.edit("dlq:\n  local: {path: iot.db, topic: dlq_iot_data}\n  include: [invalid, late]\n",
-                  "")
+    pipeline = Pipeline(tmp_path, weir, database, records=80000)
+    pipeline.leave_alone()
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     steps = None
-    if phase == "COPY":
-        zombie, steps = freeze_in_copy(pipeline, server.port)
+    if moment is not None:
+        zombie, steps = freeze_at(moment, pipeline, server.port)
     else:
         zombie = pipeline.start()
-        assert zombie.wait_for("first start")
-        while not database.ask("SELECT 1 FROM weir_progress WHERE epoch > 3"):
-            time.sleep(0.005)
-        freeze(zombie, database, phase)
+        wait_until(is_under_way(database, epoch=3), zombie)
+        zombie.process.send_signal(signal.SIGSTOP)
     pipeline.finish()
     rows = database.ask("SELECT count(*), sum(hashtext(readings::text)) FROM readings")
     os.kill(zombie.process.pid, signal.SIGCONT)
@@ -72,7 +64,7 @@ def test_what_is_no_rows_fault_stops_the_run(harm, mend, words, database, weir, 
         database.ask("CREATE ROLE loader LOGIN")
     database.ask("GRANT ALL ON SCHEMA public TO loader")
     dsn = database.dsn.replace("user=postgres", "user=loader")
-    pipeline = Pipeline(tmp_path, weir, dsn, records=3000)
+    pipeline = Pipeline(tmp_path, weir, database, place=place_of(dsn), records=3000)
     pipeline.finish()
     before = database.ask("SELECT count(*) FROM readings")
     pipeline.run("gen", "local:iot.db#raw_iot_data", "--count", "3000", "--seed", "9")
@@ -93,7 +85,8 @@ def test_what_is_no_rows_fault_stops_the_run(harm, mend, words, database, weir, 
 
 
 def test_a_wrong_password_or_host_says_what_to_do(database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn.replace("dbname=", "dbname=no-"), records=100)
+    pipeline = Pipeline(tmp_path, weir, database,
+                        place=place_of(database.dsn.replace("dbname=", "dbname=no-")), records=100)
     _, errors = pipeline.run("run", "iot.yaml", "--until-end", status=2)
     assert "does not exist" in errors
     _, errors = pipeline.run("lint", "iot.yaml")

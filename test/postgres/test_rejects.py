@@ -4,9 +4,9 @@ import random
 
 import pytest
 
+from database.pipeline import UPSERT, Pipeline
 from faults import batches
 from faults.lab import Lab, record
-from postgres.pipeline import Pipeline, check_table
 
 COLUMNS = ("message_id text PRIMARY KEY, sensor_id text NOT NULL, event_time timestamptz,"
            " temperature double precision, humidity double precision, pressure double precision,"
@@ -68,9 +68,7 @@ def test_refused_rows_are_named_and_counted(name, mode, database, weir, tmp_path
         database.ask("ALTER TABLE readings DROP CONSTRAINT readings_pkey")
     for statement in change.split("; ") if "FUNCTION" not in change else [change]:
         database.ask(statement)
-    sink = None if mode == "upsert" else \
-        f'    postgres: {{dsn: "{database.dsn}", table: readings}}'
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=800, sink=sink)
+    pipeline = Pipeline(tmp_path, weir, database, keys=UPSERT if mode == "upsert" else "", records=800)
     pipeline.finish()
     rejected = database.ask("SELECT code, message, topic, partition, \"offset\" FROM weir_rejects")
     ledger = counts(pipeline)
@@ -160,7 +158,7 @@ def test_a_table_of_refused_rows_without_the_later_columns_is_widened(database, 
     database.ask("INSERT INTO weir_rejects VALUES ('other', 'raw', '0', 1, 'rows', 5, now(), 'sink.trigger',"
                  " 'old', 1, NULL, 'x', NULL)")
     database.ask(f"CREATE TABLE readings ({COLUMNS}, CHECK (temperature < 30))")
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=800)
+    pipeline = Pipeline(tmp_path, weir, database, records=800)
     pipeline.edit("include: [invalid, late]", "include: [invalid, late, rejected]")
     pipeline.finish()
     ledger = counts(pipeline)

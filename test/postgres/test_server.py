@@ -2,40 +2,17 @@
 import os
 import pwd
 import signal
-import subprocess
 import time
 
 import pytest
 
+from database.pipeline import Pipeline, check_all, check_table, has_come_to, is_under_way, wait_until
 from faults.disk import Disk, complaints, wait_for_complaint
 from postgres.conftest import started
-from postgres.database import Database
-from postgres.pipeline import Pipeline, check_table
-from postgres.steps import freeze_in_copy
+from postgres.database import Database, place_of
+from postgres.steps import COPY, freeze_at
 
 WAITS = "retry: {initial: 50ms, max: 200ms}\n"
-
-
-def wait_until(question, process=None, patience_s=60):
-    end = time.monotonic() + patience_s
-    while not question():
-        assert time.monotonic() < end, process and process.errors()
-        assert process is None or process.is_running(), process.errors()
-        time.sleep(0.01)
-
-
-def is_under_way(database, epoch=2):
-    return lambda: database.ask("SELECT 1 FROM pg_tables WHERE tablename = 'weir_progress'") and \
-        database.ask("SELECT 1 FROM weir_progress WHERE epoch > %s", epoch)
-
-
-def check_all(pipeline, database, process):
-    """The run ended well, and nothing was refused."""
-    assert process.wait() == 0, process.errors()
-    assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
-    pipeline.judge_topics()
-    check_table(pipeline, database)
-    pipeline.audit()
 
 
 # SQLSTATEs that pass, raised where a row is written.
@@ -45,7 +22,7 @@ PASSING = {"40001": "serialization failure", "40P01": "deadlock", "53100": "disk
 
 @pytest.mark.parametrize("sqlstate", PASSING, ids=[PASSING[key].replace(" ", "-") for key in PASSING])
 def test_what_passes_is_waited_for(sqlstate, database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=2000, more=WAITS)
+    pipeline = Pipeline(tmp_path, weir, database, records=2000, more=WAITS)
     pipeline.finish()
     database.ask("CREATE TABLE harm (sqlstate text)")
     database.ask("CREATE FUNCTION harm() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -69,7 +46,7 @@ def test_what_passes_is_waited_for(sqlstate, database, weir, tmp_path):
 def test_a_deadlock_is_tried_again(database, weir, tmp_path):
     """A real one: weir waits for a row that a session holds, which then waits for one of weir's."""
     dsn = database.dsn + " options=-cdeadlock_timeout=2s"
-    pipeline = Pipeline(tmp_path, weir, dsn, records=2000, more=WAITS)
+    pipeline = Pipeline(tmp_path, weir, database, place=place_of(dsn), records=2000, more=WAITS)
     database.ask("CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
                  " UPDATE pair SET n = n + 1 WHERE id = 1; UPDATE pair SET n = n + 1 WHERE id = 2;"
                  " RETURN NULL; END $$")
@@ -105,11 +82,11 @@ def test_no_connection_is_left(build_dir, weir, tmp_path):
         database = Database(server, "iot")
         database.ask("CREATE ROLE loader LOGIN")
         database.ask("GRANT ALL ON SCHEMA public TO loader")
-        pipeline = Pipeline(tmp_path, weir, database.dsn.replace("user=postgres", "user=loader"),
-                            records=120000, more="retry: {initial: 300ms, max: 300ms}\n")
-        pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
-        process = pipeline.start()
-        wait_until(is_under_way(database, epoch=0), process)
+        pipeline = Pipeline(tmp_path, weir, database,
+                            place=place_of(database.dsn.replace("user=postgres", "user=loader")),
+                            records=2000, more="retry: {initial: 300ms, max: 300ms}\n")
+        process = pipeline.start(until_end=False)
+        wait_until(has_come_to(database, 2000), process)
         taken = []
 
         def take_all():
@@ -124,6 +101,7 @@ def test_no_connection_is_left(build_dir, weir, tmp_path):
             return not own
 
         wait_until(take_all, process)
+        pipeline.run("gen", "local:iot.db#raw_iot_data", "--count", "2000", "--seed", "9")
         log = server.folder / "server.log"
 
         def refused():
@@ -133,16 +111,20 @@ def test_no_connection_is_left(build_dir, weir, tmp_path):
         wait_until(lambda: refused() >= before + 3, process)  # weir's tries: nobody else asks now
         for connection in taken:
             connection.close()
-        check_all(pipeline, database, process)
+        wait_until(has_come_to(database, 4000), process)
+        assert process.terminate() == 0, process.errors()
+        assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
+        check_table(pipeline, database)
+        pipeline.audit()
     finally:
         server.stop("immediate")
 
 
 def test_the_server_is_killed_during_copy(own_server, weir, tmp_path):
     database = Database(own_server, "iot")
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=60000, more=WAITS)
+    pipeline = Pipeline(tmp_path, weir, database, records=60000, more=WAITS)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
-    process, steps = freeze_in_copy(pipeline, own_server.port)
+    process, steps = freeze_at(COPY, pipeline, own_server.port)
     own_server.kill()
     own_server.start()
     os.kill(process.process.pid, signal.SIGCONT)
@@ -162,7 +144,7 @@ def test_the_disk_of_the_table_is_full(own_server, build_dir, weir, tmp_path):
         database = Database(own_server, "iot")
         database.ask(f"CREATE TABLESPACE small LOCATION '{folder}'")
         database.ask("ALTER DATABASE iot SET default_tablespace = small")
-        pipeline = Pipeline(tmp_path, weir, database.dsn, records=40000, more=WAITS)
+        pipeline = Pipeline(tmp_path, weir, database, records=40000, more=WAITS)
         process = pipeline.start()
         wait_for_complaint(process)
         assert "No space left" in complaints(process)[0] and "53100" in complaints(process)[0]
@@ -178,7 +160,7 @@ def test_the_disk_of_the_table_is_full(own_server, build_dir, weir, tmp_path):
 
 
 def test_a_server_that_becomes_read_only(database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=120000)
+    pipeline = Pipeline(tmp_path, weir, database, records=120000)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
     process = pipeline.start()
     wait_until(is_under_way(database), process)
@@ -195,7 +177,7 @@ def test_a_server_that_becomes_read_only(database, weir, tmp_path):
 def test_a_server_that_is_away_at_the_start(own_server, weir, tmp_path):
     """It is waited for, and said what is away."""
     database = Database(own_server, "iot")
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=500)
+    pipeline = Pipeline(tmp_path, weir, database, records=500)
     own_server.stop()
     process = pipeline.start()
     wait_until(lambda: "postgres.away" in process.errors(), process)

@@ -3,9 +3,8 @@ and the other system goes on as far as it may be ahead."""
 import sqlite3
 import time
 
+from database.pipeline import Pipeline, check_table, is_under_way, wait_until
 from postgres.database import Database
-from postgres.pipeline import Pipeline, check_table
-from postgres.test_table import wait_for_commit
 
 BEHIND = "delivery: {commit_interval: 20ms, max_behind: 2MiB}"
 RSS_MOST = 64 << 20  # what is remembered of 200,000 keys included
@@ -42,10 +41,10 @@ def wait_until_it_stands(pipeline):
 def test_a_server_that_stands_still(own_server, weir, tmp_path):
     database = Database(own_server, "iot")
     records = 200000
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=records)
+    pipeline = Pipeline(tmp_path, weir, database, records=records)
     pipeline.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}", BEHIND)
     process = pipeline.start()
-    wait_for_commit(process, database)
+    wait_until(is_under_way(database, epoch=0), process)
     before = offset_of_the_table(database)
     own_server.freeze()
     try:
@@ -68,7 +67,7 @@ def test_a_server_that_stands_still(own_server, weir, tmp_path):
 
 def test_a_server_that_is_slow(database, weir, tmp_path):
     """Half a millisecond a row: what is behind stays within its bound, and so does the memory."""
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=20000)
+    pipeline = Pipeline(tmp_path, weir, database, records=20000)
     pipeline.edit("delivery: {guarantee: exactly_once, commit_interval: 100ms}",
                   BEHIND.replace("2MiB", "1MiB"))
     pipeline.edit("newest_by: event_time}", "newest_by: event_time}\n    batch: {max_records: 500}")
@@ -80,7 +79,7 @@ def test_a_server_that_is_slow(database, weir, tmp_path):
                  " _weir_partition integer, _weir_offset bigint)")
     database.ask("CREATE TRIGGER slowly BEFORE INSERT ON readings FOR EACH ROW EXECUTE FUNCTION slowly()")
     process = pipeline.start()
-    wait_for_commit(process, database)
+    wait_until(is_under_way(database, epoch=0), process)
     most, furthest = 0, 0
     while process.is_running():
         behind = offset_of_the_table(database)

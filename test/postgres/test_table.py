@@ -6,65 +6,18 @@ import time
 
 import pytest
 
+from database.pipeline import UPSERT, Pipeline, check_table, is_under_way, wait_until
+from database.table import (  # noqa: F401  the tests that any database has
+    check_appended, test_append_has_every_row_once, test_audit_names_what_somebody_did_to_the_table,
+    test_kill_9_at_random_times, test_rows_are_those_of_the_validated_topic)
 from faults.lab import SCHEMA, Lab, record
 from postgres.database import Database
-from postgres.pipeline import Pipeline, check_table
-
-
-def test_rows_are_those_of_the_validated_topic(database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn)
-    pipeline.finish()
-    pipeline.judge_topics()
-    check_table(pipeline, database)
-    audit = pipeline.audit()
-    assert audit["missing"] == audit["doubled"] == audit["altered"] == 0
-    again, _ = pipeline.finish()
-    assert "in 20,000" in again
-    check_table(pipeline, database)
-
-
-def test_append_has_every_row_once(database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn,
-                        sink=f'    postgres: {{dsn: "{database.dsn}", table: readings}}')
-    pipeline.finish()
-    check_appended(pipeline, database, 15000)
-    pipeline.audit()
-
-
-def test_audit_names_what_somebody_did_to_the_table(database, weir, tmp_path):
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=3000)
-    pipeline.finish()
-    rows = database.ask("SELECT message_id, _weir_partition, _weir_offset FROM readings"
-                        " ORDER BY random() LIMIT 2")
-    database.ask("DELETE FROM readings WHERE message_id = %s", rows[0][0])
-    database.ask("UPDATE readings SET temperature = 1.5 WHERE message_id = %s", rows[1][0])
-    audit = pipeline.audit(status=1)
-    assert audit["missing"] + audit["altered"] >= 2, audit
-    for _, partition, offset in rows:
-        assert any(f"[{partition}] offset {offset} " in line for line in audit["findings"]), audit
-
-
-def test_kill_9_at_random_times(database, weir, tmp_path, seed, long_run):
-    rng = random.Random(seed)
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=60000, seed=seed % 1000)
-    pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
-    kills = 0
-    for _ in range(100 if long_run else 12):
-        process = pipeline.start()
-        time.sleep(rng.uniform(0, 0.5))
-        process.kill()
-        kills += process.process.returncode == -9
-    print(f"{kills} kills")
-    pipeline.finish()
-    pipeline.judge_topics()
-    check_table(pipeline, database)
-    pipeline.audit()
 
 
 def test_kill_9_while_rows_are_appended(database, weir, tmp_path, seed, long_run):
     rng = random.Random(seed)
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=60000, seed=seed % 1000,
-                        sink=f'    postgres: {{dsn: "{database.dsn}", table: readings}}')
+    pipeline = Pipeline(tmp_path, weir, database, records=60000, seed=seed % 1000,
+                        keys="")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 10ms")
     for _ in range(30 if long_run else 5):
         process = pipeline.start()
@@ -75,36 +28,16 @@ def test_kill_9_while_rows_are_appended(database, weir, tmp_path, seed, long_run
     pipeline.audit()
 
 
-def wait_for_commit(process, database):
-    """Of a first epoch: a server that is away before that is no first start."""
-    while process.is_running():
-        if database.ask("SELECT to_regclass('weir_progress') IS NOT NULL")[0][0] and \
-                database.ask("SELECT coalesce(max(epoch), 0) FROM weir_progress")[0][0] > 0:
-            return
-        time.sleep(0.01)
-    raise AssertionError(process.errors())
-
-
-def check_appended(pipeline, database, least):
-    """Every valid row once."""
-    valid = database.ask("SELECT sum(valid)::bigint FROM weir_progress")[0][0]
-    assert valid > least
-    assert database.ask("SELECT count(*), count(DISTINCT (_weir_partition, _weir_offset))"
-                        " FROM readings") == [(valid, valid)]
-
-
 @pytest.mark.parametrize("mode", ["upsert", "append"])
 def test_the_server_is_killed(mode, own_server, weir, tmp_path, seed, long_run):
     """And weir too, half of the time."""
     rng = random.Random(seed)
     database = Database(own_server, "iot")
-    sink = None if mode == "upsert" else \
-        f'    postgres: {{dsn: "{database.dsn}", table: readings}}'
-    pipeline = Pipeline(tmp_path, weir, database.dsn, records=400000 if long_run else 100000,
-                        seed=seed % 1000, sink=sink)
+    pipeline = Pipeline(tmp_path, weir, database, records=400000 if long_run else 100000,
+                        seed=seed % 1000, keys=UPSERT if mode == "upsert" else "")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 20ms")
     process = pipeline.start()
-    wait_for_commit(process, database)
+    wait_until(is_under_way(database, epoch=0), process)
     for _ in range(10 if long_run else 3):
         time.sleep(rng.uniform(0.05, 0.4))
         own_server.kill()

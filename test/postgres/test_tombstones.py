@@ -1,9 +1,9 @@
 """`tombstones: delete` into PostgreSQL."""
 import pytest
 
+from database import tombstones
 from faults import batches
 from faults.lab import Lab
-from postgres import tombstones
 
 
 @pytest.fixture

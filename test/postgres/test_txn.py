@@ -40,7 +40,7 @@ def listed(pipeline):
 
 @pytest.fixture
 def pipeline(database, weir, tmp_path):
-    return atomic_pipeline(tmp_path, weir, database.dsn, records=60000)
+    return atomic_pipeline(tmp_path, weir, database, records=60000)
 
 
 def refused(pipeline, verb, name, word):
@@ -150,7 +150,7 @@ def test_atomic_is_taken_out(moment, pipeline, database, server):
 
 
 def test_atomic_comes_later(database, weir, tmp_path):
-    pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=30000)
+    pipeline = atomic_pipeline(tmp_path, weir, database, records=30000)
     pipeline.edit(ATOMIC, "delivery: {commit_interval: 5ms}")
     process = pipeline.start()
     for _ in range(2000):
@@ -284,7 +284,7 @@ def test_a_server_that_prepares_nothing(build_dir, weir, tmp_path):
                      settings={"max_prepared_transactions": 0})
     try:
         database = Database(server, "unprepared")
-        pipeline = atomic_pipeline(tmp_path, weir, database.dsn, records=1000)
+        pipeline = atomic_pipeline(tmp_path, weir, database, records=1000)
         lines = {one["about"]: one for one in
                  json.loads(pipeline.run("explain", "iot.yaml", "--json")[0])}
         assert lines["atomic"]["level"] == "weak"

@@ -1,13 +1,13 @@
-"""examples/iot.yaml with its table in PostgreSQL, over a workload of `weir gen`."""
+"""examples/iot.yaml with its table in a database, over a workload of `weir gen`.
+
+A database is that of postgres/database.py or of mysql/database.py: `kind`, `place`, `ask`, `quote`,
+`time_text`.
+"""
 import json
-import os
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
-
-import pytest
 
 from checker import content, judge
 from checker.log import Topic
@@ -17,18 +17,24 @@ ROOT = Path(__file__).parents[2]
 TABLE = "    sqlite: {path: iot.db, table: readings, mode: upsert, key: [message_id]," \
     " newest_by: event_time}"
 
+UPSERT = ", mode: upsert, key: [message_id], newest_by: event_time"
+
+
+def sink(database, table, keys="", place=None):
+    """A sink of a pipeline file, in a line; `place`: another way to the database than its own."""
+    return f"{database.kind}: {{{place or database.place}, table: {table}{keys}}}"
+
 
 class Pipeline:
-    """A folder with iot.yaml, iot.db and truth.ndjson; the table `readings` is in a database."""
+    """A folder with iot.yaml, iot.db and truth.ndjson; the table `readings` is in a database. `keys`: more
+    of that sink; `more`: of the file."""
 
-    def __init__(self, folder, weir, dsn, records=20000, seed=1, sink=None, more=""):
-        self.folder, self.weir, self.dsn = Path(folder), weir, dsn
+    def __init__(self, folder, weir, database, keys=UPSERT, place=None, records=20000, seed=1, more=""):
+        self.folder, self.weir = Path(folder), weir
         shutil.copy(ROOT / "examples/sensor.schema.json", folder)
         text = (ROOT / "examples/iot.yaml").read_text()
         assert TABLE in text
-        sink = sink or (f'    postgres: {{dsn: "{dsn}", table: readings, mode: upsert,'
-                        " key: [message_id], newest_by: event_time}")
-        text = text.replace(TABLE, sink)
+        text = text.replace(TABLE, "    " + sink(database, "readings", keys, place))
         text = text.replace("include: [invalid, late, rejected]", "include: [invalid, late]")
         (self.folder / "iot.yaml").write_text(text + more)
         self.run("gen", "local:iot.db#raw_iot_data", "--count", str(records), "--seed", str(seed),
@@ -38,6 +44,11 @@ class Pipeline:
         text = (self.folder / "iot.yaml").read_text()
         assert old in text
         (self.folder / "iot.yaml").write_text(text.replace(old, new))
+
+    def leave_alone(self):
+        """Only the database is a system then: nothing else tells two runs apart."""
+        self.edit("  validated:\n    local: {path: iot.db, topic: validated_iot_data, key: sensor_id}\n", "")
+        self.edit("dlq:\n  local: {path: iot.db, topic: dlq_iot_data}\n  include: [invalid, late]\n", "")
 
     def run(self, *arguments, status=0):
         """(stdout, stderr) of a verb that must end so."""
@@ -95,19 +106,39 @@ def check_table(pipeline, database, missing=()):
             for time, one in expected[message_id]), (row, expected[message_id])
 
 
-def freeze(process, database, phase):
-    """SIGSTOP, until its session is in that phase of a transaction."""
-    def is_there():
-        return phase == "anywhere" or database.ask(
-            "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'weir-%%' AND datname ="
-            " current_database() AND (state = %s OR (state = 'active' AND query LIKE %s))",
-            phase, phase + "%")
-    for _ in range(2000):
-        process.process.send_signal(signal.SIGSTOP)
-        if is_there():
-            return
-        os.kill(process.process.pid, signal.SIGCONT)
-        time.sleep(0.002)
-        if not process.is_running():
-            break
-    pytest.skip(f"the run was never seen in {phase!r}")
+def check_all(pipeline, database, process):
+    """The run ended well, and nothing was refused."""
+    assert process.wait() == 0, process.errors()
+    assert database.ask("SELECT count(*) FROM weir_rejects") == [(0,)]
+    pipeline.judge_topics()
+    check_table(pipeline, database)
+    pipeline.audit()
+
+
+def letters_into_the_database(pipeline, database, table="dead"):
+    """The dead letters too, in another table."""
+    text = (pipeline.folder / "iot.yaml").read_text()
+    start = text.index("dlq:")
+    local = text[start:text.index("include:", start)]
+    pipeline.edit(local, f"dlq:\n  {sink(database, table)}\n  ")
+
+
+def wait_until(question, process=None, patience_s=60):
+    """`process`, if there is one, must go on meanwhile."""
+    end = time.monotonic() + patience_s
+    while not question():
+        assert time.monotonic() < end, process and process.errors()
+        assert process is None or process.is_running(), process.errors()
+        time.sleep(0.01)
+
+
+def has_come_to(database, count):
+    """A question: whether so many records are committed, in whatever partitions."""
+    return lambda: database.has_table("weir_progress") and \
+        database.ask("SELECT sum(records) FROM weir_progress")[0][0] == count
+
+
+def is_under_way(database, epoch=2):
+    """A question: whether some partition is beyond that epoch."""
+    return lambda: database.has_table("weir_progress") and \
+        database.ask("SELECT 1 FROM weir_progress WHERE epoch > %s", epoch)
