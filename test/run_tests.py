@@ -1,6 +1,6 @@
 """Runs all tests of weir and adds up their results; script/test starts it.
 
-Steps: build release and asan (and tsan for the tests that start threads), run the unit tests in
+Steps: build release and asan (and tsan for the tests that start threads), run the tests in C of
 each, then everything below test/ with pytest. A step that does not come to an end, a build that
 fails, a test program that crashes or runs no test: each counts as failed. The results are read from
 what the tools write for machines: Meson's test log, cmocka's own lines in it, pytest's JUnit file.
@@ -23,12 +23,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Lines of a failed unit test that are shown; the rest is in Meson's log.
 SHOWN_LINES = 60
-# Suites whose tests draw from a seed and say which, and how many rounds they made.
-RANDOM_SUITES = ("property", "torture", "simulation", "fuzz")
+# The tests in C. Those of all suites but the first draw from a seed and say which, and how many rounds
+# they made.
+SUITES = ("unit", "property", "torture", "simulation", "fuzz")
 
 # Folders whose tests share servers, which take a while to start, and in how many pieces they run.
-# Tests of brokers wait more than they work.
 SERVER_FOLDERS = {"cluster": 4, "mysql": 1, "postgres": 1}
+# Tests of servers wait more than they work: so many pieces more than there are processors run at a time.
+PIECES_MORE = 1
 
 Counts = namedtuple("Counts", "passed failed skipped", defaults=(0, 0, 0))
 
@@ -47,13 +49,13 @@ def is_set_up(kind):
     return (ROOT / "build" / kind / "build.ninja").exists()
 
 
-def build(kind):
-    """Builds weir and the unit tests of a kind. Each that fails counts as one failed test."""
+def build(kind, suite=None):
+    """Builds weir and the tests in C of a kind, or of one suite alone. Each that fails counts as one
+    failed test."""
     total = Counts()
-    for what, command in (
-            ("weir", ["script/build", kind]),
-            ("the unit tests", ["ninja", "-C", f"build/{kind}", "--quiet", "-k", "0",
-                                "meson-test-prereq"])):
+    for what in ("weir", "the tests in C"):
+        command = ["script/build", kind] if what == "weir" else \
+            ["ninja", "-C", f"build/{kind}", "--quiet", "-k", "0", *programs_of(kind, suite)]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True, errors="replace")
         if done.returncode != 0:
@@ -63,6 +65,27 @@ def build(kind):
             if not is_set_up(kind):
                 break
     return total
+
+
+def programs_of(kind, suite):
+    """What Ninja builds for a suite; all tests without one."""
+    if suite is None:
+        return ["meson-test-prereq"]
+    folder = ROOT / "build" / kind
+    return sorted({os.path.relpath(test["cmd"][0], folder) for test in tests_of(kind)
+                   if f"weir:{suite}" in test["suite"]})
+
+
+def tests_of(kind):
+    """Meson's list of the tests in C."""
+    listed = subprocess.run(["meson", "introspect", "--tests", ROOT / "build" / kind], check=True,
+                            capture_output=True, text=True).stdout
+    return json.loads(listed)
+
+
+def suite_of(test):
+    """Meson's name is "weir:SUITE / NAME", or "weir:SUITE+SUITE / NAME"."""
+    return re.match(r"\w+:(\w+)", test["name"]).group(1)
 
 
 def count_cases(test):
@@ -90,8 +113,7 @@ def show_failure(kind, test, counts):
     ended = {"returncode": test.get("returncode"), "result": test["result"]}
     if counts.passed + counts.failed + counts.skipped == 1 and test["result"] == "OK":
         ended["note"] = "it ran no test"
-    # Meson's name is "weir:SUITE / NAME".
-    say(f"FAILED  unit {kind}: {test['name'].split(' / ')[-1]} {ended}")
+    say(f"FAILED  {suite_of(test)} {kind}: {test['name'].split(' / ')[-1]} {ended}")
     lines = (test.get("stdout", "") + "\n" + test.get("stderr", "")).splitlines()
     lines = [line for line in lines if line.strip() and not re.match(r"\[( RUN| {7}OK)", line)]
     for line in lines[:SHOWN_LINES]:
@@ -110,7 +132,7 @@ def show_notes(test):
 def show_skips(kind, test, counts):
     """A test that is skipped says why, in a line that begins with "skipped: "."""
     reasons = re.findall(r"^skipped: (.*)", test.get("stdout", ""), re.MULTILINE)
-    say(f"SKIPPED  unit {kind}: {test['name'].split(' / ')[-1]} ({counts.skipped}): "
+    say(f"SKIPPED  {suite_of(test)} {kind}: {test['name'].split(' / ')[-1]} ({counts.skipped}): "
         f"{'; '.join(reasons) or 'it does not say why'}")
 
 
@@ -122,42 +144,46 @@ def shared_environment():
     return values
 
 
-def run_unit_tests(kind, suite):
-    """Runs a suite of a build's own tests; it has tests, so running none is a failure."""
+def run_c_tests(kind, suites):
+    """Runs suites of a build's own tests, all at once; each has tests, so running none is a failure."""
     folder = ROOT / "build" / kind
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
     # Standard output is what count_cases() reads, whatever the caller's shell prefers.
     environment = {**shared_environment(), "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
-    done = subprocess.run(["meson", "test", "-C", folder, "--suite", suite, "--no-rebuild",
-                           "--quiet"],
+    done = subprocess.run(["meson", "test", "-C", folder, "--no-rebuild", "--quiet",
+                           *(f"--suite={suite}" for suite in suites)],
                           env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace")
     tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    total = Counts()
-    for test in tests:
+    totals = dict.fromkeys(suites, Counts())
+    for test in sorted(tests, key=lambda test: list(SUITES).index(suite_of(test))):
         counts = count_cases(test)
-        total = add(total, counts)
+        # A test of two suites counts where it was asked for.
+        suite = suite_of(test) if suite_of(test) in totals else suites[0]
+        totals[suite] = add(totals[suite], counts)
         if counts.failed:
             show_failure(kind, test, counts)
-        elif suite in RANDOM_SUITES:
+        elif suite in SUITES[1:]:
             show_notes(test)
         elif counts.skipped:
             show_skips(kind, test, counts)
-    if not tests or (done.returncode != 0) != (total.failed > 0):
+    total = add(*totals.values())
+    for suite, counts in totals.items():
+        say(f"    {suite} {kind}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped")
+        if sum(counts) == 0:
+            say(f"FAILED  {suite} {kind}: no test ran")
+            total = add(total, Counts(failed=1))
+    if (done.returncode != 0) != (total.failed > 0):
         say(done.stdout.rstrip())
-        say(f"FAILED  unit {kind}: meson test ended with {done.returncode} after {len(tests)} tests")
+        say(f"FAILED  {kind}: meson test ended with {done.returncode} after {len(tests)} tests")
         total = add(total, Counts(failed=1))
     return total
 
 
 def has_threaded_tests():
     """Whether a unit test is marked as one that starts threads."""
-    if not is_set_up("release"):
-        return False
-    listed = subprocess.run(["meson", "introspect", "--tests", ROOT / "build/release"], check=True,
-                            capture_output=True, text=True).stdout
-    return any(suite.endswith("threads") for test in json.loads(listed) for suite in test["suite"])
+    return is_set_up("release") and any("weir:threads" in test["suite"] for test in tests_of("release"))
 
 
 def pytest_environment(long_run):
@@ -165,7 +191,6 @@ def pytest_environment(long_run):
     values = {
         "WEIR": ROOT / "build/release/src/cli/weir",
         "WEIR_ASAN": ROOT / "build/asan/src/cli/weir",
-        "WEIR_TSAN": ROOT / "build/tsan/src/cli/weir",
         "WEIR_BUILD_DIR": ROOT / "build",
         "WEIR_LONG": "1" if long_run else "0",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -216,7 +241,7 @@ def run_pytest_piece(files, long_run):
 
 
 def run_pytest(long_run):
-    """All pieces, as many at a time as there are processors."""
+    """All pieces, some at a time."""
     total = Counts()
 
     def run_one(name, files):
@@ -224,7 +249,7 @@ def run_pytest(long_run):
         counts, text = run_pytest_piece(files, long_run)
         return name, counts, text, time.monotonic() - begun
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=(os.cpu_count() or 1) + PIECES_MORE) as pool:
         for done in as_completed([pool.submit(run_one, *piece) for piece in pytest_pieces()]):
             name, counts, text, seconds = done.result()
             total = add(total, counts)
@@ -268,18 +293,15 @@ def run_step(results, title, step, *arguments):
 
 
 def run_everything(results, long_run):
-    def build_and_run(kind, suite):
-        run_step(results, f"build {kind}", build, kind)
+    def build_and_run(kind, *suites):
+        run_step(results, f"build {kind}", build, kind, suites[0] if len(suites) == 1 else None)
         if is_set_up(kind):
-            run_step(results, f"{suite} {kind}", run_unit_tests, kind, suite)
-            if suite == "unit" and kind != "tsan":
-                for more in RANDOM_SUITES:
-                    run_step(results, f"{more} {kind}", run_unit_tests, kind, more)
+            run_step(results, f"tests in C, {kind}", run_c_tests, kind, suites)
 
     if long_run:
         os.environ["WEIR_LONG"] = "1"
-    build_and_run("release", "unit")
-    build_and_run("asan", "unit")
+    build_and_run("release", *SUITES)
+    build_and_run("asan", *SUITES)
     if long_run or has_threaded_tests():
         build_and_run("tsan", "unit" if long_run else "threads")
     run_step(results, "pytest", run_pytest, long_run)
