@@ -2,7 +2,6 @@
 the truth about it, and who reads its outputs meanwhile."""
 import re
 import shutil
-import signal
 import subprocess
 import threading
 import time

@@ -3,10 +3,8 @@ an authorizer."""
 import base64
 import json
 import re
-import signal
 import threading
 import time
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest

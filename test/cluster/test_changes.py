@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from checker.kafka_topic import KafkaTopic, client, make_topic
+from checker.kafka_topic import KafkaTopic, client
 from cluster.lab import Lab, records, until
 
 REFUSED = 2

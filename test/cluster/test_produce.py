@@ -7,7 +7,6 @@ import time
 
 import pytest
 
-from checker.kafka_topic import client
 from cluster.lab import Lab
 from cluster.test_replay import read
 

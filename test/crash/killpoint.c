@@ -1,5 +1,5 @@
 /*
- * Kills its own process at a chosen point of writing: preload it (killpoint.py does) and set
+ * Kills its own process at a chosen point of writing: preload it (killer.py does) and set
  *   WEIR_KILL_AT    n: at the n-th call, counted over all threads and files
  *   WEIR_KILL_WHEN  "before" or "after" a sync; "torn": in the middle of a write, half of it done
  */

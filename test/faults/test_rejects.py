@@ -5,7 +5,7 @@ import re
 import pytest
 
 from faults import batches
-from faults.lab import LOG, SCHEMA, balanced, counts, folder, local, record, table
+from faults.lab import SCHEMA, balanced, counts, folder, local, record, table
 
 COLUMNS = "id TEXT, at TEXT, n REAL, text TEXT"
 ORIGIN = "_weir_topic TEXT, _weir_partition INTEGER, _weir_offset INTEGER"

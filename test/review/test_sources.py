@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from faults.lab import folder, local, record, table
+from faults.lab import folder, record, table
 
 
 def lines(*numbers, **more):
