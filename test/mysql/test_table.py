@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from database.pipeline import Pipeline, check_table
+from database.pipeline import Pipeline, check_table, is_under_way, wait_until
 from database.table import (  # noqa: F401  the tests that any database has
     test_append_has_every_row_once, test_audit_names_what_somebody_did_to_the_table,
     test_kill_9_at_random_times, test_rows_are_those_of_the_validated_topic)
@@ -32,7 +32,7 @@ def test_the_server_is_killed(own_server, weir, tmp_path, seed, long_run):
                         seed=seed % 1000, more="retry: {initial: 20ms, max: 200ms}\n")
     pipeline.edit("commit_interval: 100ms", "commit_interval: 20ms")
     process = pipeline.start()
-    assert process.wait_for("first start")
+    wait_until(is_under_way(database, epoch=0), process)  # what is away before that is no first start
     for _ in range(10 if long_run else 3):
         time.sleep(rng.uniform(0.05, 0.4))
         own_server.kill()

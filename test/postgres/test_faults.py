@@ -38,10 +38,12 @@ def test_a_zombie_writes_nothing(moment, database, server, weir, tmp_path):
     if moment is not None:
         zombie, steps = freeze_at(moment, pipeline, server.port)
     else:
-        zombie = pipeline.start()
+        zombie = pipeline.start(until_end=False)
         wait_until(is_under_way(database, epoch=3), zombie)
         zombie.process.send_signal(signal.SIGSTOP)
     pipeline.finish()
+    # That there is something for it to write, however far it had come.
+    pipeline.run("gen", "local:iot.db#raw_iot_data", "--count", "500", "--seed", "9")
     rows = database.ask("SELECT count(*), sum(hashtext(readings::text)) FROM readings")
     os.kill(zombie.process.pid, signal.SIGCONT)
     if steps is not None:
