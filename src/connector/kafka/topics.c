@@ -10,6 +10,11 @@
 
 #define DEFAULT_RECORD_LIMIT 1048588
 #define WATCH_US INT64_C(1000000)
+/* How long the watch waits for an answer. While the controller, which is asked, is away librdkafka looks
+ * for it without a pause, which takes a whole processor: so what failed is asked seldom, and not for long. */
+#define REQUEST_MS 5000
+#define FAILING_PAUSE_US INT64_C(5000000)
+#define FAILING_MS 300
 /* A broker that has just come back does not know all topics for some seconds. */
 #define UNKNOWN_US INT64_C(15000000)
 /* Those of weir live 10 s, and brokers look for old ones every 10 s. */
@@ -30,9 +35,13 @@ static bool is_unknown_there(rd_kafka_resp_err_t code)
 }
 
 /* What a topic is; the answer comes. */
-static void ask_what(struct kafka_client *client, const char *name, struct kafka_question *question)
+static void ask_what(struct kafka_client *client, const char *name, int timeout_ms,
+                     struct kafka_question *question)
 {
+    char unused[64];
     kafka_ask(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, question);
+    (void)rd_kafka_AdminOptions_set_request_timeout(question->options, timeout_ms, unused,
+                                                    sizeof unused);
     rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(&name, 1);
     rd_kafka_DescribeTopics(client->rk, topics, question->options, question->queue);
     rd_kafka_TopicCollection_destroy(topics);
@@ -45,7 +54,7 @@ static rd_kafka_resp_err_t describe(struct kafka_client *client, const char *nam
                                     void *context)
 {
     struct kafka_question question;
-    ask_what(client, name, &question);
+    ask_what(client, name, KAFKA_TIMEOUT_MS, &question);
     rd_kafka_resp_err_t code = kafka_answer_of(client, &question);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = use(question.answer, context);
@@ -115,6 +124,7 @@ struct kafka_topic_watch {
     char *name;
     struct kafka_question question; /* queue NULL: none is open */
     int64_t next_us;
+    bool is_failing; /* brokers did not answer */
 };
 
 struct kafka_topic_watch *kafka_topic_watch_new(struct kafka_client *client, const char *name)
@@ -143,7 +153,8 @@ bool kafka_topic_watch_look(struct kafka_topic_watch *watch, struct kafka_topic 
     struct kafka_question *question = &watch->question;
     if (question->queue == NULL) {
         if (clock_monotonic_us() >= watch->next_us) {
-            ask_what(watch->client, watch->name, question);
+            ask_what(watch->client, watch->name, watch->is_failing ? FAILING_MS : REQUEST_MS,
+                     question);
         }
         return false;
     }
@@ -151,12 +162,14 @@ bool kafka_topic_watch_look(struct kafka_topic_watch *watch, struct kafka_topic 
     if (question->answer == NULL) {
         return false;
     }
+    watch->is_failing = rd_kafka_event_error(question->answer) != RD_KAFKA_RESP_ERR_NO_ERROR;
     const bool is_told =
-        rd_kafka_event_error(question->answer) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        !watch->is_failing &&
         take_description(question->answer, out) == RD_KAFKA_RESP_ERR_NO_ERROR;
     kafka_question_end(question);
     *question = (struct kafka_question){0};
-    watch->next_us = clock_monotonic_us() + WATCH_US;
+    watch->next_us =
+        clock_monotonic_us() + (watch->is_failing ? FAILING_PAUSE_US : WATCH_US);
     return is_told;
 }
 
