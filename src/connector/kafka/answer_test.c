@@ -1,4 +1,4 @@
-/* What is waited for, and how long, against librdkafka's mock cluster: its brokers go away when the test says so. */
+/* What is waited for, and how long, against librdkafka's mock cluster, whose brokers go away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
