@@ -46,6 +46,11 @@ void stop_signals_install(void)
     sigemptyset(&action.sa_mask);
     check(sigaction(SIGINT, &action, NULL) == 0);
     check(sigaction(SIGTERM, &action, NULL) == 0);
+    struct sigaction before;
+    check(sigaction(SIGHUP, NULL, &before) == 0);
+    if (before.sa_handler != SIG_IGN) {
+        check(sigaction(SIGHUP, &action, NULL) == 0);
+    }
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     check(sigaction(SIGPIPE, &ignore, NULL) == 0);
@@ -54,6 +59,7 @@ void stop_signals_install(void)
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGHUP);
     check(pthread_sigmask(SIG_UNBLOCK, &stops, NULL) == 0);
 }
 

@@ -42,11 +42,12 @@ bool condition_wait_us(struct condition *condition, struct mutex *mutex, int64_t
 void condition_signal(struct condition *condition);
 void condition_broadcast(struct condition *condition);
 
-/* SIGINT and SIGTERM ask for a clean stop: the first sets a flag and wakes watch_wait() and
- * clock_sleep_us() early, and those after it change nothing. A thread's sleeps are cut short once:
+/* SIGINT, SIGTERM and SIGHUP (a terminal that was closed; not under nohup, which has it ignored) ask for a
+ * clean stop: the first sets a flag and wakes watch_wait() and clock_sleep_us() early, and those after it
+ * change nothing. A thread's sleeps are cut short once:
  * after it was woken, or saw that stop_requested(), its sleeps are whole again, so that what it
  * repeats while it finishes stays paced. SIGPIPE and SIGXFSZ are ignored: what they tell of is an
- * error of the call. The first two are unblocked: a parent that blocks them before exec loses none that comes before this call. */
+ * error of the call. Those that stop are unblocked: a parent that blocks them before exec loses none that comes before this call. */
 void stop_signals_install(void);
 bool stop_requested(void);
 

@@ -194,6 +194,28 @@ static void stop_sets_a_flag(void **state)
     in_child(flag_and_pipe);
 }
 
+static void hang_up(void)
+{
+    stop_signals_install();
+    raise(SIGHUP);
+    CHILD_MUST(stop_requested());
+}
+
+static void hang_up_under_nohup(void)
+{
+    signal(SIGHUP, SIG_IGN);
+    stop_signals_install();
+    raise(SIGHUP);
+    CHILD_MUST(!stop_requested());
+}
+
+static void a_closed_terminal_stops(void **state)
+{
+    (void)state;
+    in_child(hang_up);
+    in_child(hang_up_under_nohup);
+}
+
 static void signal_self(void *context)
 {
     clock_sleep_us(10000);
@@ -295,6 +317,7 @@ int main(void)
         cmocka_unit_test(conditions_wake),
         cmocka_unit_test(waits_end_in_time),
         cmocka_unit_test(stop_sets_a_flag),
+        cmocka_unit_test(a_closed_terminal_stops),
         cmocka_unit_test(stop_wakes_sleepers),
         cmocka_unit_test(other_signals_do_not_wake),
         cmocka_unit_test(stop_ends_waiting_for_input),
