@@ -439,17 +439,20 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
     struct kafka_client *client = opaque;
+    struct kafka_landing *landing = message->_private;
     (void)rk;
+    if (landing != NULL && landing->waiting != NULL && *landing->waiting > 0) {
+        --*landing->waiting;
+    }
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         client->failure = client->failed++ == 0 ? message->err : client->failure;
         return;
     }
     client->delivered++;
-    /* Where the message stands, for whoever asked (kafka/outbox.h). */
-    int64_t *range = message->_private;
-    if (range != NULL) {
-        range[0] = range[0] < 0 || message->offset < range[0] ? message->offset : range[0];
-        range[1] = message->offset > range[1] ? message->offset : range[1];
+    if (landing != NULL) {
+        const int64_t offset = message->offset;
+        landing->first = landing->first < 0 || offset < landing->first ? offset : landing->first;
+        landing->last = offset > landing->last ? offset : landing->last;
     }
 }
 

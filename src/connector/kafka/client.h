@@ -36,6 +36,12 @@ enum kafka_role {
     KAFKA_PRODUCE, /* produces in transactions */
 };
 
+/* What messages of a producer point at: filled by their delivery reports, as long as these come. */
+struct kafka_landing {
+    int64_t first, last; /* offsets where they stand; -1: none yet */
+    uint64_t *waiting;   /* messages without a report, where somebody counts them; or NULL */
+};
+
 struct kafka_client {
     rd_kafka_t *rk;
     enum kafka_role role;

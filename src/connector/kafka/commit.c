@@ -32,6 +32,11 @@
 /* Longer than a transaction lives: then the brokers have ended it. */
 #define PATIENCE_US (30 * TIME_US_PER_SECOND)
 
+/* Rows that are sent ahead wait so long for the answer to those before them, and no longer than that in
+ * all: their epoch may have been closed meanwhile. */
+#define AHEAD_STEP_MS 5
+#define AHEAD_US (50 * INT64_C(1000))
+
 /* --- transactions --- */
 
 static void doubt(struct kafka_system *s)
@@ -127,7 +132,7 @@ enum status kafka_transaction_begin(struct kafka_system *s, struct error *err)
 }
 
 enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,
-                                  int64_t *offsets, struct error *err)
+                                  struct kafka_landing *landing, struct error *err)
 {
     rd_kafka_vu_t units[] = {
         {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = s->progress_handle},
@@ -137,7 +142,7 @@ enum status kafka_transaction_put(struct kafka_system *s, const char *key, struc
         {.vtype = RD_KAFKA_VTYPE_VALUE,
          .u.mem = {.ptr = (void *)(uintptr_t)value.data, .size = value.size}},
         {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = offsets},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = landing},
     };
     rd_kafka_error_t *error =
         rd_kafka_produceva(s->producer->rk, units, sizeof units / sizeof units[0]);
@@ -160,7 +165,7 @@ enum status kafka_transaction_put_progress(struct kafka_system *s,
     struct kafka_position *position = kafka_position_add(s, progress, value);
     enum status status = kafka_transaction_put(
         s, kafka_key_progress(&key, progress->partition, progress->topic), value,
-        position == NULL ? NULL : position->offsets, err);
+        position == NULL ? NULL : &position->landing, err);
     buffer_fini(&key);
     buffer_fini(&form);
     return status;
@@ -243,20 +248,24 @@ static enum status find_missing_topic(struct kafka_system *s, struct error *err)
     return STATUS_OK;
 }
 
-/* Until everything that was produced is delivered. */
-static enum status deliver(struct kafka_system *s, struct error *err)
+/* Until so many messages of the transaction are delivered. */
+static enum status await(struct kafka_system *s, uint64_t count, struct error *err)
 {
     struct kafka_client *producer = s->producer;
     struct kafka_patience patience = kafka_patience_begin(PATIENCE_US);
-    while (producer->delivered < s->produced && producer->failed == 0 &&
+    while (producer->delivered < count && producer->failed == 0 &&
            !kafka_patience_is_over(&patience, producer)) {
         const uint64_t before = producer->delivered;
-        (void)rd_kafka_flush(producer->rk, FLUSH_STEP_MS);
+        if (count == s->produced) {
+            (void)rd_kafka_flush(producer->rk, FLUSH_STEP_MS);
+        } else {
+            rd_kafka_poll(producer->rk, FLUSH_STEP_MS);
+        }
         if (producer->delivered > before) {
             kafka_take_answer(producer);
         }
     }
-    if (producer->delivered == s->produced) {
+    if (producer->failed == 0 && producer->delivered >= count) {
         return STATUS_OK;
     }
     rd_kafka_resp_err_t code =
@@ -272,6 +281,12 @@ static enum status deliver(struct kafka_system *s, struct error *err)
     status = fail_code(s, code, "deliver rows", &found);
     s->takes_less = refuse_for_settings(code, status, err);
     return s->takes_less ? status : error_set(err, status, found.code, "%s", found.message);
+}
+
+/* Until everything that was produced is delivered. */
+static enum status deliver(struct kafka_system *s, struct error *err)
+{
+    return await(s, s->produced, err);
 }
 
 /* The offsets of the group, behind R whose place they name. */
@@ -401,28 +416,42 @@ static enum status put_rejects(struct kafka_system *s, struct attempt *attempt,
 
 /* --- rows --- */
 
-enum status kafka_produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
-                          bool all, struct error *err)
+/* Hands over what the producer may have now. */
+static enum status produce_some(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
+                                bool all, bool *out_rest, struct error *err)
 {
-    rd_kafka_resp_err_t code = kafka_outbox_produce(kafka_outbox(outbox), s->producer,
-                                                    kafka_sink(sink)->handle, all, &s->produced);
+    rd_kafka_resp_err_t code =
+        kafka_outbox_produce(kafka_outbox(outbox), s->producer, kafka_sink(sink)->handle, all,
+                             &s->produced, out_rest);
     char doing[300];
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return STATUS_OK;
     }
     (void)snprintf(doing, sizeof doing, "write rows to topic '%s'", kafka_sink(sink)->topic_name);
-    /* A queue that stays full has a first delivery that failed. */
-    return fail_code(s, code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? s->producer->failure : code, doing,
-                     err);
+    return fail_code(s, code, doing, err);
+}
+
+enum status kafka_produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
+                          struct error *err)
+{
+    bool is_rest = false;
+    enum status status = produce_some(s, sink, outbox, true, &is_rest, err);
+    while (status == STATUS_OK && is_rest) {
+        status = await(s, s->producer->delivered + 1, err);
+        if (status == STATUS_OK) {
+            status = produce_some(s, sink, outbox, true, &is_rest, err);
+        }
+    }
+    return status;
 }
 
 static void extend_ranges(struct attempt *attempt, const char *sink_name, struct outbox *outbox)
 {
     const struct kafka_outbox *o = kafka_outbox(outbox);
     for (const struct kafka_range *range = o->ranges; range != NULL; range = range->next) {
-        if (range->offsets[0] >= 0) {
+        if (range->landing.first >= 0) {
             attempt_extend_range(attempt, sink_name, range->source_partition, range->partition,
-                                 range->offsets[0], range->offsets[1]);
+                                 range->landing.first, range->landing.last);
         }
     }
 }
@@ -434,11 +463,11 @@ static enum status write_rows(struct kafka_system *s, struct attempt *attempt,
     const struct system *system = &s->system;
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        status = kafka_produce(s, system->sinks[i], attempt->epoch->outboxes[i], true, err);
+        status = kafka_produce(s, system->sinks[i], attempt->epoch->outboxes[i], err);
     }
     if (status == STATUS_OK && letters != NULL) {
         attempt_append_letters(attempt, attempt_dlq(system), letters, s->pipeline);
-        status = kafka_produce(s, attempt_dlq(system), letters, true, err);
+        status = kafka_produce(s, attempt_dlq(system), letters, err);
     }
     status = status == STATUS_OK ? deliver(s, err) : status;
     for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
@@ -560,27 +589,48 @@ static void take_segments(struct kafka_system *s, const struct attempt *attempt,
 
 /* --- rows of an open epoch --- */
 
-/* What goes wrong is no matter yet: the commit begins anew, and tells. */
+/* Of one sink. What goes wrong is no matter yet: the commit begins anew, and tells. */
+static void send_sink_ahead(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
+                            bool *out_rest)
+{
+    struct error ignored = {0};
+    enum status status = STATUS_OK;
+    if (s->ahead == AHEAD_NONE) {
+        status = kafka_transaction_begin(s, &ignored);
+    }
+    if (status == STATUS_OK) {
+        s->ahead = AHEAD_BEGUN;
+        status = produce_some(s, sink, outbox, false, out_rest, &ignored);
+    }
+    if (status != STATUS_OK) {
+        s->ahead = AHEAD_FAILED;
+    }
+}
+
+/* What may go now. *out_rest: some rows wait for the answer to those before them. */
+static void send_some_ahead(struct kafka_system *s, struct outbox **outboxes, bool *out_rest)
+{
+    *out_rest = false;
+    for (uint32_t i = 0; i < s->system.sink_count; i++) {
+        const bool may_send = !s->in_doubt && s->producer != NULL && s->ahead != AHEAD_FAILED;
+        bool is_rest = false;
+        if (may_send &&
+            (s->ahead == AHEAD_BEGUN || kafka_outbox_has_full(kafka_outbox(outboxes[i])))) {
+            send_sink_ahead(s, s->system.sinks[i], outboxes[i], &is_rest);
+        }
+        *out_rest |= is_rest;
+    }
+}
+
 void kafka_send_ahead(struct system *system, struct outbox **outboxes)
 {
     struct kafka_system *s = kafka_system(system);
-    struct error ignored = {0};
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < system->sink_count && status == STATUS_OK; i++) {
-        if (s->in_doubt || s->producer == NULL || s->ahead == AHEAD_FAILED ||
-            !kafka_outbox_has_full(kafka_outbox(outboxes[i]))) {
-            continue;
-        }
-        if (s->ahead == AHEAD_NONE) {
-            status = kafka_transaction_begin(s, &ignored);
-        }
-        if (status == STATUS_OK) {
-            s->ahead = AHEAD_BEGUN;
-            status = kafka_produce(s, system->sinks[i], outboxes[i], false, &ignored);
-        }
-        if (status != STATUS_OK) {
-            s->ahead = AHEAD_FAILED;
-        }
+    const int64_t end_us = clock_monotonic_us() + AHEAD_US;
+    bool is_rest = false;
+    send_some_ahead(s, outboxes, &is_rest);
+    while (is_rest && s->ahead == AHEAD_BEGUN && clock_monotonic_us() < end_us) {
+        rd_kafka_poll(s->producer->rk, AHEAD_STEP_MS);
+        send_some_ahead(s, outboxes, &is_rest);
     }
 }
 

@@ -13,6 +13,10 @@
  * large enough that little memory is left at its end. */
 #define CHUNK_BYTES (256u * 1024u)
 #define ROW_ALIGNMENT 8u
+/* A lane hands over so much at once: with what a record takes besides, that is one batch of the producer
+ * (kafka_make_producer()) where the topics allow one of its full size. */
+#define BATCH_BYTES (900u * 1000u)
+#define RECORD_OVERHEAD 40u
 
 struct kafka_chunk {
     struct kafka_chunk *next;
@@ -21,8 +25,9 @@ struct kafka_chunk {
 };
 
 /* A row on its way out; key, value and headers stand behind it. */
-struct row {
+struct kafka_row {
     struct kafka_range *range;
+    struct kafka_row *next; /* in its lane; of the committer */
     int64_t timestamp_ms; /* 0: when it is sent */
     uint32_t key_size, value_size; /* NO_BYTES: none */
     uint32_t header_count;
@@ -59,13 +64,18 @@ void kafka_outbox_clear(struct outbox *outbox)
             memory_free(chunk);
         }
     }
+    while (o->lanes != NULL) {
+        struct kafka_lane *lane = o->lanes;
+        o->lanes = lane->next;
+        memory_free(lane);
+    }
     while (o->ranges != NULL) {
         struct kafka_range *range = o->ranges;
         o->ranges = range->next;
         memory_free(range);
     }
-    o->last = o->full = o->sent = NULL;
-    o->sent_bytes = 0;
+    o->last = o->full = o->sorted = NULL;
+    o->sorted_bytes = 0;
     buffer_clear(&o->bytes);
     o->reject_count = 0;
     o->outbox = (struct outbox){0};
@@ -147,7 +157,7 @@ static struct kafka_range *range_of(struct kafka_outbox *o, uint32_t source_part
     *range = (struct kafka_range){.next = o->ranges,
                                   .source_partition = source_partition,
                                   .partition = partition,
-                                  .offsets = {-1, -1}};
+                                  .landing = {.first = -1, .last = -1}};
     o->ranges = range;
     return range;
 }
@@ -178,7 +188,7 @@ static struct kafka_chunk *next_chunk(struct kafka_outbox *o, size_t size)
 }
 
 /* Room for a row, in a new chunk when this one is full. */
-static struct row *add_row(struct kafka_outbox *o, size_t size)
+static struct kafka_row *add_row(struct kafka_outbox *o, size_t size)
 {
     struct kafka_chunk *chunk = o->last;
     if (chunk == NULL || size > chunk->capacity - chunk->used) {
@@ -193,7 +203,7 @@ static struct row *add_row(struct kafka_outbox *o, size_t size)
         }
         o->last = chunk = next;
     }
-    struct row *row = (struct row *)(void *)((uint8_t *)chunk->bytes + chunk->used);
+    struct kafka_row *row = (struct kafka_row *)(void *)((uint8_t *)chunk->bytes + chunk->used);
     chunk->used += (uint32_t)size;
     return row;
 }
@@ -217,10 +227,10 @@ void kafka_outbox_add(struct kafka_outbox *o, uint32_t source_partition, uint32_
     buffer_clear(&o->scratch);
     keep_headers(&o->scratch, message->headers, message->header_count);
     size_t used =
-        sizeof(struct row) + message->key.size + message->value.size + o->scratch.size;
+        sizeof(struct kafka_row) + message->key.size + message->value.size + o->scratch.size;
     size_t size = (used + ROW_ALIGNMENT - 1) / ROW_ALIGNMENT * ROW_ALIGNMENT;
-    struct row *row = add_row(o, size);
-    *row = (struct row){
+    struct kafka_row *row = add_row(o, size);
+    *row = (struct kafka_row){
         .range = range_of(o, source_partition, partition),
         .timestamp_ms = message->timestamp_us == TIME_NEVER ? 0 : message->timestamp_us / 1000,
         .key_size = size_of(message->key),
@@ -292,7 +302,7 @@ static void *take_bytes(uint8_t **at, uint32_t size, size_t *out_size)
     return taken;
 }
 
-static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, struct row *row,
+static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, struct kafka_row *row,
                                        struct kafka_client *client, rd_kafka_topic_t *topic)
 {
     uint8_t *at = (uint8_t *)(row + 1);
@@ -302,7 +312,7 @@ static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, struct row *row,
         {.vtype = RD_KAFKA_VTYPE_KEY},
         {.vtype = RD_KAFKA_VTYPE_VALUE},
         {.vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = row->timestamp_ms},
-        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = row->range->offsets},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = &row->range->landing},
         {.vtype = RD_KAFKA_VTYPE_HEADERS},
     };
     units[2].u.mem.ptr = take_bytes(&at, row->key_size, &units[2].u.mem.size);
@@ -322,26 +332,6 @@ static rd_kafka_resp_err_t produce_row(struct kafka_outbox *o, struct row *row,
     return code;
 }
 
-static rd_kafka_resp_err_t produce_chunk(struct kafka_outbox *o, struct kafka_chunk *chunk,
-                                         struct kafka_client *client, rd_kafka_topic_t *topic,
-                                         uint64_t *produced)
-{
-    while (o->sent_bytes < chunk->used) {
-        struct row *row = (struct row *)(void *)((uint8_t *)chunk->bytes + o->sent_bytes);
-        rd_kafka_resp_err_t code = produce_row(o, row, client, topic);
-        while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && client->failed == 0) {
-            rd_kafka_poll(client->rk, 50);
-            code = produce_row(o, row, client, topic);
-        }
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            return code;
-        }
-        o->sent_bytes += row->size;
-        ++*produced;
-    }
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
 static struct kafka_chunk *last_full(struct kafka_outbox *o)
 {
     mutex_lock(&o->mutex);
@@ -352,36 +342,113 @@ static struct kafka_chunk *last_full(struct kafka_outbox *o)
 
 bool kafka_outbox_has_full(struct kafka_outbox *o)
 {
-    return last_full(o) != o->sent;
+    return last_full(o) != o->sorted;
+}
+
+static struct kafka_lane *find_lane(struct kafka_outbox *o, uint32_t partition)
+{
+    for (struct kafka_lane *lane = o->lanes; lane != NULL; lane = lane->next) {
+        if (lane->partition == partition) {
+            return lane;
+        }
+    }
+    struct kafka_lane *lane = memory_alloc_zero(1, sizeof *lane);
+    lane->partition = partition;
+    lane->next = o->lanes;
+    o->lanes = lane;
+    return lane;
+}
+
+static struct kafka_lane *lane_of(struct kafka_outbox *o, struct kafka_range *range)
+{
+    if (range->lane == NULL) {
+        range->lane = find_lane(o, range->partition);
+        range->landing.waiting = &range->lane->waiting;
+    }
+    return range->lane;
+}
+
+/* What is new in a chunk, into lanes. */
+static void sort_chunk(struct kafka_outbox *o, struct kafka_chunk *chunk)
+{
+    while (o->sorted_bytes < chunk->used) {
+        struct kafka_row *row =
+            (struct kafka_row *)(void *)((uint8_t *)chunk->bytes + o->sorted_bytes);
+        struct kafka_lane *lane = lane_of(o, row->range);
+        row->next = NULL;
+        *(lane->first == NULL ? &lane->first : &lane->last->next) = row;
+        lane->last = row;
+        o->sorted_bytes += row->size;
+    }
+}
+
+/* Up to the end of chunk `end`. */
+static void sort_rows(struct kafka_outbox *o, const struct kafka_chunk *end)
+{
+    if (end != NULL && o->sorted == NULL) {
+        o->sorted = o->first;
+    }
+    while (end != NULL) {
+        sort_chunk(o, o->sorted);
+        if (o->sorted == end) {
+            return;
+        }
+        o->sorted = o->sorted->next;
+        o->sorted_bytes = 0;
+    }
+}
+
+/* One batch's rows at most: what waits in librdkafka behind a batch without an answer makes its thread
+ * ask again and again, without a pause, whether it may go now. */
+static rd_kafka_resp_err_t produce_lane(struct kafka_outbox *o, struct kafka_lane *lane,
+                                        struct kafka_client *client, rd_kafka_topic_t *topic,
+                                        uint64_t *produced)
+{
+    size_t bytes = 0;
+    while (lane->first != NULL) {
+        struct kafka_row *row = lane->first;
+        bytes += row->size + RECORD_OVERHEAD;
+        if (bytes > BATCH_BYTES && lane->waiting > 0) {
+            break;
+        }
+        rd_kafka_resp_err_t code = produce_row(o, row, client, topic);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            return code;
+        }
+        lane->first = row->next;
+        lane->waiting++;
+        ++*produced;
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 rd_kafka_resp_err_t kafka_outbox_produce(struct kafka_outbox *o, struct kafka_client *client,
-                                         rd_kafka_topic_t *topic, bool all, uint64_t *produced)
+                                         rd_kafka_topic_t *topic, bool all, uint64_t *produced,
+                                         bool *out_rest)
 {
-    struct kafka_chunk *end = all ? o->last : last_full(o);
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (end == NULL) {
-        return code;
-    }
-    if (o->sent == NULL) {
-        o->sent = o->first;
-    }
-    for (;;) {
-        code = produce_chunk(o, o->sent, client, topic, produced);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR || o->sent == end) {
-            return code;
+    *out_rest = false;
+    rd_kafka_poll(client->rk, 0);
+    sort_rows(o, all ? o->last : last_full(o));
+    for (struct kafka_lane *lane = o->lanes; lane != NULL; lane = lane->next) {
+        if (lane->waiting == 0 && code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            code = produce_lane(o, lane, client, topic, produced);
         }
-        rd_kafka_poll(client->rk, 0);
-        o->sent = o->sent->next;
-        o->sent_bytes = 0;
+        *out_rest |= lane->first != NULL;
     }
+    /* What the producer has no room for waits like the rest. */
+    return code == RD_KAFKA_RESP_ERR__QUEUE_FULL ? RD_KAFKA_RESP_ERR_NO_ERROR : code;
 }
 
 void kafka_outbox_rewind(struct kafka_outbox *o)
 {
-    o->sent = NULL;
-    o->sent_bytes = 0;
+    o->sorted = NULL;
+    o->sorted_bytes = 0;
+    for (struct kafka_lane *lane = o->lanes; lane != NULL; lane = lane->next) {
+        lane->first = lane->last = NULL;
+        lane->waiting = 0;
+    }
     for (struct kafka_range *range = o->ranges; range != NULL; range = range->next) {
-        range->offsets[0] = range->offsets[1] = -1;
+        range->landing.first = range->landing.last = -1;
     }
 }

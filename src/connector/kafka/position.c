@@ -55,7 +55,7 @@ struct kafka_position *kafka_position_add(struct kafka_system *s, const struct p
     memcpy(position->incarnation, progress->incarnation, sizeof position->incarnation);
     position->epoch = progress->epoch;
     position->checksum = checksum_of(value);
-    position->offsets[0] = position->offsets[1] = -1;
+    position->landing.first = position->landing.last = -1;
     s->positions[s->position_count++] = position;
     return position;
 }
@@ -69,7 +69,7 @@ static void write_metadata(const struct kafka_position *position,
     buffer_append_u64(&form, position->epoch);
     buffer_append_u64(&form, position->checksum);
     buffer_append_u32(&form, 0);
-    buffer_append_u64(&form, (uint64_t)position->offsets[0]);
+    buffer_append_u64(&form, (uint64_t)position->landing.first);
     check(form.size == POSITION_BYTES);
     /* librdkafka frees it with free(). */
     entry->metadata = malloc(POSITION_TEXT_BYTES);
@@ -136,7 +136,7 @@ static bool read_metadata(struct bytes text, struct kafka_position *out)
     out->epoch = reader_u64(&reader);
     out->checksum = reader_u64(&reader);
     uint32_t partition = reader_u32(&reader);
-    out->offsets[0] = (int64_t)reader_u64(&reader);
+    out->landing.first = (int64_t)reader_u64(&reader);
     return !reader.failed && version == POSITION_VERSION && partition == 0;
 }
 
@@ -162,7 +162,7 @@ static enum status read_record(struct kafka_system *s, const struct kafka_positi
 {
     rd_kafka_message_t *message = NULL;
     uint32_t count = 0;
-    int64_t offset = position->offsets[0];
+    int64_t offset = position->landing.first;
     enum status status = open_exact(s, err);
     if (status == STATUS_OK) {
         status = kafka_reader_seek(s->exact, offset, err);
@@ -333,7 +333,7 @@ static bool is_same(const rd_kafka_topic_partition_t *entry, const struct kafka_
     struct kafka_position now = {0};
     return entry->err == RD_KAFKA_RESP_ERR_NO_ERROR && entry->metadata != NULL &&
            read_metadata(bytes_of(entry->metadata, entry->metadata_size), &now) &&
-           entry->offset == read->next_offset && now.offsets[0] == read->offsets[0] &&
+           entry->offset == read->next_offset && now.landing.first == read->landing.first &&
            now.epoch == read->epoch && now.checksum == read->checksum &&
            memcmp(now.incarnation, read->incarnation, sizeof now.incarnation) == 0;
 }

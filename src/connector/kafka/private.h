@@ -56,13 +56,24 @@ struct kafka_source {
 /* The record of a message; slices are the message's and the arena's. */
 void kafka_record(const rd_kafka_message_t *message, struct arena *arena, struct record *out);
 
-/* Where the rows of one source partition land in one output partition: offset of the first and the
- * last, −1: none yet. Written by delivery reports, on the committer's thread. */
+struct kafka_row; /* outbox.c */
+
+/* Rows of an outbox on their way to one output partition, in order. */
+struct kafka_lane {
+    struct kafka_lane *next; /* made before it */
+    uint32_t partition;
+    uint64_t waiting;              /* rows that the producer has, and that no report has come of */
+    struct kafka_row *first, *last; /* rows that it does not have yet; NULL: none */
+};
+
+/* Where the rows of one source partition land in one output partition. Written by delivery reports, on
+ * the committer's thread. */
 struct kafka_range {
     struct kafka_range *next; /* made before it */
     uint32_t source_partition;
     uint32_t partition;
-    int64_t offsets[2];
+    struct kafka_landing landing;
+    struct kafka_lane *lane; /* of the committer; NULL: not looked for yet */
 };
 
 struct kafka_chunk;
@@ -99,8 +110,9 @@ struct kafka_outbox {
     struct mutex mutex;
     struct kafka_chunk *full; /* the last one that is full; under the mutex */
     /* of the committer */
-    struct kafka_chunk *sent; /* the last one that the producer has; NULL: none */
-    uint32_t sent_bytes;      /* of it */
+    struct kafka_chunk *sorted; /* the last one whose rows are in lanes; NULL: none */
+    uint32_t sorted_bytes;      /* of it */
+    struct kafka_lane *lanes;
     struct buffer headers;
 };
 
@@ -125,7 +137,7 @@ struct kafka_position {
     uint8_t incarnation[16];
     uint64_t epoch;
     uint64_t checksum; /* of R's record */
-    int64_t offsets[2]; /* of R's record: a delivery report's range */
+    struct kafka_landing landing; /* R's record stands there */
 };
 
 /* What the system knows of a source partition that it has R of. */
@@ -231,9 +243,11 @@ void kafka_outbox_headers(const struct kafka_outbox *outbox, size_t at, uint32_t
 bool kafka_outbox_has_full(struct kafka_outbox *outbox);
 /* Hands rows to the producer that it does not have yet, whose delivery reports then fill the ranges:
  * those of full chunks while the worker may add more, or all. Rows stay where they are until these
- * have come. */
+ * have come. A partition gets as much as goes into one batch of the producer, and nothing more until all
+ * of that is delivered; *out_rest: some rows wait for that. Takes the reports that are there. */
 rd_kafka_resp_err_t kafka_outbox_produce(struct kafka_outbox *outbox, struct kafka_client *client,
-                                         rd_kafka_topic_t *topic, bool all, uint64_t *produced);
+                                         rd_kafka_topic_t *topic, bool all, uint64_t *produced,
+                                         bool *out_rest);
 /* What was handed over has come to nothing: all is to be sent again. Not before the epoch is closed. */
 void kafka_outbox_rewind(struct kafka_outbox *outbox);
 
@@ -314,17 +328,17 @@ void kafka_take_back(struct system *system);
 /* Transactions: begin, put…, end. After anything but OK the transaction is gone, and the producer
  * with it where it cannot be trusted any more. */
 enum status kafka_transaction_begin(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
-/* Copies. `offsets` gets where it landed, or is NULL. */
+/* Copies. `landing` gets where it landed, or is NULL. */
 enum status kafka_transaction_put(struct kafka_system *s, const char *key, struct bytes value,
-                                  int64_t *offsets, struct error *err) WEIR_MUST_USE;
+                                  struct kafka_landing *landing, struct error *err) WEIR_MUST_USE;
 /* R, and where it is for the group's offsets. */
 enum status kafka_transaction_put_progress(struct kafka_system *s,
                                            const struct progress *progress,
                                            const struct kafka_segment *segment,
                                            struct error *err) WEIR_MUST_USE;
-/* All rows that the producer does not have yet, or those that may go before the epoch is closed. */
+/* All rows that the producer does not have yet. */
 enum status kafka_produce(struct kafka_system *s, struct sink *sink, struct outbox *outbox,
-                          bool all, struct error *err) WEIR_MUST_USE;
+                          struct error *err) WEIR_MUST_USE;
 enum status kafka_transaction_end(struct kafka_system *s, struct error *err) WEIR_MUST_USE;
 void kafka_transaction_abandon(struct kafka_system *s);
 

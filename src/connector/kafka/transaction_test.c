@@ -301,10 +301,10 @@ static enum status end_epoch(struct ahead *ahead, uint64_t *produced, struct err
     }
     s->ahead = AHEAD_NONE;
     if (status == STATUS_OK) {
-        assert_int_equal(kafka_outbox_produce(o, s->producer, ahead->sink.handle, true,
-                                              &s->produced),
-                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        status = kafka_produce(s, &ahead->sink.sink, ahead->outboxes[0], err);
         *produced = s->produced - before;
+    }
+    if (status == STATUS_OK) {
         status = kafka_transaction_end(s, err);
     }
     return status;
@@ -315,8 +315,8 @@ static void assert_range(const struct ahead *ahead, int64_t first, int64_t last)
     const struct kafka_range *range = kafka_outbox(ahead->outboxes[0])->ranges;
     assert_non_null(range);
     assert_null(range->next);
-    assert_int_equal(range->offsets[0], first);
-    assert_int_equal(range->offsets[1], last);
+    assert_int_equal(range->landing.first, first);
+    assert_int_equal(range->landing.last, last);
 }
 
 static void test_full_chunks_go_before_the_epoch_is_closed(void **state)
@@ -384,7 +384,7 @@ static void test_what_failed_ahead_is_sent_again(void **state)
     assert_int_equal(end_epoch(&ahead, &produced, &err), STATUS_OK);
     assert_int_equal(produced, ahead.rows);
     const struct kafka_range *range = kafka_outbox(ahead.outboxes[0])->ranges;
-    assert_int_equal(range->offsets[1] - range->offsets[0] + 1, ahead.rows);
+    assert_int_equal(range->landing.last - range->landing.first + 1, ahead.rows);
     ahead_fini(&ahead);
 }
 

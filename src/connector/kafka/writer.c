@@ -163,7 +163,7 @@ static enum status send_pending(struct kafka_writer *w, struct error *err)
     kafka_outbox_rewind(kafka_outbox(w->outbox));
     enum status status = kafka_transaction_begin(s, err);
     if (status == STATUS_OK) {
-        status = kafka_produce(s, &w->sink.sink, w->outbox, true, err);
+        status = kafka_produce(s, &w->sink.sink, w->outbox, err);
     }
     for (uint32_t i = 0; i < w->pending_count && status == STATUS_OK; i++) {
         const struct remembered *item = &w->pending[i];
