@@ -118,7 +118,7 @@ static const struct grammar_field delivery_fields[] = {
      .help = "the least time between commits; 100ms unless set"},
     {.key = "max_behind", .type = GRAMMAR_SIZE,
      .help = "how many bytes of rows wait for a slow system before the intake does; 10MiB unless "
-             "set, 6MiB for Kafka"},
+             "set"},
     {.key = "atomic", .type = GRAMMAR_STRINGS,
      .help = "sinks of two systems whose rows become visible together: one in PostgreSQL, which "
              "prepares, and one in Kafka or a SQLite file, which decides"},

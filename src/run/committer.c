@@ -412,11 +412,11 @@ static size_t epoch_bytes(const struct system *system)
     return system->ops->epoch_bytes == 0 ? COMMITTER_EPOCH_BYTES : system->ops->epoch_bytes;
 }
 
-/* Two epochs, which are closed when they have become a little larger than they should; one where rows
- * are sent ahead or epochs are large, for then nothing is gained by a line. */
+/* Two epochs, which are closed when they have become a little larger than they should; one where epochs
+ * are large, for then nothing is gained by a line. */
 static uint64_t behind_unless_set(const struct system *system)
 {
-    bool is_one = system->ops->send_ahead != NULL || system->ops->epoch_bytes > 0;
+    bool is_one = system->ops->epoch_bytes > 0;
     return (is_one ? 1 : 2) * epoch_bytes(system) + COMMITTER_EPOCH_BYTES / 2;
 }
 
@@ -641,6 +641,14 @@ static bool has_room(const struct committer *committer, size_t size_bytes)
             size_bytes <= committer->max_behind_bytes - committer->closed_bytes);
 }
 
+/* Where rows are sent ahead the open epoch and those in line share what is allowed. Holds the mutex. */
+static bool is_crowded(const struct committer *committer, size_t open_bytes)
+{
+    return committer->system->ops->send_ahead != NULL && committer->closed != NULL &&
+           (committer->closed_bytes > committer->max_behind_bytes ||
+            open_bytes > committer->max_behind_bytes - committer->closed_bytes);
+}
+
 bool committer_can_close(struct committer *committer)
 {
     size_t size_bytes = committer_size_bytes(committer);
@@ -706,23 +714,48 @@ static void say_wait(struct committer *committer, int64_t since_us, bool *is_sai
         (double)committer->closed_bytes / MIB, (double)committer->max_behind_bytes / MIB);
 }
 
-/* Waits until another epoch of that size may be closed; SIZE_MAX: until none is closed. Holds the
- * mutex. */
-static enum status wait_for_room(struct committer *committer, size_t size_bytes, struct error *err)
+/* One step of a wait for answers that began at `since_us`. Holds the mutex. */
+static void wait_step(struct committer *committer, int64_t since_us, bool *is_said)
 {
-    int64_t since_us = clock_monotonic_us();
-    bool is_said = false;
-    while (!has_room(committer, size_bytes) && committer->error.status == STATUS_OK) {
-        condition_wait_us(&committer->changed, &committer->mutex, SLICE_US);
-        if (size_bytes != SIZE_MAX) {
-            say_wait(committer, since_us, &is_said);
-        }
-        call_waiting(committer);
+    condition_wait_us(&committer->changed, &committer->mutex, SLICE_US);
+    if (is_said != NULL) {
+        say_wait(committer, since_us, is_said);
     }
+    call_waiting(committer);
+}
+
+static enum status end_wait(struct committer *committer, bool is_said, struct error *err)
+{
     if (is_said) {
         committer->wait_quiet_until_us = clock_monotonic_us() + WAIT_QUIET_US;
     }
     return tell_error(committer, err);
+}
+
+/* Waits until another epoch of that size may be closed; SIZE_MAX: until none is closed. Holds the
+ * mutex. */
+static enum status wait_for_room(struct committer *committer, size_t size_bytes, struct error *err)
+{
+    const int64_t since_us = clock_monotonic_us();
+    bool is_said = false;
+    while (!has_room(committer, size_bytes) && committer->error.status == STATUS_OK) {
+        wait_step(committer, since_us, size_bytes == SIZE_MAX ? NULL : &is_said);
+    }
+    return end_wait(committer, is_said, err);
+}
+
+enum status committer_hold_back(struct committer *committer, struct error *err)
+{
+    const size_t open_bytes = committer_size_bytes(committer);
+    const int64_t since_us = clock_monotonic_us();
+    bool is_said = false;
+    mutex_lock(&committer->mutex);
+    while (is_crowded(committer, open_bytes) && committer->error.status == STATUS_OK) {
+        wait_step(committer, since_us, &is_said);
+    }
+    enum status status = end_wait(committer, is_said, err);
+    mutex_unlock(&committer->mutex);
+    return status;
 }
 
 /* Behind the other closed epochs. Holds the mutex. */

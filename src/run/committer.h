@@ -13,7 +13,8 @@
  * answered.
  *
  * A commit thread that has nothing to commit sends rows of the open epoch ahead, where its system can
- * do that (system->ops->send_ahead): the commit then has less to wait for.
+ * do that (system->ops->send_ahead): the commit then has less to wait for. The open epoch and those in
+ * line then share max_behind_bytes: epochs are as large as memory allows when nothing waits.
  *
  * Threads: all functions from the worker's thread.
  */
@@ -86,6 +87,9 @@ bool committer_is_idle(struct committer *committer);
 /* Hands the open epoch over; nothing happens when it is empty. Gives the error of an earlier
  * commit. */
 enum status committer_close(struct committer *committer, struct error *err) WEIR_MUST_USE;
+/* Waits while the open epoch may take no more rows, because with those in line it would hold more than
+ * is allowed. Gives the error of an earlier commit. */
+enum status committer_hold_back(struct committer *committer, struct error *err) WEIR_MUST_USE;
 /* Waits until all closed epochs are answered. */
 enum status committer_drain(struct committer *committer, struct error *err) WEIR_MUST_USE;
 

@@ -329,9 +329,9 @@ static enum status close_ripe(struct worker *worker, struct error *err)
         }
     }
     for (uint32_t s = 0; s < pipeline->plan->system_count && status == STATUS_OK; s++) {
-        if (is_full(pipeline->committers[s], pipeline->plan->systems[s])) {
-            status = close_epoch(pipeline, s, err);
-        }
+        status = is_full(pipeline->committers[s], pipeline->plan->systems[s])
+                     ? close_epoch(pipeline, s, err)
+                     : committer_hold_back(pipeline->committers[s], err);
     }
     return status;
 }

@@ -12,11 +12,14 @@
 /* Of rows; a larger row has one of its own. Small enough that the first rows of an epoch soon go, and
  * large enough that little memory is left at its end. */
 #define CHUNK_BYTES (256u * 1024u)
+/* Kept for later: what two epochs hold while one of them is committed. What a longer line took is given
+ * back. */
+#define POOL_CHUNKS 44u
 #define ROW_ALIGNMENT 8u
 /* A lane hands over so much at once: with what a record takes besides, that is one batch of the producer
  * (kafka_make_producer()) where the topics allow one of its full size. */
-#define BATCH_BYTES (900u * 1000u)
-#define RECORD_OVERHEAD 40u
+#define BATCH_BYTES (990u * 1000u)
+#define RECORD_OVERHEAD 36u
 
 struct kafka_chunk {
     struct kafka_chunk *next;
@@ -34,21 +37,68 @@ struct kafka_row {
     uint32_t size; /* up to the next row */
 };
 
-struct outbox *kafka_outbox_new(struct sink *sink)
+struct kafka_pool {
+    struct mutex mutex;
+    struct kafka_chunk *first; /* each of CHUNK_BYTES; under the mutex, as is the count */
+    uint32_t count;
+};
+
+struct kafka_pool *kafka_pool_new(void)
 {
-    (void)sink;
-    struct kafka_outbox *o = memory_alloc_zero(1, sizeof *o);
-    mutex_init(&o->mutex);
-    return &o->outbox;
+    struct kafka_pool *pool = memory_alloc_zero(1, sizeof *pool);
+    mutex_init(&pool->mutex);
+    return pool;
 }
 
-static void free_chunks(struct kafka_chunk *chunk)
+void kafka_pool_free(struct kafka_pool *pool)
 {
-    while (chunk != NULL) {
-        struct kafka_chunk *next = chunk->next;
-        memory_free(chunk);
-        chunk = next;
+    if (pool == NULL) {
+        return;
     }
+    while (pool->first != NULL) {
+        struct kafka_chunk *chunk = pool->first;
+        pool->first = chunk->next;
+        memory_free(chunk);
+    }
+    mutex_fini(&pool->mutex);
+    memory_free(pool);
+}
+
+/* NULL: it has none. */
+static struct kafka_chunk *pool_take(struct kafka_pool *pool)
+{
+    mutex_lock(&pool->mutex);
+    struct kafka_chunk *chunk = pool->first;
+    if (chunk != NULL) {
+        pool->first = chunk->next;
+        pool->count--;
+    }
+    mutex_unlock(&pool->mutex);
+    return chunk;
+}
+
+static void pool_give(struct kafka_pool *pool, struct kafka_chunk *chunk)
+{
+    mutex_lock(&pool->mutex);
+    const bool has_room = pool->count < POOL_CHUNKS;
+    if (has_room) {
+        chunk->next = pool->first;
+        pool->first = chunk;
+        pool->count++;
+    }
+    mutex_unlock(&pool->mutex);
+    if (!has_room) {
+        memory_free(chunk);
+    }
+}
+
+struct outbox *kafka_outbox_new(struct sink *sink)
+{
+    struct kafka_outbox *o = memory_alloc_zero(1, sizeof *o);
+    o->pool = kafka_sink(sink)->pool;
+    check(o->pool != NULL);
+    mutex_init(&o->mutex);
+    return &o->outbox;
 }
 
 void kafka_outbox_clear(struct outbox *outbox)
@@ -58,8 +108,7 @@ void kafka_outbox_clear(struct outbox *outbox)
         struct kafka_chunk *chunk = o->first;
         o->first = chunk->next;
         if (chunk->capacity == CHUNK_BYTES) {
-            chunk->next = o->spare;
-            o->spare = chunk;
+            pool_give(o->pool, chunk);
         } else {
             memory_free(chunk);
         }
@@ -85,7 +134,6 @@ void kafka_outbox_free(struct outbox *outbox)
 {
     struct kafka_outbox *o = kafka_outbox(outbox);
     kafka_outbox_clear(outbox);
-    free_chunks(o->spare);
     buffer_fini(&o->bytes);
     buffer_fini(&o->scratch);
     buffer_fini(&o->headers);
@@ -173,10 +221,8 @@ int64_t kafka_message_size(const struct kafka_message *message)
 
 static struct kafka_chunk *next_chunk(struct kafka_outbox *o, size_t size)
 {
-    struct kafka_chunk *chunk = o->spare;
-    if (size <= CHUNK_BYTES && chunk != NULL) {
-        o->spare = chunk->next;
-    } else {
+    struct kafka_chunk *chunk = size <= CHUNK_BYTES ? pool_take(o->pool) : NULL;
+    if (chunk == NULL) {
         size_t capacity = size <= CHUNK_BYTES ? CHUNK_BYTES : size;
         check(capacity <= UINT32_MAX);
         chunk = memory_alloc(size_add(sizeof *chunk, capacity));
@@ -407,7 +453,7 @@ static rd_kafka_resp_err_t produce_lane(struct kafka_outbox *o, struct kafka_lan
     size_t bytes = 0;
     while (lane->first != NULL) {
         struct kafka_row *row = lane->first;
-        bytes += row->size + RECORD_OVERHEAD;
+        bytes += row->size - sizeof *row + RECORD_OVERHEAD;
         if (bytes > BATCH_BYTES && lane->waiting > 0) {
             break;
         }

@@ -100,7 +100,7 @@ struct kafka_outbox {
     struct outbox outbox; /* first */
     /* of the worker, until the epoch is closed */
     struct kafka_chunk *first, *last; /* in order; NULL: no rows */
-    struct kafka_chunk *spare;        /* for later rows */
+    struct kafka_pool *pool;          /* the sink's */
     struct kafka_range *ranges;       /* the newest first */
     struct buffer bytes;              /* of rejects */
     struct kafka_reject *rejects;
@@ -119,6 +119,7 @@ struct kafka_outbox {
 struct kafka_sink {
     struct sink sink; /* first */
     char *topic_name;
+    struct kafka_pool *pool; /* of its outboxes */
     uint32_t key_field;    /* FIELD_NONE: the record's own key */
     struct topic_wish wish; /* what the pipeline file asks for */
     /* of the topic, once it is known; the worker's rows and the commit thread's questions */
@@ -218,6 +219,13 @@ enum status kafka_examine(struct system *system, system_finding_visitor *visit, 
 
 /* --- outbox.c --- */
 
+/* Memory that the outboxes of a sink have used and will use again: what one of them gives back another
+ * one takes. From any thread. */
+struct kafka_pool *kafka_pool_new(void);
+/* Takes NULL; when no outbox is left. */
+void kafka_pool_free(struct kafka_pool *pool);
+
+/* Of a sink with a pool. */
 struct outbox *kafka_outbox_new(struct sink *sink);
 void kafka_outbox_clear(struct outbox *outbox);
 void kafka_outbox_free(struct outbox *outbox);

@@ -474,6 +474,7 @@ static enum status add_sink(const struct sink_ops *ops, struct system *system, c
                             .shape = shape,
                             .index = system->sink_count};
     s->topic_name = memory_copy_string(topic);
+    s->pool = kafka_pool_new();
     s->key_field = is_dlq ? FIELD_NONE : key_field;
     s->wish = topic_wish_read(config);
     s->wish.name = s->topic_name;

@@ -21,6 +21,9 @@
 #define TAKE_OVER_US (45 * TIME_US_PER_SECOND)
 /* A call that is over is resumed by the next one. */
 #define TAKE_OVER_STEP_MS 500
+/* The brokers refuse a producer's next transaction until the end of the former one is written to all its
+ * partitions, and librdkafka then waits 20 ms: an epoch has to last well longer than that. */
+#define EPOCH_BYTES ((size_t)8 * 1024 * 1024)
 /* Brokers forget ids that nothing was done with, but not so soon. */
 #define FRESH_US (60 * TIME_US_PER_SECOND)
 
@@ -148,6 +151,7 @@ static void close_system(struct system *system)
         close_session(system);
     }
     for (uint32_t i = 0; i < system->sink_count; i++) {
+        kafka_pool_free(kafka_sink(system->sinks[i])->pool);
         memory_free(kafka_sink(system->sinks[i])->topic_name);
         memory_free(system->sinks[i]);
     }
@@ -789,6 +793,7 @@ const struct system_ops kafka_system_ops = {
     .can_decide = true,
     .takes_forwarded = true,
     .is_remote = true,
+    .epoch_bytes = EPOCH_BYTES,
     .plans_place = "topic weir.progress.NAME",
     .place = place_of,
     .identity = identity,

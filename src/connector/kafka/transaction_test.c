@@ -253,6 +253,7 @@ static void ahead_init(struct ahead *ahead)
     assert_int_equal(rd_kafka_mock_topic_create(ahead->bench.cluster, "out", 1, 1), 0);
     ahead->sink = (struct kafka_sink){.sink = {.name = "out", .system = &s->system},
                                       .topic_name = memory_copy_string("out"),
+                                      .pool = kafka_pool_new(),
                                       .partitions = 1};
     ahead->sinks[0] = &ahead->sink.sink;
     s->system.sinks = ahead->sinks;
@@ -268,6 +269,7 @@ static void ahead_fini(struct ahead *ahead)
     kafka_drop_producer(&ahead->bench.system);
     ahead->bench.system.system.sink_count = 0;
     bench_fini(&ahead->bench);
+    kafka_pool_free(ahead->sink.pool);
     memory_free(ahead->sink.topic_name);
 }
 

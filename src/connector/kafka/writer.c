@@ -247,6 +247,7 @@ static void close_writer(struct writer *writer)
     }
     memory_free(w->pending);
     memory_free(w->owner_key);
+    kafka_pool_free(w->sink.pool);
     memory_free(w->sink.topic_name);
     memory_free(s->place);
     memory_free(w);
@@ -348,6 +349,7 @@ static void init(struct kafka_writer *w, const struct doc *config, const char *f
     w->sinks[0] = &w->sink.sink;
     w->sink.sink = (struct sink){.ops = &kafka_sink_ops, .name = "", .system = &s->system};
     w->sink.topic_name = memory_copy_string(grammar_string(config, "topic", ""));
+    w->sink.pool = kafka_pool_new();
     w->outbox = kafka_outbox_new(&w->sink.sink);
     char *key = arena_printf(s->arena, "owner/%s", identity->id);
     w->owner_key = memory_copy_string(key);
