@@ -356,6 +356,35 @@ static void test_full_chunks_go_before_the_epoch_is_closed(void **state)
     ahead_fini(&ahead);
 }
 
+/* The rows behind a batch wait for its answer, and keep their order. */
+static void test_a_partition_gets_one_batch_at_a_time(void **state)
+{
+    (void)state;
+    struct ahead ahead;
+    struct error err = {0};
+    uint64_t produced = 0;
+    bool is_rest = false;
+    ahead_init(&ahead);
+    struct kafka_system *s = &ahead.bench.system;
+    struct kafka_outbox *o = kafka_outbox(ahead.outboxes[0]);
+    add_rows(&ahead, 60);
+    assert_int_equal(rd_kafka_mock_broker_set_rtt(ahead.bench.cluster, 1, 1000), 0);
+    assert_int_equal(kafka_transaction_begin(s, &err), STATUS_OK);
+    s->ahead = AHEAD_BEGUN;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(kafka_outbox_produce(o, s->producer, ahead.sink.handle, true,
+                                              &s->produced, &is_rest),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+        assert_true(is_rest);
+        assert_in_range(s->produced, 10, 20); /* two of three have 100 KiB */
+    }
+    assert_int_equal(rd_kafka_mock_broker_set_rtt(ahead.bench.cluster, 1, 0), 0);
+    assert_int_equal(end_epoch(&ahead, &produced, &err), STATUS_OK);
+    assert_int_equal(s->produced, ahead.rows);
+    assert_range(&ahead, 0, (int64_t)ahead.rows - 1);
+    ahead_fini(&ahead);
+}
+
 /* What was sent ahead is gone: the commit sends every row again, and says where they are then. */
 static void test_what_failed_ahead_is_sent_again(void **state)
 {
@@ -449,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_a_fatal_error_leaves_doubt),
         cmocka_unit_test(test_every_error_is_what_the_table_says),
         cmocka_unit_test(test_full_chunks_go_before_the_epoch_is_closed),
+        cmocka_unit_test(test_a_partition_gets_one_batch_at_a_time),
         cmocka_unit_test(test_what_failed_ahead_is_sent_again),
         cmocka_unit_test(test_what_is_taken_back_leaves_the_producer_as_it_was),
         cmocka_unit_test(test_a_value_comes_back_and_damage_is_seen),
