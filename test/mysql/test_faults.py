@@ -136,7 +136,7 @@ def test_what_is_no_rows_fault_stops_the_run(harm, mend, words, database, weir, 
     user, place = loader(database)
     pipeline = Pipeline(tmp_path, weir, database, place=place, records=150000)
     pipeline.edit("commit_interval: 100ms", "commit_interval: 5ms")
-    process = pipeline.start()
+    process = pipeline.start(until_end=False)
     wait_until(is_under_way(database), process)
     try:
         database.ask(harm.format(database=database.name, user=user))
