@@ -40,15 +40,20 @@ def install(name, *packages):
         raise Unavailable(f"apt-get could not install {', '.join(packages)}: {done.stderr[-2000:]}")
 
 
+# Bound as long as this process lives: nobody else is given a port while its server is down. They do not
+# listen, and say so to the system (SO_REUSEADDR, as servers do too), so that the server can.
+_reserved = []
+
+
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports of the loopback interface, reserved for servers that this process starts, again and again."""
+    mine = [socket.socket() for _ in range(count)]
+    for each in mine:
+        each.bind(("127.0.0.1", 0))
+        # Not before: the system would give a port that somebody else has reserved in this way.
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _reserved.extend(mine)
+    return [each.getsockname()[1] for each in mine]
 
 
 def start_time(pid):
