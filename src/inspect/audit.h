@@ -7,6 +7,9 @@
  *   - what should stand in every place with what stands there, row by row where the sums differ:
  *   each missing, doubled, altered or foreign row is named
  *
+ * Where the input has expired, what stands in a place is held against the sum that the ledger has of it;
+ * keyed places cannot be.
+ *
  * Rows are compared by the hash of the bytes as the place stores them. Keyed places (upserts)
  * are compared with the last row per key. Memory is bounded: sums are compared first; rows only
  * where sums differ, in passes over ranges of hashes; keyed places take about 64 bytes a key.

@@ -479,3 +479,48 @@ def test_a_row_that_expired_input_may_have_replaced_is_not_called_missing(lab):
     lab.sql("DELETE FROM rows WHERE id IN ('x', 'y')")
     found = lab.audit(status=1)
     assert "rows: missing: the row of in [0] offset 1 " in found and "missing 3" in found
+
+
+def behind_expired_input(lab):
+    """Of partition 0 a part of the input is gone, of partition 1 all is there."""
+    lab.write(schema=KEYED, event_time=None, dedup=None,
+              sinks={"topic": local("out", partitions=2), "rows": table("rows")},
+              dlq=local("dead", partitions=1))
+    lab.produce([], partitions=2)
+    batches.append(lab, "in", [(None, value_of(key, 1)) for key in ("a", "b")])
+    batches.append(lab, "in", [(None, value_of("c", 1)), (None, b"{")], partition=1)
+    lab.run()
+    batches.append(lab, "in", [(None, value_of("d", 2)), (None, b"[")])
+    lab.run()
+    forget(lab, 0, 2)
+
+
+def findings(lab, status=0, **counts):
+    done = lab.weir("audit", "p.yaml", "--json")
+    said = json.loads(done.out)
+    assert done.status == status and {name: said[name] for name in counts} == counts, said
+    return "\n".join(said["findings"])
+
+
+def test_what_expired_input_left_is_held_against_the_ledger(lab):
+    behind_expired_input(lab)
+    found = findings(lab, unverifiable=1, rows=10)
+    assert "topic: 3 rows are what the ledger says was written" in found
+    assert "rows: 3 rows are what the ledger says was written" in found
+    assert "dlq: 1 rows are what the ledger says was written" in found
+
+
+@pytest.mark.parametrize("harm", ["DELETE FROM rows WHERE id = 'a'", "UPDATE rows SET n = 7 WHERE id = 'd'",
+                                  "INSERT INTO rows SELECT 'a', 1, 'in', 0, 0"])
+def test_what_differs_behind_expired_input_is_not_fine(lab, harm):
+    behind_expired_input(lab)
+    lab.sql(harm)
+    found = findings(lab, unverifiable=2)
+    assert re.search(r"rows: [234] rows cannot be verified: .*, and they are not all that the ledger says", found)
+    assert "topic: 3 rows are what the ledger says was written" in found
+
+
+def test_a_row_whose_input_is_there_is_missing_also_beside_expired_input(lab):
+    behind_expired_input(lab)
+    lab.sql("DELETE FROM rows WHERE id = 'c'")
+    assert "rows: missing: the row of in [1] offset 0" in findings(lab, status=1, missing=1)

@@ -79,6 +79,19 @@ def test_a_second_run_forwards_nothing_again(lab):
     lab.audit()
 
 
+def test_forwarded_letters_are_held_against_the_ledger_when_their_input_is_gone(lab):
+    apart(lab).produce([value(number) for number in range(20)])
+    lab.script(CHECK, path=OTHER)
+    lab.run()
+    lab.produce([value(number) for number in range(20, 40)])
+    lab.run()
+    lab.sql("DELETE FROM weir_batch WHERE topic = 1 AND base_offset < 20")
+    lab.sql("UPDATE weir_partition SET first_offset = 20 WHERE topic = 1")
+    said = lab.audit()
+    assert "dlq: 4 rows are what the ledger says was written" in said and "unverifiable 1" in said, said
+    assert "rows: 36 rows are what the ledger says was written" in said, said
+
+
 def test_more_than_one_chunk(lab):
     apart(lab).produce([record(number, n=-1, text="x" * 300) for number in range(6000)])
     lab.script(CHECK, path=OTHER)
