@@ -282,24 +282,35 @@ enum status database_fenced(struct database *d, const struct progress *progress,
                      d->place, progress->topic, progress->partition, (unsigned long long)epoch);
 }
 
-/* Why the owner could not be swapped. The last commit of a process that was killed may have arrived
- * since R was read: then there is more to go on from, and R is read again. */
-static enum status overtaken(struct database *d, const struct progress *progress, struct error *err)
+/* Whether the question finds R; beside the partition it knows owner ($4) and epoch ($5) of `progress`. */
+static enum status find_owned(struct database *d, const struct progress *progress, const char *sql,
+                              const char *doing, bool *out_found, struct error *err)
 {
     struct parameters parameters = parameters_of_progress(d->pipeline, progress);
     parameters_integer(&parameters, (int64_t)progress->owner);
     parameters_integer(&parameters, (int64_t)progress->epoch);
     struct database_answer *answer = NULL;
-    enum status status = d->ops->ask(d,
-                                     "SELECT epoch FROM weir_progress WHERE pipeline = $1"
-                                     " AND topic = $2 AND \"partition\" = $3 AND owner = $4"
-                                     " AND epoch > $5",
-                                     &parameters, "look at the progress record in", &answer, err);
+    enum status status = d->ops->ask(d, sql, &parameters, doing, &answer, err);
+    if (status == STATUS_OK) {
+        *out_found = d->ops->row_count(answer) == 1;
+        d->ops->free(answer);
+    }
+    return status;
+}
+
+/* Why the owner could not be swapped. The last commit of a process that was killed may have arrived
+ * since R was read: then there is more to go on from, and R is read again. */
+static enum status overtaken(struct database *d, const struct progress *progress, struct error *err)
+{
+    bool has_moved = false;
+    enum status status = find_owned(d, progress,
+                                    "SELECT epoch FROM weir_progress WHERE pipeline = $1"
+                                    " AND topic = $2 AND \"partition\" = $3 AND owner = $4"
+                                    " AND epoch > $5",
+                                    "look at the progress record in", &has_moved, err);
     if (status != STATUS_OK) {
         return status;
     }
-    bool has_moved = d->ops->row_count(answer) == 1;
-    d->ops->free(answer);
     return has_moved ? error_set(err, STATUS_RETRY, "progress.moved",
                                  "%s: the process before committed once more while this one "
                                  "started; start again",
@@ -312,21 +323,13 @@ static enum status overtaken(struct database *d, const struct progress *progress
 static enum status keep_owner(struct database *d, const struct progress *progress,
                               struct error *err)
 {
-    struct parameters parameters = parameters_of_progress(d->pipeline, progress);
-    parameters_integer(&parameters, (int64_t)progress->owner);
-    parameters_integer(&parameters, (int64_t)progress->epoch);
-    struct database_answer *answer = NULL;
-    enum status status = d->ops->ask(d,
-                                     "SELECT epoch FROM weir_progress WHERE pipeline = $1"
-                                     " AND topic = $2 AND \"partition\" = $3 AND owner = $4"
-                                     " AND epoch = $5 FOR UPDATE",
-                                     &parameters, "take over", &answer, err);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    bool is_mine = d->ops->row_count(answer) == 1;
-    d->ops->free(answer);
-    return is_mine ? STATUS_OK : overtaken(d, progress, err);
+    bool is_mine = false;
+    enum status status = find_owned(d, progress,
+                                    "SELECT epoch FROM weir_progress WHERE pipeline = $1"
+                                    " AND topic = $2 AND \"partition\" = $3 AND owner = $4"
+                                    " AND epoch = $5 FOR UPDATE",
+                                    "take over", &is_mine, err);
+    return status != STATUS_OK || is_mine ? status : overtaken(d, progress, err);
 }
 
 static enum status swap_owner(struct database *d, const struct progress *progress, uint64_t owner,
