@@ -29,8 +29,8 @@ struct place {
     uint64_t origin_count;   /* rows that say it */
     uint64_t unjudged;       /* rows of partitions whose input is not there any more */
     struct hash128 unjudged_sum;
-    uint64_t recorded; /* rows of such partitions that the ledger says were written */
-    bool is_as_recorded; /* all that is there is what it says, and what was expected besides */
+    uint64_t recorded;       /* rows of such partitions that the ledger says were written */
+    bool is_as_recorded;     /* all that is there is what it says, and what was expected besides */
     uint64_t outdone;        /* keyed: expected rows that such rows may have replaced */
     struct audit_fold *fold; /* keyed places */
     bool differs;

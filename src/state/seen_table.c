@@ -147,7 +147,7 @@ static void purge_bucket(struct seen_table *table, struct seen_segment *segment,
         }
         segment->oldest_us = time_us < segment->oldest_us ? time_us : segment->oldest_us;
         if (seen_table_first(segment, slot.low) != number &&
-                   seen_table_second(segment, slot.low) != number) {
+            seen_table_second(segment, slot.low) != number) {
             strays->slots[strays->count++] = slot;
         } else {
             if (at != kept) {
